@@ -1,0 +1,26 @@
+"""Strictness for all tests: float64, fixed seeds, one thread per process."""
+
+import os
+
+# Before any import that starts a thread pool: two threads are slower than one on small molecules, and change the last bits.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+
+# No deadline: the first example pays for a compilation. Fixed seeds: a red run can be repeated.
+hypothesis.settings.register_profile("physopt", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("physopt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clear_compilation_caches():
+    """Forget compiled code after each module, so that memory stays bounded over the whole suite."""
+    yield
+    jax.clear_caches()
