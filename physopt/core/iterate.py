@@ -1,0 +1,92 @@
+"""One iteration, and many of them under a trace: what the host driver and `jax.lax.scan` have in common."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
+
+from .problem import AbstractProblem, Evaluation, move_along, step_norm
+from .rule import AbstractRule
+from .stop import finite
+from .tree import Scalar, choose, namespace, tree_norm
+
+
+class Carry(eqx.Module):
+    """What one iteration hands to the next.
+
+    - `base`: the last accepted point. `trial`: the point that `evaluation` is about.
+    - `evaluation`: the oracle's answer at `trial`. `state`: the rule's.
+    - `best`, `best_value`: the point of lowest finite value so far, and that value (infinite before there is one).
+    - `step_norm`: length of the step from base to trial; NaN for an `Endpoint`. `accept`: the rule's last verdict.
+    """
+
+    base: PyTree
+    trial: PyTree
+    evaluation: Evaluation
+    state: PyTree
+    best: PyTree
+    best_value: Scalar
+    step_norm: Scalar
+    accept: Bool[Array, ""] | np.bool_ | bool
+
+
+class History(eqx.Module):
+    """One row per evaluation: what the oracle said, how far the step went, and whether the rule had accepted the point before.
+
+    `value` is in the problem's unit, `seconds` counts from the start of the run (NaN inside `unroll`).
+    """
+
+    value: Float[Array, " n"] | Float[np.ndarray, " n"]
+    grad_norm: Float[Array, " n"] | Float[np.ndarray, " n"]
+    step_norm: Float[Array, " n"] | Float[np.ndarray, " n"]
+    accept: Bool[Array, " n"] | Bool[np.ndarray, " n"]
+    seconds: Float[Array, " n"] | Float[np.ndarray, " n"]
+
+
+def begin(problem: AbstractProblem, rule: AbstractRule, point: PyTree) -> Carry:
+    """Evaluate the starting point and let the rule set up its state."""
+    evaluation = problem.evaluate(point)
+    xp = namespace(evaluation.value)
+    best_value = xp.where(finite(evaluation), evaluation.value, xp.inf)
+    # Arrays, not Python scalars, so that the structure is the same before and after a step.
+    return Carry(point, point, evaluation, rule.init(evaluation), point, best_value, xp.asarray(0.0), xp.asarray(True))
+
+
+def advance(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Carry:
+    """Ask the rule for a move, make it, and evaluate where it leads."""
+    move, state = rule.step(carry.evaluation, carry.state)
+    base = choose(move.recall, carry.best, choose(move.accept, carry.trial, carry.base))
+    trial = move_along(problem, base, move.step)
+    evaluation = problem.evaluate(trial)
+    better = finite(evaluation) & (evaluation.value < carry.best_value)
+    best, best_value = choose(better, (trial, evaluation.value), (carry.best, carry.best_value))
+    return Carry(base, trial, evaluation, state, best, best_value, step_norm(move.step), move.accept)
+
+
+def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_steps: int) -> tuple[Carry, History]:
+    """Make `num_steps` moves in one `jax.lax.scan`: under `jit`, `vmap` and `grad`; traceable problems only.
+
+    **Returns:** the last `Carry` and a `History` of `num_steps + 1` evaluations, the starting point's first.
+
+    **Raises:** `TypeError` for a problem that runs on the host.
+    """
+    if not problem.traceable:
+        raise TypeError(
+            f"{type(problem).__name__} runs on the host and cannot be unrolled inside JAX. "
+            "Use physopt.minimize, or meta-train with the Antithetic() estimator, which only needs values."
+        )
+
+    def row(carry: Carry) -> tuple[Any, ...]:
+        return carry.evaluation.value, tree_norm(carry.evaluation.grad), carry.step_norm, carry.accept
+
+    def body(carry: Carry, _: None) -> tuple[Carry, tuple[Any, ...]]:
+        carry = advance(problem, rule, carry)
+        return carry, row(carry)
+
+    first = begin(problem, rule, point)
+    last, rows = jax.lax.scan(body, first, None, length=num_steps)
+    columns = [jnp.concatenate([jnp.asarray(a)[None], b]) for a, b in zip(row(first), rows, strict=True)]
+    return last, History(*columns, seconds=jnp.full(num_steps + 1, jnp.nan))

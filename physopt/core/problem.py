@@ -1,0 +1,119 @@
+"""What is optimized: an expensive oracle, the cheap model that comes with its answers, and families of such oracles."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+from equinox import AbstractVar
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .tree import Scalar, tree_add, tree_norm, tree_scale
+
+
+class Endpoint(eqx.Module):
+    """Name a step by the point where it ends: `move_along(problem, x, Endpoint(y))` is `y`.
+
+    Some models find their minimizer directly, not as a tangent (a diagonalization yields orbitals, not a
+    rotation). The driver accepts an `Endpoint` wherever it accepts a tangent; arithmetic on it is refused.
+    """
+
+    point: PyTree
+
+
+class AbstractModel(eqx.Module):
+    r"""A cheap stand-in for the oracle near one point: $m(v) \approx f(\mathrm{retract}(x, v))$.
+
+    Leaves may be learned. Two laws hold for *any* value of the parameters, so that a fixed point stays exact:
+
+    - $\nabla m(0)$ is the evaluation's gradient $g$; hence `minimize(-g)` is zero, and a zero gradient proposes no move.
+    - First-order decrease: $\langle g, \mathrm{minimize}(0) \rangle < 0$ wherever $g \neq 0$.
+    """
+
+    @abc.abstractmethod
+    def minimize(self, tilt: PyTree | None = None, radius: Scalar | None = None) -> PyTree:
+        r"""Return $\arg\min_{|v| \le r} m(v) + \langle t, v \rangle$, exactly or approximately.
+
+        **Arguments:**
+
+        - `tilt`: the tangent $t$, in units of value per tangent; `None` is zero.
+        - `radius`: the trust radius $r$, in units of the tangent; `None` is unbounded.
+
+        **Returns:** a tangent.
+        """
+
+
+class Evaluation(eqx.Module):
+    r"""What the oracle says about one point.
+
+    - `value`: $f(x)$, in the problem's `unit`.
+    - `grad`: the tangent $g$ with $\frac{d}{dt} f(\mathrm{retract}(x, t v))|_{t=0} = \langle g, v \rangle$ for every $v$.
+    - `model`: the domain's cheap stand-in for the oracle near this point.
+    """
+
+    value: Scalar
+    grad: PyTree
+    model: AbstractModel
+
+
+class Euclidean(AbstractModel):
+    r"""The model of steepest descent, $m(v) = \langle g, v \rangle + \tfrac12 |v|^2$: all a bare gradient can say."""
+
+    grad: PyTree
+
+    def minimize(self, tilt: PyTree | None = None, radius: Scalar | None = None) -> PyTree:
+        """Return `-(grad + tilt)`, shortened to `radius`. See `AbstractModel.minimize`."""
+        force = self.grad if tilt is None else tree_add(self.grad, tilt)
+        return shorten(tree_scale(-1.0, force), radius)
+
+
+def shorten(step: PyTree, radius: Scalar | None) -> PyTree:
+    r"""Return `step` scaled by $\min(1, r / |v|)$; `None` leaves it alone."""
+    if radius is None:
+        return step
+    ratio = radius / (tree_norm(step) + 1e-300)
+    return tree_scale(1.0 - (1.0 - ratio) * (ratio < 1.0), step)
+
+
+class AbstractProblem(eqx.Module):
+    """An oracle on a space with a cheap retraction. It never sees the rule, nor files, budgets or stopping.
+
+    - `traceable`: may JAX trace through `evaluate` and `retract`? Read by the driver only.
+    - `unit`: the unit of the value, written into every record ("hartree", "1").
+    """
+
+    traceable: AbstractVar[bool]
+    unit: AbstractVar[str]
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> PyTree:
+        """Return a point to start from; whatever it costs is counted as the oracle's."""
+
+    @abc.abstractmethod
+    def evaluate(self, point: PyTree) -> Evaluation:
+        """Ask the oracle: the expensive call. Deterministic: the same point gives the same answer."""
+
+    @abc.abstractmethod
+    def retract(self, point: PyTree, step: PyTree) -> PyTree:
+        """Move along a tangent; owns manifold, bounds and constraints. Law: `retract(x, 0)` is `x`."""
+
+
+class AbstractFamily(eqx.Module):
+    """A distribution over problems, indexed by a task vector `mu`."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " mu"]:
+        """Draw a task vector."""
+
+    @abc.abstractmethod
+    def problem(self, mu: Float[Array, " mu"]) -> AbstractProblem:
+        """Build the problem with task vector `mu`; traceable in `mu` if the problem is."""
+
+
+def move_along(problem: AbstractProblem, base: PyTree, step: PyTree | Endpoint) -> PyTree:
+    """Return the point that `step`, a tangent at `base` or an `Endpoint`, leads to."""
+    return step.point if isinstance(step, Endpoint) else problem.retract(base, step)
+
+
+def step_norm(step: PyTree | Endpoint) -> Any:
+    """Return the norm of a tangent; NaN for an `Endpoint`, which has none."""
+    return float("nan") if isinstance(step, Endpoint) else tree_norm(step)

@@ -1,0 +1,91 @@
+"""The driver for any problem, on the host: the oracle may be a Fock build in C or a jitted residual."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import equinox as eqx
+from jaxtyping import PyTree
+
+from .iterate import Carry, History, advance, begin
+from .problem import AbstractProblem, Evaluation
+from .recording import Recording, Tape
+from .rule import AbstractRule
+from .stop import Stop, finite
+from .tree import tree_norm
+
+
+class Progress(eqx.Module):
+    """What a callback sees after each evaluation; returning `True` from the callback stops the run."""
+
+    index: int
+    carry: Carry
+    grad_norm: float
+    seconds: float
+
+
+class Solution(eqx.Module):
+    """The outcome of a run.
+
+    - `point`, `evaluation`: the converged trial; otherwise the point of lowest finite value seen.
+    - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
+    - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "budget", "non-finite" or "callback".
+    """
+
+    point: PyTree
+    evaluation: Evaluation
+    state: PyTree
+    history: History
+    converged: bool
+    reason: str
+
+    @property
+    def num_evaluations(self) -> int:
+        """Number of oracle calls of the whole run, those before a resume included."""
+        return len(self.history.value)
+
+
+def minimize(
+    problem: AbstractProblem,
+    rule: AbstractRule,
+    point: PyTree,
+    *,
+    stop: Stop = Stop(grad_norm=1e-6),
+    record: str | Path | Recording | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Solution:
+    r"""Lower $f$ from `point` by `rule` until `stop` says so; any problem, traceable or not.
+
+    **Arguments:**
+
+    - `point`: where to start; `problem.init(key)` gives one.
+    - `stop`: the criteria, the same for every rule.
+    - `record`: a folder to write the run into, or a `Recording` that says more (resume, provenance).
+    - `callback`: called with a `Progress` after each evaluation; `True` stops the run.
+
+    **Returns:** a `Solution`; a run that did not converge says so there and raises nothing.
+
+    **Raises:** `FileExistsError` if `record` names a finished or foreign run; see `Recording`.
+    """
+    go = eqx.filter_jit(advance) if problem.traceable else advance
+    with Tape(record, problem.unit) as tape:
+        carry, best = tape.restore(problem, rule, point) or (begin(problem, rule, point), None)
+        reason, bad = None, 0
+        while reason is None:
+            grad_norm = float(tree_norm(carry.evaluation.grad))
+            bad = 0 if finite(carry.evaluation, grad_norm) else bad + 1
+            if best is None or carry.evaluation.value == carry.best_value:
+                best = carry.evaluation
+            index = tape.write(carry, grad_norm)
+            if stop.converged(carry.evaluation, carry.base, carry.trial, grad_norm):
+                reason = "converged"
+            elif callback is not None and callback(Progress(index, carry, grad_norm, tape.seconds)):
+                reason = "callback"
+            elif index + 1 >= stop.max_evaluations:
+                reason = "budget"
+            elif bad >= stop.max_nonfinite:
+                reason = "non-finite"
+            else:
+                carry = go(problem, rule, carry)
+        point, evaluation = (carry.trial, carry.evaluation) if reason == "converged" else (carry.best, best)
+        tape.finish(reason, evaluation.value)
+    return Solution(point, evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)

@@ -1,0 +1,73 @@
+"""When to stop: convergence is physics, the same for every rule, so the criteria are data handed to the driver."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from .problem import Evaluation
+from .tree import namespace, tree_dot, tree_norm
+
+
+class Stop(eqx.Module):
+    r"""Criteria that must *all* hold for convergence, and the budget. `None` leaves a criterion out.
+
+    - `grad_norm`: $|g| \le$ this, in the problem's unit per tangent.
+    - `decrease`: the decrease still predicted by the model, $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle \le$ this,
+      in the problem's unit. An error bound that needs no further evaluation; asked only where the rest holds.
+    - `value`: $f \le$ this target, in the problem's unit.
+    - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point.
+    - `max_evaluations`: the budget, counting the evaluation of the starting point.
+    - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
+
+    A non-finite point is never called converged.
+    """
+
+    grad_norm: float | None = None
+    decrease: float | None = None
+    value: float | None = None
+    change: float | None = None
+    max_evaluations: int = 1000
+    max_nonfinite: int = 10
+
+    def __check_init__(self) -> None:
+        for name in ("grad_norm", "decrease", "change"):
+            bound = getattr(self, name)
+            if bound is not None and not bound >= 0:
+                raise ValueError(f"Stop({name}={bound!r}): a tolerance is a number >= 0; leave it out to switch it off.")
+        if self.max_evaluations < 1:
+            raise ValueError(f"Stop(max_evaluations={self.max_evaluations!r}): the budget must allow one evaluation.")
+
+    def converged(self, evaluation: Evaluation, base: Any, trial: Any, grad_norm: float) -> bool:
+        """Say whether every criterion holds at the trial point just evaluated."""
+        criteria = (self.grad_norm, self.decrease, self.value, self.change)
+        if all(c is None for c in criteria) or not (np.isfinite(grad_norm) and np.isfinite(evaluation.value)):
+            return False
+        if self.grad_norm is not None and grad_norm > self.grad_norm:
+            return False
+        if self.value is not None and evaluation.value > self.value:
+            return False
+        if self.change is not None and largest_change(base, trial) > self.change:
+            return False
+        return self.decrease is None or predicted_decrease(evaluation) <= self.decrease
+
+
+def finite(evaluation: Evaluation, grad_norm: Any | None = None) -> Any:
+    """Say whether value and gradient are finite."""
+    norm = tree_norm(evaluation.grad) if grad_norm is None else grad_norm
+    xp = namespace(norm)
+    return xp.isfinite(evaluation.value) & xp.isfinite(norm)
+
+
+def predicted_decrease(evaluation: Evaluation) -> float:
+    r"""Return $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle$: what a quadratic model still expects to gain."""
+    return -0.5 * float(tree_dot(evaluation.grad, evaluation.model.minimize()))
+
+
+def largest_change(base: Any, trial: Any) -> float:
+    """Return the largest absolute difference between two points, over all leaves; infinite if they are one object."""
+    if base is trial:
+        return float("inf")
+    host = jax.tree.map(lambda a, b: float(np.max(np.abs(np.asarray(a) - np.asarray(b)))), base, trial)
+    return max(jax.tree.leaves(host), default=float("inf"))

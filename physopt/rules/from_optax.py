@@ -1,0 +1,34 @@
+"""Any Optax transformation as a rule."""
+
+import optax
+from jaxtyping import PyTree
+
+from physopt.core.problem import Evaluation
+from physopt.core.rule import AbstractRule, Move
+from physopt.core.tree import tree_zeros
+
+
+class FromOptax(AbstractRule):
+    """Wrap a `GradientTransformation`: every trial is accepted, the update is the step.
+
+    A rule sees tangents, not points, so transformations that read the parameters (weight decay) are refused
+    by Optax's own message; those that only read `value` get it.
+
+    **Arguments:**
+
+    - `transformation`: e.g. `optax.adam(1e-3)`.
+    """
+
+    transformation: optax.GradientTransformationExtraArgs
+
+    def __init__(self, transformation: optax.GradientTransformation):
+        self.transformation = optax.with_extra_args_support(transformation)
+
+    def init(self, evaluation: Evaluation) -> PyTree:
+        """Initialize the transformation on a zero tangent."""
+        return self.transformation.init(tree_zeros(evaluation.grad))
+
+    def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
+        """Return the update as a step."""
+        step, state = self.transformation.update(evaluation.grad, state, value=evaluation.value)
+        return Move(step, accept=evaluation.value == evaluation.value), state

@@ -1,0 +1,89 @@
+"""Limited-memory BFGS on tangents, with the problem's model as metric."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import PyTree
+
+from physopt.core.problem import Evaluation, shorten
+from physopt.core.rule import AbstractRule, Move
+from physopt.core.tree import choose, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
+
+from .search import Backtracking, SearchState, search_or_shorten
+
+
+class LBFGSState(eqx.Module):
+    """The search, the gradient at the base, and the last pairs of steps and gradient changes, oldest first."""
+
+    search: SearchState
+    grad: PyTree
+    steps: PyTree
+    changes: PyTree
+
+
+class LBFGS(AbstractRule):
+    r"""Quasi-Newton step $v = -H g$ from the last `memory` secant pairs, with $H_0 = \gamma P$ from the model.
+
+    $P q = \mathrm{minimize}(-(g + q))$ is the inverse curvature of the problem's model at the newest point: the identity for
+    `Euclidean`, damped Gauss-Newton for a residual. $\gamma = \langle s, y \rangle / \langle y, P y \rangle$. Pairs of non-positive
+    curvature are left out, and a direction that does not descend gives way to the model's own step.
+
+    **Arguments:**
+
+    - `memory`: number of pairs. `first_step`: bound on the first step, in units of the tangent.
+
+    ??? cite "Reference"
+        Nocedal, Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4.
+    """
+
+    memory: int = eqx.field(default=10, static=True)
+    first_step: float = 1.0
+    search: Backtracking = Backtracking()
+
+    def init(self, evaluation: Evaluation) -> LBFGSState:
+        """Start with an empty memory."""
+        blank = tree_memory(evaluation.grad, self.memory)
+        return LBFGSState(self.search.init(evaluation), tree_zeros(evaluation.grad), blank, blank)
+
+    def step(self, evaluation: Evaluation, state: LBFGSState) -> tuple[Move, LBFGSState]:
+        """Make a quasi-Newton step, or shorten the last one."""
+
+        def direction(evaluation: Evaluation) -> tuple[PyTree, Any]:
+            step, change = state.search.step, tree_sub(evaluation.grad, state.grad)
+            curvature = tree_dot(step, change)
+            good = curvature > 1e-12 * (tree_dot(step, step) * tree_dot(change, change)) ** 0.5
+            pairs = choose(good, (tree_push(state.steps, step), tree_push(state.changes, change)), (state.steps, state.changes))
+            newton = self._two_loops(evaluation, *pairs)
+            plain = evaluation.model.minimize()
+            empty = tree_dot(pairs[0], pairs[0]) == 0.0
+            descends = tree_dot(evaluation.grad, newton) < 0.0
+            chosen = choose(empty, shorten(plain, self.first_step), choose(descends, newton, plain))
+            return chosen, (evaluation.grad, *pairs)
+
+        kept = (state.grad, state.steps, state.changes)
+        accept, search, memory = search_or_shorten(self.search, evaluation, state.search, direction, kept)
+        return Move(search.step, accept), LBFGSState(search, *memory)
+
+    def _two_loops(self, evaluation: Evaluation, steps: PyTree, changes: PyTree) -> PyTree:
+        pairs = [(jax.tree.map(lambda a, k=k: a[k], steps), jax.tree.map(lambda a, k=k: a[k], changes)) for k in range(self.memory)]
+        residual, weights = evaluation.grad, []
+        for step, change in reversed(pairs):
+            curvature = tree_dot(step, change)
+            weight = tree_dot(step, residual) / (curvature + (curvature == 0.0))
+            residual = tree_sub(residual, tree_scale(weight, change))
+            weights.append(weight)
+        newest_step, newest_change = pairs[-1]
+        metric = _inverse_curvature(evaluation, newest_change)
+        curvature, square = tree_dot(newest_step, newest_change), tree_dot(newest_change, metric)
+        scale = curvature / (square + (square == 0.0))
+        result = tree_scale(scale, _inverse_curvature(evaluation, residual))
+        for (step, change), weight in zip(pairs, reversed(weights), strict=True):
+            curvature = tree_dot(step, change)
+            correction = weight - tree_dot(change, result) / (curvature + (curvature == 0.0))
+            result = tree_add(result, tree_scale(correction, step))
+        return tree_scale(-1.0, result)
+
+
+def _inverse_curvature(evaluation: Evaluation, force: PyTree) -> PyTree:
+    return evaluation.model.minimize(tree_scale(-1.0, tree_add(evaluation.grad, force)))
