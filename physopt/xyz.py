@@ -124,9 +124,10 @@ def _lines(path: str | os.PathLike[str]) -> list[str]:
     """Return the lines of a small, regular text file, without empty ones at the end."""
     # Non-blocking, so that opening a pipe returns; and one descriptor, so that what is checked is what is read.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise XYZError(f"{os.fspath(path)}: is not a regular file. Copy the molecule into one.")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise XYZError(f"{os.fspath(path)}: is not a regular file. Copy the molecule into one.")
+    with os.fdopen(descriptor, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise XYZError(f"{os.fspath(path)}: is larger than {MAX_BYTES // 2**20} MiB, too large for a molecule. Split it.")
@@ -187,9 +188,8 @@ def _atoms(path: str | os.PathLike[str], lines: list[str], row: int) -> tuple[tu
 
 
 def _symbol(path: str | os.PathLike[str], word: str, row: int) -> str:
-    symbol = word[:3].capitalize() if word.isascii() else word
-    if len(word) <= 2 and symbol in _NUCLEAR_CHARGE:
-        return symbol
+    if len(word) <= 2 and word.capitalize() in _NUCLEAR_CHARGE:
+        return word.capitalize()
     if re.fullmatch("[0-9]{1,3}", word) and 1 <= int(word) <= len(ELEMENTS):
         raise _error(path, row, f"{word!r} is a number where an element symbol is wanted. Write {ELEMENTS[int(word) - 1]}.")
     raise _error(path, row, f"{_show(word)} is not an element symbol. Write H, C, Fe, ...")

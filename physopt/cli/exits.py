@@ -1,0 +1,108 @@
+"""What an exit code means, and the one line that goes with it.
+
+0 done, 1 a defect of physopt, 2 bad input, 3 not converged, 4 files or the installation, 130 Ctrl-C, 141 reader gone, 143 SIGTERM.
+`PHYSOPT_TRACEBACK=1` shows where an error came from.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import cyclopts
+
+
+class NotConverged(Exception):
+    """A command did all it was asked to do, but the calculation did not converge: exit code 3."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived, as batch systems send it before the end. Raised so that open records are closed on the way out."""
+
+
+def run(command: Callable[[], object]) -> int:
+    """Call `command` and turn whatever happens into an exit code, with at most one line on stderr.
+
+    **Returns:** the integer that `command` returned, 0 if it returned anything else, or the code of its exception.
+    """
+    try:
+        with _terminable():
+            result = command()
+            sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except SystemExit as request:
+        if isinstance(request.code, str):
+            return _say(request, 1)
+        return request.code or 0
+    except BrokenPipeError:
+        # `physopt runs ls | head`: the reader has what it wanted. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        return _say(error, _code(error))
+
+
+def _code(error: BaseException) -> int:
+    codes = {
+        cyclopts.CycloptsError: 2,
+        ValueError: 2,
+        NotConverged: 3,
+        OSError: 4,
+        ImportError: 4,
+        MemoryError: 4,
+        KeyboardInterrupt: 130,
+        Terminated: 143,
+    }
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+def _say(error: BaseException, code: int) -> int:
+    if os.environ.get("PHYSOPT_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    print(f"physopt: {_one_line(_message(error, code))}", file=sys.stderr)
+    return code
+
+
+def _message(error: BaseException, code: int) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, Terminated):
+        return "terminated"
+    if isinstance(error, cyclopts.UnknownCommandError):
+        # Its own text would import every command to guess which one was meant.
+        return f"unknown command {' '.join(error.unused_tokens[:1])!r}. Try --help."
+    if isinstance(error, cyclopts.CycloptsError):
+        return f"{error} Try --help."
+    if isinstance(error, ImportError):
+        missing = getattr(error.__cause__ or error, "name", None)
+        return f"{error}. Is {missing or 'a package'} installed? `physopt doctor` lists what is."
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if code == 1:
+        return f"{type(error).__name__}: {error} (a defect of physopt; PHYSOPT_TRACEBACK=1 shows where)"
+    return str(error) or type(error).__name__
+
+
+def _one_line(text: str, limit: int = 600) -> str:
+    """Return `text` on one line without control characters: it may quote a hostile file or file name."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+"""Progress of a loop: one live line on a terminal, plain lines in a log."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Show how a loop goes, on stderr, so that stdout holds results only.
+
+    ```python
+    with Progress("water, RHF/def2-SVP", total=50) as progress:
+        progress.update(3, energy=-75.96, gradient=1.2e-3)
+    ```
+
+    **Arguments:**
+
+    - `title`: what is being computed.
+    - `total`: the number of steps, if known.
+    - `interval`: least number of seconds between two plain lines in a log; the last step is always written.
+    - `console`: where to; the process's stderr by default.
+    """
+
+    def __init__(self, title: str, *, total: int | None = None, interval: float = 1.0, console: Console | None = None):
+        self._title, self._total, self._interval = title, total, interval
+        self._console = Console(file=sys.stderr) if console is None else console
+        self._live: RichProgress | None = None
+        self._printed = -float("inf")
+        self._pending: str | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            columns = [SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("{task.fields[detail]}")]
+            if self._total is not None:
+                columns.insert(2, BarColumn(bar_width=24))
+            self._live = RichProgress(*columns, TimeElapsedColumn(), console=self._console)
+            self._live.start()
+            self._task = self._live.add_task(self._title, total=self._total, detail="", markup=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif self._pending is not None:
+            self._print(self._pending)
+
+    def update(self, done: int, **fields: float | int | str) -> None:
+        """Report that `done` steps are done, with a few named values of the last one."""
+        detail = "  ".join(f"{name} {_format(value)}" for name, value in fields.items())
+        if self._live is not None:
+            self._live.update(self._task, completed=done, detail=detail)
+            return
+        line = f"{self._title}: {done}{'' if self._total is None else f'/{self._total}'}  {detail}".rstrip()
+        if time.monotonic() - self._printed >= self._interval:
+            self._print(line)
+        else:
+            self._pending = line
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._printed, self._pending = time.monotonic(), None
+
+
+def _format(value: float | int | str) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3e}" if value != 0 and not 1e-2 <= abs(value) < 1e6 else f"{value:.8f}"
