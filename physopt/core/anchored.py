@@ -1,0 +1,43 @@
+"""Models that are affine in the data they were made from, so that past answers can be extrapolated."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Float, PyTree
+from numpy import ndarray
+
+from .problem import AbstractModel, Endpoint
+
+
+class AbstractAnchored(AbstractModel):
+    r"""A model made from an anchor $(x_0, g_0)$ of an ambient linear space: $\nabla m(x) = g_0 + G(x - x_0)$.
+
+    Points live on a curved set, anchors in the flat space around it (density matrices and Fock matrices), where
+    $\sum_k c_k (x_k, g_k)$ with $\sum_k c_k = 1$ is an anchor again. Extrapolation methods (DIIS) are choices of $c$; the
+    response $G$ may be anything, zero included: at the fixed point the anchor is the point and $G$ drops out.
+    """
+
+    anchor: eqx.AbstractVar[PyTree]
+
+    @abc.abstractmethod
+    def error(self) -> Float[ndarray, " e"]:
+        """Return the residual at the anchor, in a frame that does not move with the point; zero at a stationary point."""
+
+    @abc.abstractmethod
+    def pairing(self, first: PyTree, second: PyTree) -> float:
+        r"""Return $\langle x_1, g_2 \rangle$ of two anchors, in the problem's unit."""
+
+    @abc.abstractmethod
+    def moved(self, anchor: PyTree) -> "AbstractAnchored":
+        """Return the same model at another anchor."""
+
+    @abc.abstractmethod
+    def target(self, *, accuracy: float = 0.0, respond: bool = True, shift: float = 0.0, about: PyTree | None = None) -> Endpoint:
+        r"""Return the point where the model is stationary, found directly.
+
+        **Arguments:**
+
+        - `accuracy`: stop when the model's own residual norm is below this.
+        - `respond`: with the response $G$; without it the gradient is frozen at $g_0$ (the classical fixed-point step).
+        - `shift`: raise by this much (in units of $g$) whatever the anchor `about` leaves empty: level shifting.
+        """

@@ -1,0 +1,1 @@
+"""Self-consistent fields of PySCF as problems of the core."""

@@ -1,0 +1,171 @@
+"""The cheap model of a self-consistent field: the exact Fock matrix at an anchor plus a fitted response."""
+
+import equinox as eqx
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+from numpy import ndarray
+
+from physopt.core.anchored import AbstractAnchored
+from physopt.core.problem import Endpoint
+from physopt.core.tree import Scalar, tree_combine
+
+from .oracle import Oracle
+
+
+class Orbitals(eqx.Module):
+    """A Slater determinant: orthonormal coefficients of each spin, occupied columns first, in the oracle's basis.
+
+    Columns are never canonicalized, so that a tangent keeps its coordinates when it is transported.
+    """
+
+    coeff: tuple[Float[ndarray, "mo mo"], ...]
+
+
+class Anchor(eqx.Module):
+    """An exact pair of Fock matrix and density, and the kernel's response to that density; all in the oracle's basis."""
+
+    fock: Float[ndarray, "spin mo mo"]
+    density: Float[ndarray, "spin mo mo"]
+    induced: Float[ndarray, "spin mo mo"]
+
+
+class Response(AbstractAnchored):
+    r"""$F(P) \approx F_0 + G[P - P_0]$ with the exact pair $(F_0, P_0)$ and a fitted Coulomb and exchange response $G$.
+
+    As a function of rotations $\kappa$ around `orbitals` it is the quadratic model with gradient $2 m F_{vo}$ and Hessian
+    $2m (F_{vv} \kappa - \kappa F_{oo} + G[\delta P]_{vo})$, $\delta P = C_v \kappa C_o^T + \mathrm{h.c.}$, $m$ electrons per spin orbital.
+    """
+
+    anchor: Anchor
+    orbitals: Orbitals
+    oracle: Oracle = eqx.field(static=True)
+
+    def gradient(self) -> tuple[Float[ndarray, "virt occ"], ...]:
+        r"""Return $dE/d\kappa = 2 m C_v^T F C_o$ of each spin, in hartree per radian; twice PySCF's `get_grad`."""
+        m = self.oracle.electrons
+        return tuple(2.0 * m * v.T @ f @ o for f, (o, v) in zip(self.anchor.fock, self._split(), strict=True))
+
+    def error(self) -> Float[ndarray, " e"]:
+        r"""Return $m (F P - P F) / \sqrt 2$; at a determinant its norm is that of PySCF's `get_grad`."""
+        f, p = self.anchor.fock, self.anchor.density
+        return (self.oracle.electrons / np.sqrt(2.0) * (f @ p - p @ f)).ravel()
+
+    def pairing(self, first: Anchor, second: Anchor) -> float:
+        r"""Return $m \sum_s \mathrm{tr}\, P_{1,s} F_{2,s}$ in hartree."""
+        return float(self.oracle.electrons * np.vdot(first.density, second.fock))
+
+    def moved(self, anchor: Anchor) -> "Response":
+        """Return the model at another anchor."""
+        return Response(anchor, self.orbitals, self.oracle)
+
+    def target(self, *, accuracy: float = 0.0, respond: bool = True, shift: float = 0.0, about: Anchor | None = None) -> Endpoint:
+        """Converge the model's own self-consistent field by diagonalizations. See `AbstractAnchored.target`."""
+        anchor = self.anchor
+        core = anchor.fock - shift * about.density if shift and about is not None else anchor.fock
+        coeff = self._diagonalize(core)
+        if not respond or self.oracle.kernel is None:
+            return Endpoint(Orbitals(coeff))
+        core, tolerance, history = core - anchor.induced, max(accuracy, 1e-6), []
+        for _ in range(60):
+            occupied = self.oracle.occupied(coeff)
+            density = np.stack([c @ c.T for c in occupied])
+            induced = self.oracle.induced(occupied)
+            model = self.moved(Anchor(core + induced, density, induced))
+            error = model.error()
+            if np.linalg.norm(error) < tolerance:
+                break
+            history = [*history[-7:], (model.anchor.fock, error)]
+            coeff = self._diagonalize(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
+        return Endpoint(Orbitals(coeff))
+
+    def minimize(self, tilt: tuple[ndarray, ...] | None = None, radius: Scalar | None = None) -> tuple[ndarray, ...]:
+        r"""Minimize the quadratic model over rotations by preconditioned conjugate gradients, inside the trust radius.
+
+        Stops at the boundary where the curvature is not positive.
+
+        ??? cite "Reference"
+            Steihaug, SIAM J. Numer. Anal. 20 (1983) 626, section 2.
+        """
+        frame = _SemiCanonical(self)
+        force = self.gradient() if tilt is None else tuple(g + t for g, t in zip(self.gradient(), tilt, strict=True))
+        step = tuple(0.0 * f for f in force)
+        residual = force
+        rest = frame.precondition(residual)
+        direction = tuple(-z for z in rest)
+        weight = start = _dot(residual, rest)
+        if not weight > 0.0:
+            return step
+        for _ in range(30):
+            image = frame.curve(direction)
+            curvature = _dot(direction, image)
+            if curvature <= 0.0:
+                return _to_boundary(step, direction, radius) if radius is not None else (step if _dot(step, step) else direction)
+            length = weight / curvature
+            trial = _axpy(length, direction, step)
+            if radius is not None and _dot(trial, trial) > radius**2:
+                return _to_boundary(step, direction, radius)
+            step, residual = trial, _axpy(length, image, residual)
+            rest = frame.precondition(residual)
+            previous, weight = weight, _dot(residual, rest)
+            if weight < 1e-8 * start:
+                break
+            direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
+        return step
+
+    def _split(self) -> list[tuple[ndarray, ndarray]]:
+        return [(c[:, :n], c[:, n:]) for c, n in zip(self.orbitals.coeff, self.oracle.nocc, strict=True)]
+
+    def _diagonalize(self, fock: Float[ndarray, "spin mo mo"]) -> tuple[ndarray, ...]:
+        return tuple(scipy.linalg.eigh(f, driver="evd", check_finite=False)[1] for f in fock)
+
+
+class _SemiCanonical:
+    """Occupied and virtual orbitals that diagonalize their own blocks of the Fock matrix; internal to the model."""
+
+    def __init__(self, model: Response):
+        self._model = model
+        self._frames = []
+        for f, (o, v) in zip(model.anchor.fock, model._split(), strict=True):
+            (eo, uo), (ev, uv) = scipy.linalg.eigh(o.T @ f @ o), scipy.linalg.eigh(v.T @ f @ v)
+            gaps = ev[:, None] - eo
+            self._frames.append((o, v, uo, uv, gaps, np.maximum(abs(gaps), 0.1)))
+
+    def precondition(self, force: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
+        """Divide by the orbital-energy gaps, no smaller than 0.1 hartree."""
+        m = self._model.oracle.electrons
+        return tuple(uv @ ((uv.T @ k @ uo) / (2.0 * m * d)) @ uo.T for k, (_, _, uo, uv, _, d) in zip(force, self._frames, strict=True))
+
+    def curve(self, rotation: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
+        """Apply the model's Hessian to a rotation."""
+        oracle = self._model.oracle
+        pairs = []
+        for k, (o, v, *_) in zip(rotation, self._frames, strict=True):
+            moved = v @ k
+            # C_v k C_o^T + h.c. as a difference of two squares, which the kernel takes.
+            pairs.append((np.hstack([o + moved, o - moved]), np.repeat([0.5, -0.5], o.shape[1])))
+        induced = oracle.induced([c for c, _ in pairs], [n for _, n in pairs])
+        result = []
+        for k, g, (o, v, uo, uv, gaps, _) in zip(rotation, induced, self._frames, strict=True):
+            result.append(2.0 * oracle.electrons * (uv @ (gaps * (uv.T @ k @ uo)) @ uo.T + v.T @ g @ o))
+        return tuple(result)
+
+
+def _commutator_weights(errors: list[ndarray]) -> ndarray:
+    matrix = np.ones((len(errors) + 1, len(errors) + 1))
+    matrix[0, 0] = 0.0
+    matrix[1:, 1:] = [[a @ b for b in errors] for a in errors]
+    return scipy.linalg.lstsq(matrix, np.eye(len(errors) + 1)[0])[0][1:]
+
+
+def _dot(a: tuple[ndarray, ...], b: tuple[ndarray, ...]) -> float:
+    return float(sum(np.vdot(x, y) for x, y in zip(a, b, strict=True)))
+
+
+def _axpy(factor: float, a: tuple[ndarray, ...], b: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
+    return tree_combine([factor, 1.0], [a, b])
+
+
+def _to_boundary(step: tuple[ndarray, ...], direction: tuple[ndarray, ...], radius: Scalar) -> tuple[ndarray, ...]:
+    a, b, c = _dot(direction, direction), _dot(step, direction), _dot(step, step) - float(radius) ** 2
+    return _axpy((-b + np.sqrt(max(b * b - a * c, 0.0))) / a, direction, step)

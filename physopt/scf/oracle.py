@@ -1,0 +1,116 @@
+"""The expensive part: exact Fock builds of a PySCF mean field, in an orthonormal basis."""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+from numpy import ndarray
+from pyscf import dft, scf
+
+from .kernel import ResponseKernel
+
+
+class Oracle:
+    r"""A mean field seen through an orthonormal basis $X$ with $X^T S X = 1$; one `build` is one exact Fock build.
+
+    Spin densities are $P_s = X^{-1} D_s X^{-T} / m$ with $m$ electrons per spin orbital, Fock matrices $X^T F_s X$. In direct
+    mode builds are incremental, as PySCF's own are; that is the only state.
+
+    **Arguments:**
+
+    - `mf`: a restricted closed-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
+    - `kernel`: the response of the model; `None` freezes the Fock matrix, as the classical methods do.
+
+    **Raises:** `TypeError` for a mean field of another kind, with what to use instead.
+    """
+
+    def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
+        check_supported(mf)
+        self.mf = mf
+        self.kernel = kernel
+        self.restricted = not mf.istype("UHF")
+        self.electrons = 2.0 if self.restricted else 1.0
+        self.overlap = mf.get_ovlp()
+        self.hcore = mf.get_hcore()
+        self.basis = mf.check_linear_dependency(self.overlap)
+        self.inverse = self.basis.T @ self.overlap
+        alpha, beta = mf.mol.nelec if self.restricted else mf.nelec
+        self.nocc = (alpha,) if self.restricted else (alpha, beta)
+        self._last: tuple[Any, Any] = (0, 0)
+
+    def build(self, dm: ndarray) -> tuple[float, Float[ndarray, "spin mo mo"]]:
+        """Return the energy in hartree and the exact Fock matrices of an AO density: the expensive call."""
+        dm_last, vhf_last = self._last
+        vhf = self.mf.get_veff(self.mf.mol, dm, dm_last, vhf_last)
+        self._last = (dm, vhf)
+        energy = self.mf.energy_tot(dm, self.hcore, vhf)
+        fock = np.asarray(self.mf.get_fock(self.hcore, self.overlap, vhf, dm))
+        return float(energy), self.basis.T @ fock.reshape(-1, *fock.shape[-2:]) @ self.basis
+
+    def density_of_ao(self, dm: ndarray) -> Float[ndarray, "spin mo mo"]:
+        """Return the spin densities of an AO density matrix, which need not be idempotent."""
+        dm = np.asarray(dm)
+        if not self.restricted and dm.ndim == 2:
+            dm = np.stack([dm, dm]) / 2.0
+        return self.inverse @ (dm.reshape(-1, *dm.shape[-2:]) / self.electrons) @ self.inverse.T
+
+    def occupied(self, coeff: tuple[ndarray, ...]) -> list[ndarray]:
+        """Return the occupied columns of each spin."""
+        return [c[:, :n] for c, n in zip(coeff, self.nocc, strict=True)]
+
+    def mo_coeff(self, coeff: tuple[ndarray, ...]) -> Float[ndarray, "..."]:
+        """Return coefficients in PySCF's shape: `(ao, mo)` restricted, `(2, ao, mo)` unrestricted."""
+        ao = np.stack([self.basis @ c for c in coeff])
+        return ao[0] if self.restricted else ao
+
+    def mo_occ(self) -> Float[ndarray, "..."]:
+        """Return occupations in PySCF's shape, occupied orbitals first."""
+        occ = np.zeros((len(self.nocc), self.basis.shape[1]))
+        for row, n in zip(occ, self.nocc, strict=True):
+            row[:n] = self.electrons
+        return occ[0] if self.restricted else occ
+
+    def dm(self, coeff: tuple[ndarray, ...]) -> ndarray:
+        """Return the AO density matrix, tagged with its orbitals as PySCF's own is."""
+        return self.mf.make_rdm1(self.mo_coeff(coeff), self.mo_occ())
+
+    def induced(self, orbitals: list[ndarray], weights: list[ndarray] | None = None) -> Float[ndarray, "spin mo mo"]:
+        """Return the kernel's response to the density of `orbitals` (orthonormal basis), zero without a kernel."""
+        size = self.basis.shape[1]
+        if self.kernel is None:
+            return np.zeros((len(orbitals), size, size))
+        weights = [np.ones(c.shape[1]) for c in orbitals] if weights is None else weights
+        return self.basis.T @ self.kernel([self.basis @ c for c in orbitals], weights, self.electrons) @ self.basis
+
+    def induced_by_density(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
+        """Return the kernel's response to any symmetric density, through its natural orbitals."""
+        natural = [scipy.linalg.eigh(p) for p in density]
+        return self.induced([v for _, v in natural], [w for w, _ in natural])
+
+
+def exact_exchange(mf: scf.hf.SCF) -> float:
+    """Return the fraction of exact exchange of a mean field: 1 for Hartree-Fock, the short-range one for range separation."""
+    if not isinstance(mf, dft.rks.KohnShamDFT):
+        return 1.0
+    return float(mf._numint.rsh_and_hybrid_coeff(mf.xc, spin=mf.mol.spin)[2])
+
+
+def check_supported(mf: Any) -> None:
+    """Raise `TypeError` unless `mf` is restricted closed-shell or unrestricted with real orbitals and plain occupations."""
+    hint = "Run it without physopt, or give the molecule's mean field as RHF, UHF, RKS or UKS."
+    name = type(mf).__name__
+    if not isinstance(mf, scf.hf.SCF):
+        raise TypeError(f"accelerate() takes a PySCF mean field such as scf.RHF(mol), not {name}. {hint}")
+    if mf.istype("ROHF") or not (mf.istype("RHF") or mf.istype("UHF")) or hasattr(mf, "kpts"):
+        raise TypeError(f"{name} is not supported yet: restricted closed-shell and unrestricted molecules are. {hint}")
+    if getattr(mf.mol, "symmetry", False):
+        raise TypeError(
+            f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, "
+            "or keep it and set mf.DIIS = physopt.faces.pyscf.ResponseDIIS, which leaves occupations to PySCF."
+        )
+    if "get_occ" in vars(mf) or getattr(mf, "smearing_method", None) is not None:
+        raise TypeError(
+            f"{name} has its own occupation rule (smearing, fractional or maximum-overlap occupations), which the model does not "
+            "know. Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves occupations to PySCF."
+        )

@@ -1,0 +1,75 @@
+"""A self-consistent field as a problem of the core."""
+
+import equinox as eqx
+import numpy as np
+import scipy.linalg
+from jaxtyping import Array, PRNGKeyArray
+from numpy import ndarray
+from pyscf import scf
+
+from physopt.core.problem import AbstractProblem, Evaluation
+
+from .kernel import ResponseKernel
+from .model import Anchor, Orbitals, Response
+from .oracle import Oracle, exact_exchange
+
+
+class SCF(AbstractProblem):
+    r"""The energy of a Slater determinant, $E(C)$, over rotations of occupied into virtual orbitals.
+
+    A point is `Orbitals`; a tangent is a tuple of $\kappa$, shape `(virt, occ)`, one for each spin, in radians;
+    $\mathrm{retract}(C, \kappa) = C \exp\begin{pmatrix} 0 & -\kappa^T \\ \kappa & 0 \end{pmatrix}$. One evaluation is one exact
+    Fock build. The gradient is $dE/d\kappa$, twice PySCF's `get_grad`.
+
+    **Arguments:**
+
+    - `mf`: a PySCF mean field: RHF, UHF, RKS or UKS, density-fitted or not, with or without solvent.
+    - `kernel`: the model's response; `None` freezes the Fock matrix. `SCF.of(mf)` makes the standard one.
+
+    ??? cite "Reference"
+        Edelman, Arias, Smith, SIAM J. Matrix Anal. Appl. 20 (1998) 303, section 2.5.
+    """
+
+    oracle: Oracle = eqx.field(static=True)
+    traceable: bool = eqx.field(default=False, static=True)
+    unit: str = eqx.field(default="hartree", static=True)
+
+    def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None = None):
+        self.oracle = Oracle(mf, kernel)
+        self.traceable = False
+        self.unit = "hartree"
+
+    @classmethod
+    def of(cls, mf: scf.hf.SCF) -> "SCF":
+        """Return the problem with the standard response kernel for the functional's fraction of exact exchange."""
+        return cls(mf, ResponseKernel(mf.mol, exact_exchange(mf)))
+
+    def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:
+        """Return `start` from PySCF's own initial guess; the key is not used. Costs one exact build."""
+        return self.start(self.oracle.mf.get_init_guess(self.oracle.mf.mol, self.oracle.mf.init_guess))
+
+    def start(self, dm: ndarray) -> Orbitals:
+        """Return where the model anchored at an AO density (not idempotent in general) is stationary. Costs one exact build."""
+        _, fock = self.oracle.build(dm)
+        density = self.oracle.density_of_ao(dm)
+        anchor = Anchor(fock, density, self.oracle.induced_by_density(density))
+        identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
+        model = Response(anchor, identity, self.oracle)
+        return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
+
+    def evaluate(self, point: Orbitals) -> Evaluation:
+        """Build the exact Fock matrix of the determinant."""
+        energy, fock = self.oracle.build(self.oracle.dm(point.coeff))
+        occupied = self.oracle.occupied(point.coeff)
+        density = np.stack([c @ c.T for c in occupied])
+        model = Response(Anchor(fock, density, self.oracle.induced(occupied)), point, self.oracle)
+        return Evaluation(np.float64(energy), model.gradient(), model)
+
+    def retract(self, point: Orbitals, step: tuple[ndarray, ...]) -> Orbitals:
+        """Rotate occupied into virtual orbitals."""
+        rotated = []
+        for c, kappa, n in zip(point.coeff, step, self.oracle.nocc, strict=True):
+            generator = np.zeros_like(c)
+            generator[n:, :n], generator[:n, n:] = kappa, -np.asarray(kappa).T
+            rotated.append(c @ scipy.linalg.expm(generator))
+        return Orbitals(tuple(rotated))
