@@ -158,7 +158,7 @@ def _count(path: str | os.PathLike[str], lines: list[str], row: int) -> int:
 def _settings(path: str | os.PathLike[str], comment: str, row: int) -> dict[str, int]:
     settings: dict[str, int] = {}
     for key, value in _SETTING.findall(comment):
-        key = key.lower()
+        key, value = key.lower(), value.rstrip(",;")
         if key == "lattice":
             raise _error(path, row, "declares a periodic cell; only molecules are computed here. Remove Lattice=...")
         if key == "properties":

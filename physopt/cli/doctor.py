@@ -1,0 +1,144 @@
+"""`physopt doctor`: is everything here that a calculation needs, and what would make it faster or safer?"""
+
+import dataclasses
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import cyclopts
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from physopt.core.trajectory import Column, Recorder, load
+from physopt.xyz import XYZError, read_xyz
+
+REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "matplotlib", "safetensors")
+OPTIONAL = {"openorbitaloptimizer-pyscf": "the method `ooo` of physopt bench scf", "pyberny": "geometry optimization"}
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
+
+app = cyclopts.App(name="doctor", help="Check this installation.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the report; `ok` is None for advice that stops nothing."""
+
+    subject: str
+    ok: bool | None
+    detail: str
+
+
+@app.default
+def doctor() -> int:
+    """Check versions, precision, threads, PySCF, HDF5 and the network, and say what to mend.
+
+    Exit code 0 if calculations can run here, 4 if not.
+    """
+    findings = [f for check in (_versions, _precision, _threads, _blas, _pyscf, _xyz, _recording, _network) for f in check()]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        mark = {True: "[green]ok[/]", False: "[red]bad[/]", None: "[yellow]note[/]"}[finding.ok]
+        table.add_row(mark, finding.subject, finding.detail)
+    Console().print(table)
+    return 4 if any(f.ok is False for f in findings) else 0
+
+
+def _versions() -> Iterator[Finding]:
+    system = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding("Python", sys.version_info >= (3, 11), system)
+    for name in REQUIRED:
+        version = _version(name)
+        yield Finding(name, version is not None, version or f"missing: pip install {name}")
+    for name, purpose in OPTIONAL.items():
+        yield Finding(name, True if _version(name) else None, _version(name) or f"not installed; only {purpose} needs it")
+
+
+def _precision() -> Iterator[Finding]:
+    device = jax.devices()[0]
+    yield Finding(
+        "float64", jnp.ones(1).dtype == jnp.float64, f"JAX computes in {jnp.ones(1).dtype} on {device.platform} ({device.device_kind})"
+    )
+
+
+def _threads() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    settings = ", ".join(f"{name}={os.environ[name]}" for name in THREADS if name in os.environ)
+    advice = "" if settings else "; molecules below about 100 basis functions run faster with OMP_NUM_THREADS=1"
+    yield Finding("threads", True if settings else None, f"{cores} cores, {settings or 'no limit set'}{advice}")
+
+
+def _blas() -> Iterator[Finding]:
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    yield Finding("BLAS", True, f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+
+
+def _pyscf() -> Iterator[Finding]:
+    # In a process of its own: a broken compiled library ends that one, and its import costs this one nothing.
+    script = "import pyscf.dft, pyscf.scf; from pyscf import lib; print(lib.num_threads())"
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        yield Finding("PySCF runs", False, "its import takes more than 120 s")
+        return
+    lines = (done.stderr.strip() or f"ended with {done.returncode}").splitlines()
+    yield Finding("PySCF runs", done.returncode == 0, f"{done.stdout.strip()} threads" if done.returncode == 0 else lines[-1])
+    config = Path(os.environ.get("PYSCF_CONFIG_FILE", Path.home() / ".pyscf_conf.py"))
+    if config.exists():
+        yield Finding("PySCF config", None, f"PySCF executes {config} when it is imported; make sure that it is yours")
+
+
+def _xyz() -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory() as folder:
+        canary, path = Path(folder) / "canary", Path(folder) / "hostile.xyz"
+        path.write_text(f"1\nspin=1\nH 0 0 open({str(canary)!r},'w').close()\n")
+        try:
+            read_xyz(path)
+            refused = False
+        except XYZError:
+            refused = not canary.exists()
+    yield Finding("hostile XYZ", refused, "refused, nothing executed" if refused else "was accepted")
+
+
+def _recording() -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            detail = _record_and_read(Path(folder) / "probe")
+        except (OSError, ValueError) as error:
+            yield Finding("recording", False, f"in {folder}: {error}")
+            return
+    yield Finding("recording", True, f"{detail}, read while written in {tempfile.gettempdir()}")
+
+
+def _record_and_read(folder: Path) -> str:
+    """Write one record, read it back while the file is open, and return the version of HDF5 that did it."""
+    leaves = [np.arange(3.0)]
+    recorder = Recorder(folder, columns={"value": Column("1")}, checkpoint=leaves, spec={}, resume=False, durability="process")
+    try:
+        recorder.append({"value": 0.5}, leaves)
+        run = load(folder)
+    finally:
+        recorder.close()
+    if list(run.columns["value"]) != [0.5]:
+        raise ValueError(f"wrote 0.5 and read {run.columns['value']}; does this file system order its writes? Record to a local disk.")
+    return f"HDF5 {run.versions.get('hdf5', 'of h5py ' + (_version('h5py') or '?'))}"
+
+
+def _network() -> Iterator[Finding]:
+    if shutil.which("uv") and "SSL_CERT_FILE" not in os.environ and "UV_SYSTEM_CERTS" not in os.environ:
+        yield Finding("uv", None, "if it does not trust your network's certificates, set UV_SYSTEM_CERTS=1")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
