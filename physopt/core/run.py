@@ -21,12 +21,14 @@ class Progress(eqx.Module):
     carry: Carry
     grad_norm: float
     seconds: float
+    converged: bool
 
 
 class Solution(eqx.Module):
     """The outcome of a run.
 
-    - `point`, `evaluation`: the converged trial; otherwise the point of lowest finite value seen.
+    - `point`, `evaluation`: the trial that converged or at which the callback stopped; otherwise the point of lowest finite
+      value seen.
     - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
     - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "budget", "non-finite" or "callback".
     """
@@ -76,9 +78,11 @@ def minimize(
             if best is None or carry.evaluation.value == carry.best_value:
                 best = carry.evaluation
             index = tape.write(carry, grad_norm)
-            if stop.converged(carry.evaluation, carry.base, carry.trial, grad_norm):
+            converged = stop.converged(carry.evaluation, carry.base, carry.trial, grad_norm)
+            halted = callback is not None and callback(Progress(index, carry, grad_norm, tape.seconds, converged))
+            if converged:
                 reason = "converged"
-            elif callback is not None and callback(Progress(index, carry, grad_norm, tape.seconds)):
+            elif halted:
                 reason = "callback"
             elif index + 1 >= stop.max_evaluations:
                 reason = "budget"
@@ -86,6 +90,6 @@ def minimize(
                 reason = "non-finite"
             else:
                 carry = go(problem, rule, carry)
-        point, evaluation = (carry.trial, carry.evaluation) if reason == "converged" else (carry.best, best)
+        point, evaluation = (carry.best, best) if reason in ("budget", "non-finite") else (carry.trial, carry.evaluation)
         tape.finish(reason, evaluation.value)
     return Solution(point, evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)

@@ -22,11 +22,9 @@ class Oracle:
     - `mf`: a restricted closed-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
     - `kernel`: the response of the model; `None` freezes the Fock matrix, as the classical methods do.
 
-    **Raises:** `TypeError` for a mean field of another kind, with what to use instead.
     """
 
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
-        check_supported(mf)
         self.mf = mf
         self.kernel = kernel
         self.restricted = not mf.istype("UHF")
@@ -46,7 +44,15 @@ class Oracle:
         self._last = (dm, vhf)
         energy = self.mf.energy_tot(dm, self.hcore, vhf)
         fock = np.asarray(self.mf.get_fock(self.hcore, self.overlap, vhf, dm))
-        return float(energy), self.basis.T @ fock.reshape(-1, *fock.shape[-2:]) @ self.basis
+        return float(energy), self.to_orthonormal(fock)
+
+    def to_orthonormal(self, fock: ndarray) -> Float[ndarray, "spin mo mo"]:
+        """Return AO Fock matrices, of PySCF's shape, in the orthonormal basis: $X^T F X$."""
+        return self.basis.T @ fock.reshape(-1, *fock.shape[-2:]) @ self.basis
+
+    def to_ao(self, fock: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin ao ao"]:
+        """Return Fock matrices back in the AO basis: $X^{-T} F X^{-1}$."""
+        return self.inverse.T @ fock @ self.inverse
 
     def density_of_ao(self, dm: ndarray) -> Float[ndarray, "spin mo mo"]:
         """Return the spin densities of an AO density matrix, which need not be idempotent."""

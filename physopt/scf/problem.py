@@ -11,7 +11,7 @@ from physopt.core.problem import AbstractProblem, Evaluation
 
 from .kernel import ResponseKernel
 from .model import Anchor, Orbitals, Response
-from .oracle import Oracle, exact_exchange
+from .oracle import Oracle, check_supported, exact_exchange
 
 
 class SCF(AbstractProblem):
@@ -26,6 +26,8 @@ class SCF(AbstractProblem):
     - `mf`: a PySCF mean field: RHF, UHF, RKS or UKS, density-fitted or not, with or without solvent.
     - `kernel`: the model's response; `None` freezes the Fock matrix. `SCF.of(mf)` makes the standard one.
 
+    **Raises:** `TypeError` for a mean field of another kind, with what to use instead.
+
     ??? cite "Reference"
         Edelman, Arias, Smith, SIAM J. Matrix Anal. Appl. 20 (1998) 303, section 2.5.
     """
@@ -35,6 +37,7 @@ class SCF(AbstractProblem):
     unit: str = eqx.field(default="hartree", static=True)
 
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None = None):
+        check_supported(mf)
         self.oracle = Oracle(mf, kernel)
         self.traceable = False
         self.unit = "hartree"

@@ -1,0 +1,189 @@
+"""PySCF's face: `accelerate(mf)` dresses a mean field the way `mf.newton()` does."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from pyscf import lib
+from pyscf.lib import chkfile, logger
+from pyscf.soscf.newton_ah import _CIAH_SOSCF
+
+from physopt.core.problem import AbstractProblem
+from physopt.core.recording import Recording
+from physopt.core.rule import AbstractRule
+from physopt.core.run import Progress, Solution, minimize
+from physopt.core.stop import Stop
+from physopt.rules.diis import DIIS, StaticShift, adiis_cdiis
+from physopt.rules.guard import Guard
+from physopt.rules.mixers import Commutator
+from physopt.scf.model import Response
+from physopt.scf.oracle import check_supported
+from physopt.scf.problem import SCF
+
+from .pyscf_diis import ResponseDIIS as ResponseDIIS
+
+
+def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | Recording | None = None) -> Any:
+    r"""Return `mf` dressed so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
+
+    Everything PySCF knows keeps its meaning: `conv_tol` (hartree; here a bound on the energy still to be gained),
+    `conv_tol_grad` ($|g|$ in PySCF's norm; $\sqrt{\text{conv\_tol}}$ if unset), `max_cycle`, `init_guess`, `diis_space`, `level_shift`,
+    `callback`, `check_convergence`, `chkfile`, `verbose`, and afterwards `converged`, `cycles`, `e_tot`, `mo_coeff`,
+    `nuc_grad_method()`, `as_scanner()`, `stability()`. `density_fit()` and solvent models may come before or after.
+    `undo_accelerate()` gives the plain mean field back. The energy, density and orbitals returned belong together: the last
+    exact build is at the density of the orbitals.
+
+    **Arguments:**
+
+    - `mf`: RHF, UHF, RKS or UKS of a molecule, not yet run or with orbitals to start from. Not changed.
+    - `rule`: any rule of physopt; default: DIIS on the response model, guarded by ADIIS/CDIIS.
+    - `record`: a folder to write the run into, or a `Recording`.
+
+    **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history.
+
+    **Raises:** `TypeError` for a mean field the model does not know, with what to use instead.
+
+    ??? cite "Reference"
+        The dressing follows `pyscf.soscf.newton_ah`; the convergence bound is the second-order energy
+        $\tfrac12 g^T H^{-1} g$ of the model's Hessian.
+    """
+    if isinstance(mf, _CIAH_SOSCF):
+        raise TypeError("accelerate() replaces the second-order solver: pass mf.undo_newton() instead of mf.newton().")
+    if isinstance(mf, _Accelerated):
+        mf = mf.undo_accelerate()
+    check_supported(mf)
+    return lib.set_class(_Accelerated(mf, rule, record), (_Accelerated, mf.__class__))
+
+
+def default_rule(mf: Any) -> Guard:
+    """Return the rule of `accelerate(mf)`: response DIIS under the guard of ADIIS/CDIIS, with `mf`'s space and level shift."""
+    shift = StaticShift(float(mf.level_shift or 0.0))
+    fallback = adiis_cdiis(mf.diis_space)
+    return Guard(
+        DIIS(Commutator(), mf.diis_space, respond=True, shift=shift),
+        DIIS(fallback.mixer, mf.diis_space, shift=shift),
+    )
+
+
+class _Accelerated:
+    """The mixin of `accelerate`: overrides `scf` and nothing else."""
+
+    __name_mixin__ = "Accelerated"
+    _keys = {"rule", "record", "solution"}
+
+    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None):
+        self.__dict__.update(mf.__dict__)
+        self.rule = rule
+        self.record = record
+        self.solution: Solution | None = None
+
+    def undo_accelerate(self) -> Any:
+        """Return the plain mean field, with the results found so far."""
+        plain: Any = lib.view(self, lib.drop_class(self.__class__, _Accelerated))
+        for name in _Accelerated._keys:
+            delattr(plain, name)
+        return plain
+
+    def to_gpu(self) -> Any:
+        """Move the plain mean field to the GPU; the response model runs on the host only."""
+        return self.undo_accelerate().to_gpu()
+
+    def scf(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
+        """Run the accelerated SCF from `dm0`, from the present orbitals, or from `init_guess`; returns the energy in hartree."""
+        if self.max_cycle <= 0:
+            return super().scf(dm0, **kwargs)
+        started = (logger.process_clock(), logger.perf_counter())
+        self.dump_flags()
+        self.build(self.mol)
+        if dm0 is None:
+            kept = self.mo_coeff is not None and self.mo_occ is not None
+            dm0 = self.make_rdm1() if kept else self.get_init_guess(self.mol, self.init_guess)
+        problem = SCF.of(self)
+        if self.chkfile:
+            chkfile.save_mol(self.mol, self.chkfile)
+        self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm0, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
+        report = _Report(self, problem, dm0)
+        grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
+        hooked = callable(self.check_convergence)
+        # The tangent's gradient is dE/dkappa, twice PySCF's.
+        tolerances = {} if hooked else {"grad_norm": 2.0 * float(grad_tol), "decrease": float(self.conv_tol)}
+        self.solution = minimize(
+            problem,
+            self.rule or default_rule(self),
+            problem.start(dm0),
+            stop=Stop(max_evaluations=self.max_cycle, **tolerances),
+            record=self.record,
+            callback=report,
+        )
+        self.converged = self.solution.converged or (hooked and self.solution.reason == "callback")
+        self.cycles = self.solution.num_evaluations
+        self.e_tot = float(self.solution.evaluation.value)
+        envs = report.envs(self.solution.point.coeff, self.solution.evaluation)
+        self.mo_occ = envs["mo_occ"]
+        self.mo_energy, self.mo_coeff = self.canonicalize(envs["mo_coeff"], self.mo_occ, envs["fock"])
+        envs.update(mo_energy=self.mo_energy, mo_coeff=self.mo_coeff, scf_conv=self.converged)
+        if self.chkfile:
+            self.dump_chk(envs)
+        self.post_kernel(envs)
+        _warn_of_holes(self)
+        logger.timer(self, "SCF", *started)
+        self._finalize()
+        return self.e_tot
+
+    def kernel(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
+        """Run `scf`, under the name that PySCF's users and drivers call."""
+        return self.scf(dm0, **kwargs)
+
+
+class _Report:
+    """Turns the driver's progress into PySCF's log lines, checkpoint file and callbacks."""
+
+    def __init__(self, mf: Any, problem: AbstractProblem, dm0: ndarray):
+        self._mf = mf
+        self._oracle = problem.oracle
+        self._dm, self._energy = np.asarray(dm0), np.nan
+
+    def envs(self, coeff: tuple[ndarray, ...], evaluation: Any) -> dict[str, Any]:
+        """Return the names that PySCF's kernel would have at this point."""
+        mf, oracle, model = self._mf, self._oracle, evaluation.model
+        assert isinstance(model, Response)
+        fock = oracle.to_ao(model.anchor.fock)
+        energies = np.stack([np.einsum("pi,pq,qi->i", c, f, c) for c, f in zip(coeff, model.anchor.fock, strict=True)])
+        grad_norm = 0.5 * np.sqrt(sum(np.vdot(g, g) for g in evaluation.grad))
+        names = {
+            "mf": mf, "mol": mf.mol, "s1e": oracle.overlap, "h1e": oracle.hcore, "conv_tol": mf.conv_tol, "conv_tol_grad": mf.conv_tol_grad,
+            "e_tot": float(evaluation.value), "last_hf_e": self._energy, "norm_gorb": float(grad_norm),
+            "mo_coeff": oracle.mo_coeff(coeff), "mo_occ": oracle.mo_occ(), "mo_energy": energies[0] if oracle.restricted else energies,
+            "dm": oracle.dm(coeff), "dm_last": self._dm, "fock": fock[0] if oracle.restricted else fock,
+        }  # fmt: skip
+        names["vhf"] = names["fock"] - oracle.hcore
+        names["norm_ddm"] = float(np.linalg.norm(names["dm"] - self._dm)) if np.shape(names["dm"]) == np.shape(self._dm) else np.nan
+        return names
+
+    def __call__(self, progress: Progress) -> bool:
+        """Report one evaluation; says `True` to stop if the user's own convergence test does."""
+        mf = self._mf
+        envs = self.envs(progress.carry.trial.coeff, progress.carry.evaluation)
+        envs.update(cycle=progress.index, scf_conv=progress.converged)
+        logger.info(
+            mf, "cycle= %d E= %.15g  delta_E= %4.3g  |g|= %4.3g  |ddm|= %4.3g",
+            progress.index + 1, envs["e_tot"], envs["e_tot"] - self._energy, envs["norm_gorb"], envs["norm_ddm"],
+        )  # fmt: skip
+        finished = callable(mf.check_convergence) and bool(mf.check_convergence(envs))
+        envs["scf_conv"] = finished or progress.converged
+        if mf.chkfile:
+            mf.dump_chk(envs)
+        if callable(mf.callback):
+            mf.callback(envs)
+        self._dm, self._energy = envs["dm"], envs["e_tot"]
+        return finished
+
+
+def _warn_of_holes(mf: Any) -> None:
+    """Warn if an occupied orbital lies above an empty one: the state may not be the lowest."""
+    for energy, occ in zip(np.atleast_2d(mf.mo_energy), np.atleast_2d(mf.mo_occ), strict=True):
+        if (occ > 0).any() and (occ == 0).any():
+            homo, lumo = energy[occ > 0].max(), energy[occ == 0].min()
+            if homo > lumo:
+                logger.warn(mf, "HOMO %.6g > LUMO %.6g: not an aufbau state; check mf.stability().", homo, lumo)
