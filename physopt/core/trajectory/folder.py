@@ -1,0 +1,142 @@
+"""The run folder as a directory: manifest, lock, and which files make up the run."""
+
+import contextlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .schema import ENCODING_TYPE, ENCODING_VERSION, JSON_LIMIT, UnreadableRunError, check_encoding, from_json, to_json
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: reading works, recording says why it does not
+    fcntl = None
+
+MANIFEST = "run.json"
+PACKED = "run.h5"
+_SEGMENT = re.compile(r"seg-(\d{4,9})\.h5")
+_DEBRIS = re.compile(r"\.(seg-\d{4,9}|run\.json|run\.h5)\.tmp")
+_FIELDS = {"created": str, "status": str, "versions": dict, "spec": dict, "columns": dict, "checkpoint": list}
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Return the file of the `number`-th process attempt."""
+    return folder / f"seg-{number:04d}.h5"
+
+
+def temporary(path: Path) -> Path:
+    """Return the name that `path` has until it is complete."""
+    return path.with_name(f".{path.stem if path.suffix == '.h5' and path.name != PACKED else path.name}.tmp")
+
+
+def segments(folder: Path) -> dict[int, Path]:
+    """Return the segments by number, oldest first."""
+    found = {int(m[1]): folder / m[0] for m in (_SEGMENT.fullmatch(path.name) for path in folder.iterdir()) if m}
+    return dict(sorted(found.items()))
+
+
+def pieces(folder: Path) -> list[Path]:
+    """Return the HDF5 files that make up the run, oldest first: what is packed, then the segments since."""
+    packed = folder / PACKED
+    return [packed] * os.path.lexists(packed) + list(segments(folder).values())
+
+
+def clear_debris(folder: Path) -> None:
+    """Remove files that a killed process left half-made. The caller holds the lock."""
+    for path in folder.iterdir():
+        if _DEBRIS.fullmatch(path.name):
+            path.unlink()
+
+
+def is_vacant(folder: Path) -> bool:
+    """Say whether nothing is there yet: no folder, or an empty one."""
+    return not os.path.lexists(folder) or (folder.is_dir() and all(_DEBRIS.fullmatch(path.name) for path in folder.iterdir()))
+
+
+def require_regular(path: Path) -> None:
+    """Refuse links, pipes and devices: a foreign folder must not lead the reader elsewhere or block it."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise UnreadableRunError(f"{path} is a link, pipe or folder, not a regular file; physopt follows none of them inside a run.")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the content of `run.json`."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; name the run folder that was given as `record`.")
+    if not os.path.lexists(path):
+        raise UnreadableRunError(f"{folder} holds no {MANIFEST}, so it is no run folder; name the folder that was given as `record`.")
+    require_regular(path)
+    with path.open("rb") as file:
+        encoded = file.read(JSON_LIMIT + 1)
+    if len(encoded) > JSON_LIMIT:
+        raise UnreadableRunError(f"{path} is larger than {JSON_LIMIT} bytes; it was not written by physopt.")
+    manifest = from_json(encoded, str(path))
+    check_encoding(manifest.get("encoding-type"), manifest.get("encoding-version"), str(path))
+    for field, kind in _FIELDS.items():
+        if not isinstance(manifest.get(field), kind):
+            raise UnreadableRunError(f"{path} lacks a valid {field!r}; it was damaged or not written by physopt.")
+    return manifest
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Put `run.json` in place in one step that survives a power failure."""
+    path = folder / MANIFEST
+    encoded = to_json({"encoding-type": ENCODING_TYPE, "encoding-version": ENCODING_VERSION, **content})
+    with temporary(path).open("wb") as file:
+        file.write(encoded)
+        file.flush()
+        os.fsync(file.fileno())
+    publish(path)
+
+
+def publish(path: Path) -> None:
+    """Give a complete file its name, and make the name durable."""
+    temporary(path).rename(path)
+    with _directory(path.parent) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only writer of a folder; the lock is the kernel's, so a killed process leaves none behind.
+
+    **Raises:** `BlockingIOError` if another process is writing there, `OSError` on a file system without locks.
+    """
+    if fcntl is None:
+        raise OSError("Recording needs POSIX file locks, which this system lacks; run without `record`.")
+    with _directory(folder) as descriptor:
+        for _ in range(40):  # a reader that looks whether the run is live holds the lock for an instant
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.025)
+        else:
+            raise BlockingIOError(f"{folder} is being written by another process; wait for it, or record into another folder.")
+        yield
+
+
+def is_live(folder: Path) -> bool:
+    """Say whether some process is recording into the folder now."""
+    if fcntl is None:
+        return False
+    with _directory(folder) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def _directory(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

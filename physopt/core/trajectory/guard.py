@@ -1,0 +1,149 @@
+"""Reading HDF5 files that may come from anyone. Every read of the package goes through here.
+
+HDF5 can be told by a file to read other files (links, external storage, virtual datasets), to load plug-ins (filters), and to
+allocate far more than was ever stored. All of that is refused before the data is touched. What this cannot stop are faults in the
+HDF5 library itself, which a damaged file can crash: read files you do not trust through `quarantine`.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .folder import require_regular
+from .schema import ENCODING_TYPE, JSON_LIMIT, OBJECT_NAME, UnreadableRunError, check_encoding, from_json
+
+FLOOR = 16 * 2**20  # declared sizes below this are never suspicious
+RATIO = 1000  # gzip shrinks no real trajectory further than this
+MAX_LINKS = 10_000
+_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+_LAYOUTS = {h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED, h5py.h5d.COMPACT}
+_CLASSES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT}
+
+
+class GuardedFile:
+    """A run file opened by `opened`: asks for what the schema knows, by name, and checks each answer."""
+
+    def __init__(self, file: h5py.File, path: Path):
+        self._file, self._path = file, path
+        self._size = path.stat().st_size
+
+    def names(self, group: str) -> list[str]:
+        """Return the names in a group, after checking that nothing in it points elsewhere."""
+        target = self._file if group == "/" else self._object(group, h5py.Group)
+        if target.id.get_num_objs() > MAX_LINKS:
+            raise self.refusal(group, f"has more than {MAX_LINKS} entries")
+        names = list(target)
+        for name in names:
+            if target.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+                raise self.refusal(f"{group}/{name[:64]}", "is a soft or external link; a run holds its own data")
+            if not OBJECT_NAME.fullmatch(name):
+                raise self.refusal(group, f"has an entry with the strange name {name[:64]!r}")
+        return names
+
+    def rows(self, name: str, count: int | None = None) -> np.ndarray:
+        """Return the first `count` rows of a dataset of numbers, or all."""
+        dataset = self._object(name, h5py.Dataset)
+        self._check_storage(dataset, name)
+        count = (dataset.shape[0] if dataset.shape else -1) if count is None else count
+        if not dataset.shape or dataset.shape[0] < count:
+            raise self.refusal(name, f"has shape {dataset.shape} where {count} rows were committed")
+        self._check_size(dataset, name, count)
+        return dataset[:count]
+
+    def row(self, name: str, index: int) -> np.ndarray:
+        """Return one row of a dataset of numbers."""
+        dataset = self._object(name, h5py.Dataset)
+        self._check_storage(dataset, name)
+        if not dataset.shape or not 0 <= index < dataset.shape[0]:
+            raise self.refusal(name, f"has shape {dataset.shape}, without a row {index}")
+        self._check_size(dataset, name, dataset.shape[0])
+        return np.asarray(dataset[index])
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return a block of JSON."""
+        dataset = self._object(name, h5py.Dataset)
+        if dataset.ndim != 1 or dataset.dtype != np.uint8 or dataset.shape[0] > JSON_LIMIT:
+            raise self.refusal(name, f"is no block of at most {JSON_LIMIT} bytes")
+        return from_json(self.rows(name).tobytes(), f"{self._path.name}:{name}")
+
+    def text(self, owner: str, attribute: str) -> str:
+        """Return an attribute, a string of fixed length."""
+        target = self._file if owner == "/" else self._object(owner, h5py.Dataset)
+        if not h5py.h5a.exists(target.id, attribute.encode()):
+            raise self.refusal(owner, f"lacks the attribute {attribute!r}")
+        stored = h5py.h5a.open(target.id, attribute.encode())
+        kind = stored.get_type()
+        if kind.get_class() != h5py.h5t.STRING or kind.is_variable_str() or kind.get_size() > 1024 or stored.shape != ():
+            raise self.refusal(owner, f"has an attribute {attribute!r} that is no string of fixed length")
+        return bytes(target.attrs[attribute]).decode()
+
+    def refusal(self, name: str, why: str) -> UnreadableRunError:
+        """Return the error to raise about one object."""
+        return UnreadableRunError(f"{self._path}: {name!r} {why}. The file was damaged or not written by physopt.")
+
+    def _object(self, name: str, kind: type) -> Any:
+        group, _, leaf = name.rpartition("/")
+        parent = self._object(group, h5py.Group) if group else self._file
+        if leaf not in parent or parent.id.links.get_info(leaf.encode()).type != h5py.h5l.TYPE_HARD:
+            raise self.refusal(name, "is missing or a link")
+        found = parent[leaf]
+        if not isinstance(found, kind):
+            raise self.refusal(name, f"is no {kind.__name__.lower()}")
+        return found
+
+    def _check_storage(self, dataset: h5py.Dataset, name: str) -> None:
+        plan, kind = dataset.id.get_create_plist(), dataset.id.get_type()
+        if kind.get_class() not in _CLASSES or kind.get_size() > 8:
+            raise self.refusal(name, "holds something other than numbers of a fixed type")
+        if plan.get_layout() not in _LAYOUTS:
+            raise self.refusal(name, "is a virtual dataset, which would read other files")
+        if plan.get_external_count():
+            raise self.refusal(name, "has external storage, which would read other files")
+        if {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - _FILTERS:
+            raise self.refusal(name, "uses a filter other than gzip, shuffle and Fletcher-32")
+
+    def _check_size(self, dataset: h5py.Dataset, name: str, count: int) -> None:
+        bound = max(FLOOR, RATIO * min(dataset.id.get_storage_size(), self._size))
+        cells = [count * _product(dataset.shape[1:])] + ([_product(dataset.chunks)] if dataset.chunks else [])
+        if max(cells) * dataset.dtype.itemsize > bound:
+            raise self.refusal(name, f"declares {max(cells)} numbers, far more than the file can hold")
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    product = 1
+    for length in shape:
+        product *= length  # Python's integers cannot overflow, as a hostile shape would have NumPy's do
+    return product
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[GuardedFile]:
+    """Open a run file for reading, live, killed or packed.
+
+    **Raises:** `UnreadableRunError` for anything that is not a sound run file, `OSError` if the system refuses it.
+    """
+    require_regular(path)
+    try:
+        # SWMR reads what a live or killed writer has flushed; our own lock, not HDF5's, keeps writers apart.
+        with h5py.File(path, "r", libver="latest", swmr=True, locking=False) as file:
+            guarded = GuardedFile(file, path)
+            check_encoding(*(guarded.text("/", name) for name in ("encoding-type", "encoding-version")), str(path))
+            guarded.names("/")
+            yield guarded
+    except UnreadableRunError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _unreadable(path, error) from error
+    except (RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError, AttributeError, IndexError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableRunError:
+    detail = " ".join(str(error).split())[:160]
+    return UnreadableRunError(f"{path} is no readable {ENCODING_TYPE} file ({type(error).__name__}: {detail}).")

@@ -1,0 +1,205 @@
+"""Reading a run back: live, killed, interrupted or packed; only what was committed."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .folder import MANIFEST, is_live, is_vacant, pieces, read_manifest
+from .guard import GuardedFile, opened
+from .schema import Column, UnreadableRunError, checkpoint_crc, columns_from_json, record_crc, restored_leaf
+
+_DTYPE = re.compile(r"[<|](b1|[iu][1248]|f[248]|c8|c16)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A recorded run.
+
+    - `columns`: one array per quantity, a row per record, in the unit that `units` names.
+    - `spec`: the provenance given when it began. `summary`: how it ended; `None` unless `status` is "finished".
+    - `status`: "live" (some process is recording now), "interrupted" (killed or closed early: can be resumed) or "finished".
+    - `created`: when it began, ISO 8601, UTC. `versions`: of the software that began it.
+    """
+
+    folder: Path
+    columns: dict[str, np.ndarray]
+    units: dict[str, str]
+    spec: dict[str, Any]
+    summary: dict[str, Any] | None
+    status: str
+    created: str
+    versions: dict[str, str]
+
+    @property
+    def num_records(self) -> int:
+        """The number of committed records."""
+        return len(next(iter(self.columns.values()), ()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """The arrays stored with record `index`, to resume from."""
+
+    index: int
+    leaves: list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """The committed records of one file: `commit[i]` is (index, CRC of columns, CRC of checkpoint, nanoseconds)."""
+
+    path: Path
+    commit: np.ndarray
+    columns: dict[str, np.ndarray]
+    units: dict[str, str]
+    summary: dict[str, Any] | None
+
+    @property
+    def first(self) -> int:
+        """Index of the first record."""
+        return int(self.commit[0, 0]) if len(self.commit) else 0
+
+    def cut(self, count: int) -> "Piece":
+        """Return the first `count` records."""
+        columns = {name: column[:count] for name, column in self.columns.items()}
+        return dataclasses.replace(self, commit=self.commit[:count], columns=columns)
+
+    def is_intact(self, row: int) -> bool:
+        """Say whether a row's columns still have the checksum they were committed with."""
+        index, crc, _, now = (int(n) for n in self.commit[row])
+        return record_crc(index, now, {name: column[row] for name, column in self.columns.items()}) == crc
+
+
+def load(folder: str | Path) -> Run:
+    """Read the committed records of a run folder, across all its process attempts; works while it is written.
+
+    **Raises:** `UnreadableRunError` for a damaged or foreign folder, `FileNotFoundError` if there is none.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    live = is_live(folder)
+    described = columns_from_json(manifest["columns"], str(folder / MANIFEST))
+    stack = superseded(read_pieces(folder, described))
+    empty = {name: np.empty((0, *column.shape), column.stored) for name, column in described.items()}
+    columns = {name: np.concatenate([p.columns[name] for p in stack]) if stack else empty[name] for name in described}
+    units = {name: column.unit for name, column in described.items()}
+    summary = stack[-1].summary if stack else None
+    return Run(folder, columns, units, manifest["spec"], summary, status_of(stack, live), manifest["created"], manifest["versions"])
+
+
+def status_of(stack: list[Piece], live: bool) -> str:
+    """Say how a run stands: see `Run`."""
+    return "finished" if stack and stack[-1].summary is not None else "live" if live else "interrupted"
+
+
+def load_checkpoint(folder: str | Path) -> Checkpoint | None:
+    """Return the newest committed checkpoint of a run folder; `None` if the folder is missing, empty or has no record yet.
+
+    A checkpoint damaged by a power failure is recognized by its checksum and the one before it is returned.
+
+    **Raises:** `UnreadableRunError` for a damaged or foreign folder.
+    """
+    folder = Path(folder)
+    if is_vacant(folder):
+        return None
+    read_manifest(folder)
+    for path in reversed(pieces(folder)):
+        found = newest_checkpoint(path)
+        if found is not None:
+            return found
+    return None
+
+
+def newest_checkpoint(path: Path) -> Checkpoint | None:
+    """Return the newest intact checkpoint of one file."""
+    for _ in range(10):  # a live writer may overwrite both slots while they are read
+        with opened(path) as file:
+            commit = _read_commit(file)
+            for index, _, crc, _ in commit[:-3:-1].tolist():
+                stored, dtypes = read_checkpoint(file, index)
+                if checkpoint_crc(index, stored) == crc:
+                    return Checkpoint(index, [restored_leaf(s, d) for s, d in zip(stored, dtypes, strict=True)])
+        if not len(commit):
+            break
+    return None
+
+
+def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path], Piece] | None = None) -> list[Piece]:
+    """Read all files of a run that hold records, oldest first, which all have the columns that the manifest describes."""
+    for _ in range(5):
+        try:
+            found = [piece for piece in map(read or read_piece, pieces(folder)) if len(piece.commit) or piece.summary is not None]
+        except FileNotFoundError:
+            continue  # the run was packed while we looked: its segments are gone, the packed file is there
+        layout = {name: (column.unit, column.stored, column.shape) for name, column in described.items()}
+        for piece in found:
+            if {name: (piece.units[name], column.dtype, column.shape[1:]) for name, column in piece.columns.items()} != layout:
+                raise UnreadableRunError(f"{piece.path} holds other columns or units than {MANIFEST} says: files of two runs were mixed.")
+        # A finished run is whole in its packed file; segments beside it are left over from a kill while they were removed.
+        return found[:1] if found and found[0].summary is not None else found
+    raise UnreadableRunError(f"{folder}: its files vanish while they are read; wait until whatever moves them is done.")
+
+
+def read_piece(path: Path) -> Piece:
+    """Read the committed records of one file, less a newest one that was caught half-written."""
+    piece = read_whole(path)
+    count = len(piece.commit)
+    if count and not (piece.is_intact(-1) and piece.commit[-1, 0] == piece.first + count - 1):
+        return piece.cut(count - 1)
+    return piece
+
+
+def read_whole(path: Path) -> Piece:
+    """Read all records that one file claims, for `verify` to judge."""
+    with opened(path) as file:
+        commit = _read_commit(file)  # before the columns: whatever it vouches for is then already in the file
+        names = file.names("columns")
+        columns = {name: file.rows(f"columns/{name}", len(commit)) for name in names}
+        units = {name: file.text(f"columns/{name}", "units") for name in names}
+        summary = file.json("summary") if "summary" in file.names("/") else None
+        return Piece(path, commit, columns, units, summary)
+
+
+def superseded(stack: list[Piece]) -> list[Piece]:
+    """Drop rows that a later attempt recorded again, so that indices run from 0 without gap.
+
+    **Raises:** `UnreadableRunError` if records are missing in between.
+    """
+    kept: list[Piece] = []
+    for piece in stack:
+        while kept and kept[-1].first >= piece.first:
+            kept.pop()
+        if kept:
+            last = kept[-1]
+            kept[-1] = last.cut(min(len(last.commit), piece.first - last.first))
+        expected = kept[-1].first + len(kept[-1].commit) if kept else 0
+        if piece.first != expected:
+            raise UnreadableRunError(
+                f"{piece.path} begins with record {piece.first}, not {expected}: an earlier file of the run is missing."
+            )
+        kept.append(piece)
+    return kept
+
+
+def read_checkpoint(file: GuardedFile, index: int) -> tuple[list[np.ndarray], list[np.dtype]]:
+    """Return the leaves in the slot of record `index` as stored, and the types they had."""
+    names = sorted(file.names("checkpoint"))
+    dtypes = [file.text(f"checkpoint/{name}", "dtype") for name in names]
+    if not all(map(_DTYPE.fullmatch, dtypes)):
+        raise file.refusal("checkpoint", "has leaves of an unknown type")
+    return [file.row(f"checkpoint/{name}", index % 2) for name in names], [np.dtype(d) for d in dtypes]
+
+
+def _read_commit(file: GuardedFile) -> np.ndarray:
+    commit = file.rows("commit")
+    if commit.ndim != 2 or commit.shape[1] != 4 or commit.dtype != np.dtype("<i8"):
+        raise file.refusal("commit", f"has shape {commit.shape} and type {commit.dtype}, not (n, 4) 64-bit integers")
+    indices = commit[:, 0]
+    # The newest row is judged by its checksum.
+    if len(indices) and (indices[0] < 0 or not np.array_equal(indices[:-1], np.arange(indices[0], indices[0] + len(indices) - 1))):
+        raise file.refusal("commit", "has record indices that do not follow each other")
+    return commit
