@@ -3,7 +3,6 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -33,14 +32,19 @@ class Progress:
         self._printed = -float("inf")
         self._pending: str | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         if self._console.is_terminal:
-            columns = [SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("{task.fields[detail]}")]
+            columns = [
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[detail]}", markup=False),
+            ]
             if self._total is not None:
                 columns.insert(2, BarColumn(bar_width=24))
             self._live = RichProgress(*columns, TimeElapsedColumn(), console=self._console)
             self._live.start()
-            self._task = self._live.add_task(self._title, total=self._total, detail="", markup=False)
+            self._task = self._live.add_task(self._title, total=self._total, detail="")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,0 +1,116 @@
+"""The direction of dependencies: core <- rules, meta, scf, pinn, topopt <- faces <- cli; and nothing happens on import."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "physopt"
+
+LAYERS = {
+    "core": {"core"},
+    "xyz": {"xyz"},
+    "rules": {"core", "rules"},
+    "meta": {"core", "meta"},
+    "scf": {"core", "scf", "xyz"},
+    "pinn": {"core", "pinn"},
+    "topopt": {"core", "topopt"},
+    "faces": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
+    "plot": {"core", "plot"},
+    "cli": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz", "plot", "cli", ""},
+    "": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
+}
+# Which modules may import a heavy or delicate package; a prefix of the module's name.
+RESERVED = {
+    "h5py": ("physopt.core.trajectory",),
+    "pyscf": ("physopt.scf", "physopt.faces.pyscf"),
+    "matplotlib": ("physopt.plot", "physopt.cli"),
+    "rich": ("physopt.cli",),
+    "cyclopts": ("physopt.cli",),
+}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path) -> set[str]:
+    """Absolute names of all that a file imports anywhere, in functions too."""
+    package = _name(path).split(".") if path.name == "__init__.py" else _name(path).split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(package[: len(package) - node.level + 1] if node.level else [])
+            module = ".".join(part for part in (origin, node.module) if part)
+            # `from . import exits` imports a module, `from .exits import run` does not: keep what exists.
+            inner = {f"{module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= inner or {module}
+    return found
+
+
+MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+GRAPH = {name: _imports(path) for name, path in MODULES.items()}
+
+
+def _layer(name: str) -> str:
+    return [*name.split("."), ""][1]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_arrows_point_to_the_core(name):
+    inner = {target for target in GRAPH[name] if target.split(".")[0] == "physopt"}
+    wrong = {target for target in inner if _layer(target) not in LAYERS[_layer(name)]}
+    assert not wrong, f"{name} may not import {wrong}; its layer sees only {LAYERS[_layer(name)]}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_reserved_packages(name):
+    for package, owners in RESERVED.items():
+        if any(target.split(".")[0] == package for target in GRAPH[name]):
+            assert name.startswith(owners), f"{name} imports {package}, which is reserved to {owners}"
+
+
+def test_no_cycles():
+    inner = {name: {t for t in targets if t in MODULES} - {name} for name, targets in GRAPH.items()}
+    list(graphlib.TopologicalSorter(inner).static_order())
+
+
+def test_the_walk_sees_a_wrong_arrow(tmp_path, monkeypatch):
+    # Guards the guards: a relative import of a higher layer inside a function must be found.
+    path = PACKAGE / "core" / "wrong.py"
+    monkeypatch.setattr(Path, "read_text", lambda self: "def f():\n    from ..cli import main\n    import pyscf.gto\n")
+    assert _imports(path) == {"physopt.cli", "pyscf.gto"}
+
+
+def _python(script: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_has_no_effect():
+    script = """
+import os, sys, threading
+before = dict(os.environ), threading.active_count()
+import physopt
+import jax
+from jax._src import xla_bridge
+assert (dict(os.environ), threading.active_count()) == before, "environment or threads"
+assert not jax.config.jax_enable_x64, "x64 was switched on"
+assert not xla_bridge.backends_are_initialized(), "a JAX backend was started"
+heavy = {"pyscf", "matplotlib", "cyclopts", "rich", "rdkit", "pytest"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    _python(script)
+
+
+def test_everything_but_its_own_layer_imports_without_pyscf():
+    names = [n for n in MODULES if not n.startswith(("physopt.scf", "physopt.faces.pyscf", "physopt.cli."))]
+    _python(f"import sys, importlib\nsys.modules['pyscf'] = None\nfor n in {names}: importlib.import_module(n)")
