@@ -1,0 +1,205 @@
+"""SCF methods side by side: what each costs in exact Fock builds, and whether an outsider agrees that it converged."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from pyscf import dft, gto, scf
+
+from physopt.core.run import minimize
+from physopt.core.stop import Stop
+from physopt.rules.diis import adiis_cdiis
+from physopt.scf.problem import SCF
+from physopt.xyz import Molecule, check_basis_name
+
+from .pyscf import accelerate
+
+GRAD_TOL = 3.16e-5  # PySCF's norm, hartree
+SAME_STATE = 1e-7  # hartree
+
+
+class Meter:
+    """Counts exact builds and the seconds they take: every full `get_veff`, and every `get_jk` outside of one."""
+
+    def __init__(self) -> None:
+        self.builds = 0
+        self.durations: list[float] = []
+        self._depth = 0
+
+    def watch(self, mf: Any) -> Any:
+        """Count the builds of `mf` from now on; returns `mf`."""
+        for name in ("get_veff", "get_jk", "get_j", "get_k"):
+            setattr(mf, name, self._counted(getattr(mf, name)))
+        return mf
+
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._depth += 1
+            started = time.perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.builds += 1
+                    self.durations.append(time.perf_counter() - started)
+
+        return counted
+
+    def equivalents(self, wall: float) -> float:
+        """Return exact builds plus all other work, in units of the median exact build of this run."""
+        if not self.durations:
+            return float("nan")
+        return self.builds + max(wall - sum(self.durations), 0.0) / float(np.median(self.durations))
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A method's answer: orbitals and occupations in PySCF's shapes, to be judged from outside."""
+
+    mo_coeff: ndarray
+    mo_occ: ndarray
+
+
+def _pyscf(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf).kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _newton(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf)
+    mf = mf.newton()  # inherits the watched methods, which are bound to the plain object: the same integrals
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _newton_df(mf: Any, meter: Meter) -> Result:
+    mf = mf.newton().density_fit()
+    meter.watch(mf._scf)  # only the exact builds; the fitted Hessian is other work
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _adiis_cdiis(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf)
+    problem = SCF(mf)
+    stop = Stop(grad_norm=2.0 * GRAD_TOL, decrease=mf.conv_tol, max_evaluations=100)
+    solution = minimize(problem, adiis_cdiis(), problem.init(), stop=stop)
+    return Result(problem.oracle.mo_coeff(solution.point.coeff), problem.oracle.mo_occ())
+
+
+def _ooo(mf: Any, meter: Meter) -> Result:
+    from openorbitaloptimizer.pyscf import open_orbital_optimizer
+
+    mf = meter.watch(open_orbital_optimizer(mf))
+    mf.kernel()
+    return Result(np.asarray(mf.mo_coeff), np.asarray(mf.mo_occ))
+
+
+def _two_stage(mf: Any, meter: Meter) -> Result:
+    fitted = mf.density_fit()
+    fitted.kernel()
+    meter.watch(mf).kernel(dm0=np.asarray(fitted.make_rdm1()))
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _physopt(mf: Any, meter: Meter) -> Result:
+    mf = meter.watch(accelerate(mf))
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+# `physopt` is whatever accelerate(mf) does by default; no weights are shipped for SCF yet, so it is the untrained model.
+METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
+    "pyscf": _pyscf,
+    "pyscf-newton": _newton,
+    "pyscf-newton-df": _newton_df,
+    "adiis-cdiis": _adiis_cdiis,
+    "ooo": _ooo,
+    "two-stage": _two_stage,
+    "physopt": _physopt,
+    "physopt-untrained": _physopt,
+}
+
+
+def mean_field(molecule: Molecule, xc: str, basis: str, *, spin: int | None = None) -> Any:
+    """Return an unbuilt mean field: RHF or RKS for closed shells, UHF or UKS otherwise; quiet.
+
+    **Arguments:**
+
+    - `xc`: `"hf"` or a functional PySCF knows. `basis`: the name of a basis set, for all atoms.
+
+    **Raises:** `ValueError` for an unknown functional or basis set, or one without functions for an element.
+    """
+    try:
+        mol = gto.M(atom=molecule.atoms, basis=check_basis_name(basis), charge=molecule.charge, spin=molecule.spin, verbose=0, parse_arg=False)
+    except (KeyError, gto.basis.BasisNotFoundError) as error:
+        raise ValueError(f"basis {basis!r}: PySCF has none of that name for {sorted(set(molecule.symbols))} ({error}).") from error
+    if xc.lower() == "hf":
+        return scf.UHF(mol) if mol.spin else scf.RHF(mol)
+    try:
+        dft.libxc.parse_xc(xc)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"xc {xc!r}: not a functional that PySCF knows ({error}). Write hf, b3lyp, pbe0, ...") from error
+    return dft.UKS(mol, xc=xc) if mol.spin else dft.RKS(mol, xc=xc)
+
+
+class Judge:
+    """Looks at answers from outside: one fresh exact build each, and a stability analysis for each new state."""
+
+    def __init__(self, molecule: Molecule, xc: str, basis: str):
+        self._make = lambda: mean_field(molecule, xc, basis)
+        self._stable: list[tuple[float, bool]] = []
+
+    def verdict(self, result: Result, *, stability: bool = True) -> dict[str, Any]:
+        """Return `converged, stable, energy, grad_norm, s2` of an answer, from a fresh build at its density."""
+        mf = self._make()
+        mf.build()
+        dm = mf.make_rdm1(result.mo_coeff, result.mo_occ)
+        hcore = mf.get_hcore()
+        vhf = mf.get_veff(mf.mol, dm)
+        energy = float(mf.energy_tot(dm, hcore, vhf))
+        fock = mf.get_fock(hcore, mf.get_ovlp(), vhf, dm)
+        grad_norm = float(np.linalg.norm(mf.get_grad(result.mo_coeff, result.mo_occ, fock)))
+        converged = bool(np.isfinite(energy) and grad_norm < GRAD_TOL)
+        mf.mo_coeff, mf.mo_occ, mf.e_tot, mf.converged = result.mo_coeff, result.mo_occ, energy, converged
+        mf.mo_energy, mf.mo_coeff = mf.canonicalize(result.mo_coeff, result.mo_occ, fock)
+        return {
+            "converged": converged,
+            "stable": self._is_stable(mf) if converged and stability else None,
+            "energy": energy,
+            "grad_norm": grad_norm,
+            "s2": float(mf.spin_square()[0]),
+        }
+
+    def _is_stable(self, mf: Any) -> bool:
+        # Two answers of one energy are one state; its analysis costs more than most runs.
+        for energy, stable in self._stable:
+            if abs(energy - mf.e_tot) < SAME_STATE:
+                return stable
+        stable = bool(mf.stability(return_status=True)[2])
+        self._stable.append((mf.e_tot, stable))
+        return stable
+
+
+def compare(case: str, molecule: Molecule, xc: str, basis: str, method: str, judge: Judge, *, stability: bool = True) -> dict[str, Any]:
+    """Run one method on one molecule and return its record; a method that raises has a record that says so."""
+    meter = Meter()
+    record: dict[str, Any] = {"case": case, "method": method, "xc": xc, "basis": basis, "nao": None}
+    mf = mean_field(molecule, xc, basis)
+    record["nao"] = int(mf.mol.nao)
+    started = time.perf_counter()
+    try:
+        result = METHODS[method](mf, meter)
+    except Exception as error:
+        # A peer's crash is a result of the comparison, not a reason to lose the rest of it.
+        failed = {"converged": False, "stable": None, "energy": None, "grad_norm": None, "s2": None}
+        verdict = {**failed, "error": f"{type(error).__name__}: {error}"}
+        wall = time.perf_counter() - started
+    else:
+        wall = time.perf_counter() - started
+        verdict = judge.verdict(result, stability=stability)
+    return {**record, "exact_builds": meter.builds, "fock_equivalents": meter.equivalents(wall), "wall_s": wall, **verdict}
