@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import cyclopts
 import jax
 
+from physopt import __version__
+
 from . import exits
 
 COMMANDS = {
@@ -22,6 +24,7 @@ COMMANDS = {
 app = cyclopts.App(
     name="physopt",
     help="Accelerate expensive physics: self-consistent fields, physics-informed networks, topology optimization.",
+    version=__version__,
     suppress_keyboard_interrupt=False,
 )
 for _name, _help in COMMANDS.items():
