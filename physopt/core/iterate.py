@@ -46,24 +46,36 @@ class History(eqx.Module):
     seconds: Float[Array, " n"] | Float[np.ndarray, " n"]
 
 
-def begin(problem: AbstractProblem, rule: AbstractRule, point: PyTree) -> Carry:
-    """Evaluate the starting point and let the rule set up its state."""
-    evaluation = problem.evaluate(point)
+class Trial(eqx.Module):
+    """A point that a rule asks the oracle about, and what else the `Carry` after it will hold."""
+
+    base: PyTree
+    trial: PyTree
+    state: PyTree
+    step_norm: Scalar
+    accept: Bool[Array, ""] | np.bool_ | bool
+
+
+def begin(rule: AbstractRule, point: PyTree, evaluation: Evaluation) -> Carry:
+    """Let the rule set up its state, given the oracle's answer at the starting point."""
     xp = namespace(evaluation.value)
     best_value = xp.where(finite(evaluation), evaluation.value, xp.inf)
     # Arrays, not Python scalars, so that the structure is the same before and after a step.
     return Carry(point, point, evaluation, rule.init(evaluation), point, best_value, xp.asarray(0.0), xp.asarray(True))
 
 
-def advance(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Carry:
-    """Ask the rule for a move, make it, and evaluate where it leads."""
+def propose(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Trial:
+    """Ask the rule for a move and make it."""
     move, state = rule.step(carry.evaluation, carry.state)
     base = choose(move.recall, carry.best, choose(move.accept, carry.trial, carry.base))
-    trial = move_along(problem, base, move.step)
-    evaluation = problem.evaluate(trial)
+    return Trial(base, move_along(problem, base, move.step), state, step_norm(move.step), move.accept)
+
+
+def settle(carry: Carry, new: Trial, evaluation: Evaluation) -> Carry:
+    """Take in the oracle's answer at the new trial."""
     better = finite(evaluation) & (evaluation.value < carry.best_value)
-    best, best_value = choose(better, (trial, evaluation.value), (carry.best, carry.best_value))
-    return Carry(base, trial, evaluation, state, best, best_value, step_norm(move.step), move.accept)
+    best, best_value = choose(better, (new.trial, evaluation.value), (carry.best, carry.best_value))
+    return Carry(new.base, new.trial, evaluation, new.state, best, best_value, new.step_norm, new.accept)
 
 
 def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_steps: int) -> tuple[Carry, History]:
@@ -83,10 +95,11 @@ def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_step
         return carry.evaluation.value, tree_norm(carry.evaluation.grad), carry.step_norm, carry.accept
 
     def body(carry: Carry, _: None) -> tuple[Carry, tuple[Any, ...]]:
-        carry = advance(problem, rule, carry)
+        new = propose(problem, rule, carry)
+        carry = settle(carry, new, problem.evaluate(new.trial))
         return carry, row(carry)
 
-    first = begin(problem, rule, point)
+    first = begin(rule, point, problem.evaluate(point))
     last, rows = jax.lax.scan(body, first, None, length=num_steps)
     columns = [jnp.concatenate([jnp.asarray(a)[None], b]) for a, b in zip(row(first), rows, strict=True)]
     return last, History(*columns, seconds=jnp.full(num_steps + 1, jnp.nan))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .iterate import Carry
-from .problem import AbstractProblem, Evaluation
+from .problem import Evaluation
 from .rule import AbstractRule
 from .trajectory import Column, Recorder, load, load_checkpoint
 
@@ -62,7 +62,7 @@ class Tape:
         """Seconds since the run began, those before a resume included."""
         return time.perf_counter() - self._started
 
-    def restore(self, problem: AbstractProblem, rule: AbstractRule, point: PyTree) -> tuple[Carry, Evaluation] | None:
+    def restore(self, evaluate: Callable[[PyTree], Evaluation], rule: AbstractRule, point: PyTree) -> tuple[Carry, Evaluation] | None:
         """Return the carry and the best evaluation of the last committed record, or None if there is nothing to resume.
 
         The oracle is asked again at the stored trial (and at the best point, if that is another one): a few calls
@@ -75,7 +75,7 @@ class Tape:
             return None
         leaves = iter(stored.leaves)
         base, trial, best = (_refill(point, leaves) for _ in range(3))
-        evaluation = problem.evaluate(trial)
+        evaluation = evaluate(trial)
         state = _refill(rule.init(evaluation), leaves)
         best_value, step_norm, accept = _refill((evaluation.value, evaluation.value, evaluation.value == 0.0), leaves)
         carry = Carry(base, trial, evaluation, state, best, best_value, step_norm, accept)
@@ -83,7 +83,7 @@ class Tape:
         self._rows = list(zip(*(columns[name][: stored.index] for name in self._columns), strict=True))
         if self._rows:
             self._started -= float(self._rows[-1][-1])
-        return carry, evaluation if evaluation.value == best_value else problem.evaluate(best)
+        return carry, evaluation if evaluation.value == best_value else evaluate(best)
 
     def write(self, carry: Carry, grad_norm: float) -> int:
         """Commit one evaluation; returns its index. With a run folder, the row survives `kill -9` from here on."""
@@ -128,5 +128,6 @@ def _refill(template: PyTree, leaves: Any) -> PyTree:
                 f"The stored run has an array of shape {np.shape(leaf)} where this one has {np.shape(kind)}: it was recorded "
                 "for another problem or rule. Resume with the same ones, or record into a new folder."
             )
-        filled.append(jnp.asarray(leaf) if isinstance(kind, jax.Array) else np.asarray(leaf) if isinstance(kind, np.ndarray) else type(kind)(leaf))
+        as_was = jnp.asarray if isinstance(kind, jax.Array) else np.asarray if isinstance(kind, np.ndarray) else type(kind)
+        filled.append(as_was(leaf))
     return jax.tree.unflatten(structure, filled)

@@ -6,7 +6,7 @@ from pathlib import Path
 import equinox as eqx
 from jaxtyping import PyTree
 
-from .iterate import Carry, History, advance, begin
+from .iterate import Carry, History, begin, propose, settle
 from .problem import AbstractProblem, Evaluation
 from .recording import Recording, Tape
 from .rule import AbstractRule
@@ -68,9 +68,11 @@ def minimize(
 
     **Raises:** `FileExistsError` if `record` names a finished or foreign run; see `Recording`.
     """
-    go = eqx.filter_jit(advance) if problem.traceable else advance
+    # The oracle is compiled apart from the rule: a resumed run asks it again, and must get the same bits.
+    wrap = eqx.filter_jit if problem.traceable else lambda function: function
+    evaluate, ask, take = wrap(problem.evaluate), wrap(propose), wrap(settle)
     with Tape(record, problem.unit) as tape:
-        carry, best = tape.restore(problem, rule, point) or (begin(problem, rule, point), None)
+        carry, best = tape.restore(evaluate, rule, point) or (begin(rule, point, evaluate(point)), None)
         reason, bad = None, 0
         while reason is None:
             grad_norm = float(tree_norm(carry.evaluation.grad))
@@ -89,7 +91,8 @@ def minimize(
             elif bad >= stop.max_nonfinite:
                 reason = "non-finite"
             else:
-                carry = go(problem, rule, carry)
+                new = ask(problem, rule, carry)
+                carry = take(carry, new, evaluate(new.trial))
         point, evaluation = (carry.best, best) if reason in ("budget", "non-finite") else (carry.trial, carry.evaluation)
         tape.finish(reason, evaluation.value)
     return Solution(point, evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)

@@ -3,14 +3,7 @@
 The package knows nothing of the rest of physopt, so that a child process can load it alone, without JAX, to read foreign files.
 """
 
-from .pack import Report as Report
-from .pack import pack as pack
-from .pack import verify as verify
-from .read import Checkpoint as Checkpoint
-from .read import Run as Run
-from .read import load as load
-from .read import load_checkpoint as load_checkpoint
+from .pack import Report as Report, pack as pack, verify as verify
+from .read import Checkpoint as Checkpoint, Run as Run, load as load, load_checkpoint as load_checkpoint
 from .recorder import Recorder as Recorder
-from .schema import Column as Column
-from .schema import RecordingStoppedWarning as RecordingStoppedWarning
-from .schema import UnreadableRunError as UnreadableRunError
+from .schema import Column as Column, RecordingStoppedWarning as RecordingStoppedWarning, UnreadableRunError as UnreadableRunError

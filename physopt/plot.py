@@ -1,0 +1,64 @@
+"""Pictures of recorded runs. Matplotlib is imported when one is drawn, and its global state is left alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from physopt.core.trajectory import Run
+
+_INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
+_MAX_PANELS = 4
+
+
+def plot_run(run: Run, path: str | Path) -> None:
+    r"""Draw how a run went, and write the picture to `path` (PNG, PDF or SVG, by its suffix).
+
+    A run with columns `value` and `grad_norm` shows $f_k - \min_j f_j$ and $|g_k|$, each in its unit on a logarithmic scale;
+    any other run shows its first scalar columns as they are.
+
+    **Raises:** `ValueError` for a run without records or scalar columns, or an unknown suffix.
+    """
+    from matplotlib.figure import Figure
+
+    panels = _panels(run)
+    figure = Figure(figsize=(6.4, 2.4 * len(panels) + 0.6), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
+    for ax, (label, values, logarithmic) in zip(axes, panels, strict=True):
+        _draw(ax, label, values, logarithmic)
+    axes[-1].set_xlabel("record", color=_INK)
+    axes[0].set_title(f"{_plain(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=_INK, parse_math=False)
+    figure.savefig(path, dpi=160)
+
+
+def _panels(run: Run) -> list[tuple[str, np.ndarray, bool]]:
+    scalars = {name: column for name, column in run.columns.items() if column.ndim == 1}
+    if not scalars or not run.num_records:
+        raise ValueError(f"{run.folder} holds no record with a scalar column yet; there is nothing to draw.")
+    if "value" not in scalars:
+        return [(f"{name} ({run.units[name]})", column, False) for name, column in list(scalars.items())[:_MAX_PANELS]]
+    value = scalars["value"]
+    lowest = np.min(value, where=np.isfinite(value), initial=np.inf)
+    panels = [(f"value above the lowest ({run.units['value']})", value - lowest, True)]
+    if "grad_norm" in scalars:
+        panels.append((f"gradient norm ({run.units['grad_norm']})", scalars["grad_norm"], True))
+    return panels
+
+
+def _draw(ax: Any, label: str, values: Shaped[np.ndarray, " n"], logarithmic: bool) -> None:
+    shown: Float[np.ndarray, " n"] = np.where(np.isfinite(values), values, np.nan).astype(float)
+    if logarithmic:
+        shown = np.where(shown > 0, shown, np.nan)
+    if logarithmic and np.isfinite(shown).any():
+        ax.set_yscale("log")
+    ax.plot(np.arange(len(shown)), shown, color=_LINE, linewidth=1.6, marker="o" if len(shown) <= 60 else None, markersize=3.5)
+    ax.set_ylabel(_plain(label), color=_INK, parse_math=False)
+    ax.grid(color=_FAINT, linewidth=0.7)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(colors=_INK)
+
+
+def _plain(text: str) -> str:
+    """Return what fonts can show: a foreign run may carry any characters in its names and units."""
+    return "".join(c if c.isprintable() else "?" for c in text[:80]).encode("ascii", "replace").decode()
