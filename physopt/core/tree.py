@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PyTree, Shaped
 
-Scalar: TypeAlias = Shaped[Array, ""] | Shaped[np.ndarray, ""] | np.generic | float | int
+Scalar: TypeAlias = Shaped[Array, ""] | Shaped[np.ndarray, ""] | np.number | float | int
 
 
 def tree_dot(a: PyTree, b: PyTree) -> Any:
