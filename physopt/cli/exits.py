@@ -74,7 +74,7 @@ def _message(error: BaseException, code: int) -> str:
         return "terminated"
     if isinstance(error, cyclopts.UnknownCommandError):
         # Its own text would import every command to guess which one was meant.
-        return f"unknown command {' '.join(error.unused_tokens[:1])!r}. Try --help."
+        return f"unknown command {' '.join((error.unused_tokens or [])[:1])!r}. Try --help."
     if isinstance(error, cyclopts.CycloptsError):
         return f"{error} Try --help."
     if isinstance(error, ImportError):
