@@ -1,0 +1,86 @@
+"""Filters that keep a design free of checkerboards and independent of the mesh."""
+
+import abc
+
+import equinox as eqx
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Float
+from numpy import ndarray
+
+
+class AbstractFilter(eqx.Module):
+    r"""A linear cone filter $H_{ef} = \max(0, r - |e - f|)$ of radius `rmin`, in elements, and where it acts."""
+
+    rmin: eqx.AbstractVar[float]
+
+    @abc.abstractmethod
+    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        """Return the physical density of a design."""
+
+    @abc.abstractmethod
+    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        """Turn a derivative by the physical density into one by the design."""
+
+    @abc.abstractmethod
+    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+        """Return the derivative of the total physical density by the design."""
+
+    def __check_init__(self) -> None:
+        if not (self.rmin > 0.0 and np.isfinite(self.rmin)):
+            raise ValueError(f"The filter radius is {self.rmin} elements; write a number above 0, such as 2.4 (up to 1 filters nothing).")
+
+
+class DensityFilter(AbstractFilter):
+    r"""Average the design: $\tilde x = H x / H 1$, and all derivatives by the chain rule.
+
+    ??? cite "Reference"
+        Bruns, Tortorelli, Comput. Methods Appl. Mech. Eng. 190 (2001) 3443.
+    """
+
+    rmin: float = 2.4
+
+    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        """Return $H x / H 1$."""
+        return _cone(self.rmin, design) / _cone(self.rmin, np.ones_like(design))
+
+    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        r"""Return $H^T (c' / H 1)$."""
+        return _cone(self.rmin, slope / _cone(self.rmin, np.ones_like(slope)))
+
+    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+        r"""Return $H^T (1 / H 1)$."""
+        ones = np.ones(shape)
+        return self.sensitivity(ones, ones)
+
+
+class SensitivityFilter(AbstractFilter):
+    r"""Average the sensitivities: $c' \leftarrow H (x c') / (H 1 \max(x, 10^{-3}))$, a heuristic.
+
+    The result is the derivative of no function: the gradient of a problem with this filter is *not* the derivative of
+    its value. It suits the optimality criteria; methods that search for lower values want a `DensityFilter`.
+
+    ??? cite "Reference"
+        Sigmund, Mech. Struct. Mach. 25 (1997) 493.
+    """
+
+    rmin: float = 2.4
+
+    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        """Return the design itself."""
+        return design
+
+    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+        r"""Return $H (x c') / (H 1 \max(x, 10^{-3}))$."""
+        return _cone(self.rmin, design * slope) / (_cone(self.rmin, np.ones_like(design)) * np.maximum(design, 1e-3))
+
+    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+        """Return ones."""
+        return np.ones(shape)
+
+
+def _cone(rmin: float, field: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    reach = int(np.ceil(rmin)) - 1
+    offset = np.arange(-reach, reach + 1)
+    kernel = np.maximum(0.0, rmin - np.hypot(offset[:, None], offset))
+    return scipy.ndimage.convolve(field, kernel, mode="constant")
