@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from physopt.cli import COMMANDS, exits, main
 from physopt.cli.progress import Progress
+from physopt.core.trajectory import RecordingStoppedWarning
 from physopt.xyz import XYZError
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +56,16 @@ def test_the_handler_of_sigterm_is_put_back():
     before = signal.getsignal(signal.SIGTERM)
     exits.run(lambda: _raise(ValueError("x")))
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("kind", "code"), [(UserWarning, 0), (RecordingStoppedWarning, 4)])
+def test_warnings_are_one_line_and_a_lost_record_is_no_success(kind, code, capsys):
+    def command():
+        warnings.simplefilter("always")
+        warnings.warn("disk full,\nnothing more\x1b is recorded", kind, stacklevel=1)
+
+    assert exits.run(command) == code
+    assert capsys.readouterr().err == "physopt: warning: disk full, nothing more? is recorded\n"
 
 
 def test_traceback_on_request(capsys, monkeypatch):

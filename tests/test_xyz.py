@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from physopt.xyz import ELEMENTS, Molecule, XYZError, check_basis_name, read_frames, read_xyz
 
@@ -132,3 +131,9 @@ def test_enough_molecules_are_shipped():
     spins = [read_xyz(path).spin for path in MOLECULES]
     assert spins.count(0) >= 24
     assert sum(spin > 0 for spin in spins) >= 10
+
+
+def test_copies_in_the_package_are_the_same_files():
+    folder = MOLECULES[0].parent
+    for copy in (folder.parents[1] / "physopt").rglob("*.xyz"):
+        assert copy.read_bytes() == (folder / copy.name).read_bytes(), f"{copy} is out of date: copy it from {folder}"

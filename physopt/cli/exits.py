@@ -9,11 +9,14 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import cyclopts
+
+from physopt.core.trajectory import RecordingStoppedWarning
 
 
 class NotConverged(Exception):
@@ -27,13 +30,15 @@ class Terminated(BaseException):
 def run(command: Callable[[], object]) -> int:
     """Call `command` and turn whatever happens into an exit code, with at most one line on stderr.
 
-    **Returns:** the integer that `command` returned, 0 if it returned anything else, or the code of its exception.
+    **Returns:** the integer that `command` returned, 0 if it returned anything else, or the code of its exception; 4 instead of 0 if
+    the calculation went well but could not be recorded.
     """
     try:
-        with _terminable():
+        with _terminable(), _warnings_in_one_line() as shown:
             result = command()
             sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        unrecorded = any(issubclass(kind, RecordingStoppedWarning) for kind in shown)
+        return (result if isinstance(result, int) else 0) or 4 * unrecorded
     except SystemExit as request:
         if isinstance(request.code, str):
             return _say(request, 1)
@@ -91,6 +96,20 @@ def _one_line(text: str, limit: int = 600) -> str:
     """Return `text` on one line without control characters: it may quote a hostile file or file name."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[list[type[Warning]]]:
+    """Print warnings without the source line they came from, and yield the kinds that were printed."""
+    shown: list[type[Warning]] = []
+
+    def show(message: Warning | str, category: type[Warning], *place: object) -> None:
+        shown.append(category)
+        print(f"physopt: warning: {_one_line(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield shown
 
 
 @contextmanager
