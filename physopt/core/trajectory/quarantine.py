@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .pack import Report, pack, verify
+from .packing import Report, pack, verify
 from .read import Run, load
 from .schema import UnreadableRunError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .folder import MANIFEST, is_live, is_vacant, pieces, read_manifest
+from .folder import MANIFEST, PACKED, is_live, is_vacant, pieces, read_manifest
 from .guard import GuardedFile, opened
 from .schema import Column, UnreadableRunError, checkpoint_crc, columns_from_json, record_crc, restored_leaf
 
@@ -71,7 +71,7 @@ class Piece:
     def is_intact(self, row: int) -> bool:
         """Say whether a row's columns still have the checksum they were committed with."""
         index, crc, _, now = (int(n) for n in self.commit[row])
-        return record_crc(index, now, {name: column[row] for name, column in self.columns.items()}) == crc
+        return record_crc(index, now, {name: np.asarray(column[row]) for name, column in self.columns.items()}) == crc
 
 
 def load(folder: str | Path) -> Run:
@@ -107,7 +107,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint | None:
     if is_vacant(folder):
         return None
     read_manifest(folder)
-    for path in reversed(pieces(folder)):
+    for path in reversed(_relevant(folder)):
         found = newest_checkpoint(path)
         if found is not None:
             return found
@@ -132,15 +132,14 @@ def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path
     """Read all files of a run that hold records, oldest first, which all have the columns that the manifest describes."""
     for _ in range(5):
         try:
-            found = [piece for piece in map(read or read_piece, pieces(folder)) if len(piece.commit) or piece.summary is not None]
+            found = [piece for piece in map(read or read_piece, _relevant(folder)) if len(piece.commit) or piece.summary is not None]
         except FileNotFoundError:
             continue  # the run was packed while we looked: its segments are gone, the packed file is there
         layout = {name: (column.unit, column.stored, column.shape) for name, column in described.items()}
         for piece in found:
             if {name: (piece.units[name], column.dtype, column.shape[1:]) for name, column in piece.columns.items()} != layout:
                 raise UnreadableRunError(f"{piece.path} holds other columns or units than {MANIFEST} says: files of two runs were mixed.")
-        # A finished run is whole in its packed file; segments beside it are left over from a kill while they were removed.
-        return found[:1] if found and found[0].summary is not None else found
+        return found
     raise UnreadableRunError(f"{folder}: its files vanish while they are read; wait until whatever moves them is done.")
 
 
@@ -192,6 +191,15 @@ def read_checkpoint(file: GuardedFile, index: int) -> tuple[list[np.ndarray], li
     if not all(map(_DTYPE.fullmatch, dtypes)):
         raise file.refusal("checkpoint", "has leaves of an unknown type")
     return [file.row(f"checkpoint/{name}", index % 2) for name in names], [np.dtype(d) for d in dtypes]
+
+
+def _relevant(folder: Path) -> list[Path]:
+    """Return the files to read: a finished run is whole in its packed file, segments beside it escaped their removal."""
+    paths = pieces(folder)
+    if paths and paths[0].name == PACKED:
+        with opened(paths[0]) as file:
+            return paths[:1] if "summary" in file.names("/") else paths
+    return paths
 
 
 def _read_commit(file: GuardedFile) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .folder import MANIFEST, clear_debris, is_vacant, locked, read_manifest, segment_path, segments, write_manifest
-from .pack import pack_locked
+from .folder import MANIFEST, clear_debris, is_vacant, locked, pieces, read_manifest, segment_path, segments, write_manifest
+from .packing import pack_locked
 from .read import load, load_checkpoint
 from .schema import Column, RecordingStoppedWarning, UnreadableRunError, check_names, software_versions, stored_leaf, to_json
 from .segment import Segment
@@ -56,7 +56,7 @@ class Recorder:
             resources.enter_context(locked(self._folder))
             self._refuse_foreign(resume)
             clear_debris(self._folder)
-            if not (self._folder / MANIFEST).exists():
+            if not pieces(self._folder):  # a run that never got to its first file is not there
                 write_manifest(self._folder, {"status": "open", **header, "columns": described, "checkpoint": self._leaves})
             self._manifest = read_manifest(self._folder)
             self.next_index = self._resumed_index(described)
@@ -84,7 +84,7 @@ class Recorder:
         if not self.failed:
             try:
                 self._segment.append(index, record, [stored_leaf(leaf) for leaf in leaves])
-            except (OSError, RuntimeError) as error:
+            except OSError as error:
                 self._stop_recording(error)
         self.next_index = index + 1
         return index
@@ -96,7 +96,7 @@ class Recorder:
             try:
                 self._segment.close()
                 pack_locked(self._folder, self._manifest, summary)
-            except (OSError, RuntimeError, UnreadableRunError) as error:
+            except (OSError, UnreadableRunError) as error:
                 self._stop_recording(error)
         self.close()
 
@@ -105,7 +105,7 @@ class Recorder:
         if not self.failed:
             try:
                 self._segment.close()
-            except (OSError, RuntimeError) as error:
+            except OSError as error:
                 self._stop_recording(error)
         self._closed = True
         self._resources.close()
@@ -115,7 +115,8 @@ class Recorder:
             return
         if not (self._folder / MANIFEST).exists():
             raise FileExistsError(f"{self._folder} exists and is no run folder; record into a new or empty folder.")
-        if not resume:
+        read_manifest(self._folder)
+        if not resume and pieces(self._folder):
             raise FileExistsError(
                 f"{self._folder} already holds a run, and runs are never overwritten; continue it with resume=True, or record elsewhere."
             )
@@ -136,7 +137,7 @@ class Recorder:
 
     def _as_stored(self, name: str, values: Mapping[str, Any]) -> np.ndarray:
         if name not in values:
-            raise ValueError(f"A record lacks {name!r}; every record holds {sorted(self._columns)}.")
+            raise ValueError(f"A record lacks {name!r}; it was announced as a column, so every record needs it.")
         column = self._columns[name]
         stored = np.asarray(values[name]).astype(column.stored)
         if stored.shape != column.shape:
@@ -145,7 +146,8 @@ class Recorder:
 
     def _stop_recording(self, error: Exception) -> None:
         self.failed = True
-        self._segment.abandon()
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            self._segment.close()
         reason = " ".join(str(error).split())[:200]
         warnings.warn(
             f"Recording into {self._folder} stopped before record {self.next_index}: {reason}. What was committed is safe; free space and "

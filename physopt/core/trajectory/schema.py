@@ -57,6 +57,9 @@ class Column:
         if not self.unit or len(self.unit.encode()) > 128:
             raise ValueError(f"Column(unit={self.unit!r}): name a unit in at most 128 bytes; write '1' for a bare number.")
 
+        if not all(n >= 1 for n in self.shape):
+            raise ValueError(f"Column(shape={self.shape}): a record of nothing; write lengths of 1 or more, or leave the column out.")
+
     @property
     def stored(self) -> np.dtype:
         """The type on disk: little-endian on every machine."""
@@ -84,7 +87,7 @@ def columns_from_json(entries: Mapping[str, Any], where: str) -> dict[str, Colum
         check_names(columns)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise UnreadableRunError(f"{where} describes its columns wrongly ({error}); it was damaged or not written by physopt.") from error
-    if any(n < 0 or math.prod(column.shape) > 2**40 for column in columns.values() for n in column.shape):
+    if any(math.prod(column.shape) > 2**40 for column in columns.values()):
         raise UnreadableRunError(f"{where} describes a column of impossible shape; it was damaged or not written by physopt.")
     return columns
 

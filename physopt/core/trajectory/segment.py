@@ -1,6 +1,7 @@
 """Writing one HDF5 file of a run: the live segment of a process, and the packed file at the end."""
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from .schema import ENCODING_TYPE, ENCODING_VERSION, Column, checkpoint_crc, rec
 LIBVER = ("v110", "v110")
 COMMIT_UNITS = "1, crc32, crc32, ns"
 CHECKPOINT_UNITS = "opaque"
+HEADROOM = 256 * 1024
 
 
 def write_attributes(target: h5py.HLObject, **attributes: str) -> None:
@@ -40,29 +42,46 @@ def write_json(file: h5py.File, name: str, content: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[h5py.File]:
     """Write an HDF5 file under its temporary name and give it its own when it is complete and on disk."""
-    file = h5py.File(temporary(path), "w", libver=LIBVER, locking=False)
-    try:
+    with _abandoned_on_failure(h5py.File(temporary(path), "w", libver=LIBVER, locking=False), path) as file:
         yield file
-        file.close()
+        close(file)
         with temporary(path).open("rb") as written:
             os.fsync(written.fileno())
         publish(path)
-    except BaseException:
-        abandon(file)
+
+
+@contextlib.contextmanager
+def _abandoned_on_failure(file: h5py.File, path: Path) -> Iterator[h5py.File]:
+    """Close `file` if anything fails, leaving on disk what a kill would have left; HDF5's own errors become `OSError`."""
+    try:
+        yield file
+    except BaseException as error:
+        if file:
+            # HDF5 would try to write its caches again, and fail again: let the null device have them.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, file.id.get_vfd_handle(), inheritable=False)
+            os.close(null)
+            with contextlib.suppress(RuntimeError):  # a flush that failed half-way cannot be repeated even so
+                file.close()
         temporary(path).unlink(missing_ok=True)
+        if isinstance(error, RuntimeError):
+            raise OSError(f"{path} cannot be written: {' '.join(str(error).split())[:160]}") from error
         raise
 
 
-def abandon(file: h5py.File) -> None:
-    """Close after a failed write, leaving on disk what a kill would have left.
+def reserve(file: h5py.File, size: int) -> None:
+    """Make sure that HDF5 can write `size` more bytes and its bookkeeping: it does not survive a write that fails.
 
-    HDF5 would try to write its caches again, fail again, and crash the process at exit; so what it still wants to write
-    goes to the null device.
+    **Raises:** `OSError` while nothing is harmed yet, if the disk is full or a quota or limit is reached.
     """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.id.get_vfd_handle(), file.id.get_filesize(), size + HEADROOM)
+
+
+def close(file: h5py.File) -> None:
+    """Close the file and give back what was reserved. Idempotent."""
     if file:
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, file.id.get_vfd_handle(), inheritable=False)
-        os.close(null)
+        os.ftruncate(file.id.get_vfd_handle(), file.id.get_filesize())
         file.close()
 
 
@@ -77,50 +96,48 @@ class Segment:
         self._power = power
         self._rows = 0
         temporary(path).unlink(missing_ok=True)
-        self._file = h5py.File(temporary(path), "w", libver=LIBVER, locking=False)
-        try:
+        self._path, self._file = path, h5py.File(temporary(path), "w", libver=LIBVER, locking=False)
+        with _abandoned_on_failure(self._file, path):
+            reserve(self._file, len(to_json(header)) + sum(2 * leaf.nbytes for leaf in checkpoint))
             write_header(self._file, header)
             group = self._file.create_group("columns", track_order=True)
             self._columns = {name: _growing(group, name, column.shape, column.stored, column.unit) for name, column in columns.items()}
             slots = self._file.create_group("checkpoint")
             self._slots = [_slots(slots, f"{i:04d}", leaf) for i, leaf in enumerate(checkpoint)]
             self._commit = _growing(self._file, "commit", (4,), np.dtype("<i8"), COMMIT_UNITS)
+            self._growth = sum(math.prod(d.chunks) * d.dtype.itemsize for d in (*self._columns.values(), self._commit))
             self._file.swmr_mode = True
             self._file.flush()
             publish(path)
-        except BaseException:
-            self.abandon()
-            raise
 
     def append(self, index: int, values: Mapping[str, np.ndarray], stored: Sequence[np.ndarray]) -> None:
         """Write one record and its checkpoint, both as stored on disk, and commit them."""
+        reserve(self._file, self._growth)
         row, now = self._rows, time.time_ns()
-        for name, dataset in self._columns.items():
-            dataset.resize(row + 1, 0)
-            dataset[row] = values[name]
-        for dataset, leaf in zip(self._slots, stored, strict=True):
-            dataset[index % 2] = leaf
-        self._file.flush()
-        self._commit.resize(row + 1, 0)
-        self._commit[row] = (index, record_crc(index, now, values), checkpoint_crc(index, stored), now)
-        self._commit.flush()
-        if self._power:
-            os.fsync(self._file.id.get_vfd_handle())
+        with _abandoned_on_failure(self._file, self._path):
+            for name, dataset in self._columns.items():
+                dataset.resize(row + 1, 0)
+                dataset[row] = values[name]
+            for dataset, leaf in zip(self._slots, stored, strict=True):
+                dataset[index % 2] = leaf
+            self._file.flush()
+            self._commit.resize(row + 1, 0)
+            self._commit[row] = (index, record_crc(index, now, values), checkpoint_crc(index, stored), now)
+            self._commit.flush()
+            if self._power:
+                os.fsync(self._file.id.get_vfd_handle())
         self._rows = row + 1
 
     def close(self) -> None:
         """Close the file. Idempotent."""
-        self._file.close()
-
-    def abandon(self) -> None:
-        """Close after a failed write."""
-        abandon(self._file)
+        with _abandoned_on_failure(self._file, self._path):
+            close(self._file)
 
 
 def _growing(parent: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype, units: str) -> h5py.Dataset:
     size = max(1, dtype.itemsize * int(np.prod(shape)))
     rows = max(1, min(256, 8192 // size))  # small chunks: each flush writes the newest one again
-    dataset = parent.create_dataset(name, (0, *shape), maxshape=(None, *shape), chunks=(rows, *(max(1, n) for n in shape)), dtype=dtype)
+    dataset = parent.create_dataset(name, (0, *shape), maxshape=(None, *shape), chunks=(rows, *shape), dtype=dtype)
     write_attributes(dataset, units=units)
     return dataset
 

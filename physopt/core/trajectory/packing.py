@@ -12,7 +12,7 @@ import numpy as np
 from .folder import MANIFEST, PACKED, clear_debris, is_live, locked, read_manifest, segments, temporary, write_manifest
 from .read import Checkpoint, Piece, load, load_checkpoint, newest_checkpoint, read_piece, read_pieces, read_whole, status_of, superseded
 from .schema import Column, UnreadableRunError, columns_from_json, stored_leaf
-from .segment import CHECKPOINT_UNITS, COMMIT_UNITS, write_attributes, write_header, write_json, writing
+from .segment import CHECKPOINT_UNITS, COMMIT_UNITS, close, reserve, write_attributes, write_header, write_json, writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def pack_locked(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str,
         with writing(path) as file:
             write_header(file, header)
             merged = _write(file, stack, described, checkpoint, summary)
-            file.close()
+            close(file)
             _check(temporary(path), merged, checkpoint)
         for segment in segments(folder).values():  # oldest first: a kill in between leaves a run that still reads whole
             segment.unlink()
@@ -108,6 +108,7 @@ def _write(
 
 def _compressed(parent: h5py.Group, name: str, data: np.ndarray, **attributes: str) -> None:
     storage: dict[str, Any] = {"compression": "gzip", "shuffle": True, "fletcher32": True, "chunks": _chunks(data)} if data.size else {}
+    reserve(parent.file, data.nbytes)
     write_attributes(parent.create_dataset(name, data=data, **storage), **attributes)
 
 
