@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from .problem import AbstractProblem, Evaluation, move_along, step_norm
 from .rule import AbstractRule
 from .stop import finite
-from .tree import Scalar, choose, namespace, tree_norm
+from .tree import Flag, Scalar, choose, namespace, tree_norm
 
 
 class Carry(eqx.Module):
@@ -30,7 +30,7 @@ class Carry(eqx.Module):
     best: PyTree
     best_value: Scalar
     step_norm: Scalar
-    accept: Bool[Array, ""] | np.bool_ | bool
+    accept: Flag
 
 
 class History(eqx.Module):
@@ -53,7 +53,7 @@ class Trial(eqx.Module):
     trial: PyTree
     state: PyTree
     step_norm: Scalar
-    accept: Bool[Array, ""] | np.bool_ | bool
+    accept: Flag
 
 
 def begin(rule: AbstractRule, point: PyTree, evaluation: Evaluation) -> Carry:

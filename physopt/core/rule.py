@@ -3,10 +3,10 @@
 import abc
 
 import equinox as eqx
-import numpy as np
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import PyTree
 
 from .problem import Endpoint, Evaluation
+from .tree import Flag
 
 
 class Move(eqx.Module):
@@ -22,8 +22,8 @@ class Move(eqx.Module):
     """
 
     step: PyTree | Endpoint
-    accept: Bool[Array, ""] | np.bool_ | bool
-    recall: Bool[Array, ""] | np.bool_ | bool = False
+    accept: Flag
+    recall: Flag = False
 
 
 class AbstractRule(eqx.Module):

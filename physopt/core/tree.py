@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, PyTree, Shaped
 
+Flag: TypeAlias = Bool[Array, ""] | Bool[np.ndarray, ""] | np.bool_ | bool
 Scalar: TypeAlias = Shaped[Array, ""] | Shaped[np.ndarray, ""] | np.number | float | int
 
 
@@ -60,14 +61,14 @@ def namespace(value: Any) -> Any:
     return jnp if isinstance(value, jax.Array) else np
 
 
-def choose(predicate: Bool[Array, ""] | np.bool_ | bool, yes: PyTree, no: PyTree) -> PyTree:
+def choose(predicate: Flag, yes: PyTree, no: PyTree) -> PyTree:
     """Return `yes` where `predicate` holds, else `no`; under a trace both need the same structure."""
     if is_traced(predicate):
         return jax.tree.map(lambda y, n: jnp.where(predicate, y, n), yes, no)
     return yes if predicate else no
 
 
-def branch(predicate: Bool[Array, ""] | np.bool_ | bool, yes: Callable[..., Any], no: Callable[..., Any], *args: Any) -> Any:
+def branch(predicate: Flag, yes: Callable[..., Any], no: Callable[..., Any], *args: Any) -> Any:
     """Call `yes(*args)` where `predicate` holds, else `no(*args)`; on the host only one of them runs."""
     if is_traced(predicate):
         return jax.lax.cond(predicate, yes, no, *args)

@@ -2,13 +2,12 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import PyTree
 
 from physopt.core.problem import Evaluation
 from physopt.core.rule import AbstractRule, Move
 from physopt.core.stop import finite
-from physopt.core.tree import Scalar, branch, choose, is_traced, namespace, tree_norm
+from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm
 
 
 class GuardState(eqx.Module):
@@ -20,7 +19,7 @@ class GuardState(eqx.Module):
     best_norm: Scalar
     count: Scalar
     strikes: Scalar
-    tripped: Bool[Array, ""] | np.ndarray | np.bool_ | bool
+    tripped: Flag
 
 
 class Guard(AbstractRule):
