@@ -88,9 +88,11 @@ class Compliance(AbstractProblem):
         price, grad = multiplier(box, slope, (VOID, 1.0))
         return Evaluation((young * energies).sum(), grad, Separable(box, slope, price))
 
-    def retract(self, point: Float[ndarray, "nelx nely"], step: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def retract(
+        self, point: Float[ndarray, "nelx nely"], step: Float[ndarray, "nelx nely"] | Float[Array, "nelx nely"]
+    ) -> Float[ndarray, "nelx nely"]:
         r"""Return $\mathrm{clip}(x e^{v + \mu})$ with the volume held; a density at a bound stays there unless $v$ points inward."""
-        step = np.clip(step, -50.0, 50.0)
+        step = np.clip(np.asarray(step), -50.0, 50.0)
         box = self._box(point)
         # Were these to follow mu, a tangent that is zero where the gradient is would not descend.
         held = ((point >= 1.0) & (step >= 0.0)) | ((point <= VOID) & (step <= 0.0))
