@@ -37,6 +37,7 @@ def _raise(error: BaseException):
         (lambda: _raise(FileNotFoundError(2, "No such file or directory", "a.xyz")), 4, "a.xyz: No such file or directory"),
         (lambda: _raise(OSError("disk full")), 4, "disk full"),
         (lambda: _raise(ModuleNotFoundError("No module named 'pyscf'", name="pyscf")), 4, "Is pyscf installed?"),
+        (lambda: _raise(ImportError("cannot import name 'a'", name="physopt.core")), 1, "cannot import name 'a' (a defect of physopt"),
         (lambda: _raise(KeyboardInterrupt()), 130, "interrupted"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "terminated"),
         (lambda: _raise(RuntimeError("odd")), 1, "RuntimeError: odd (a defect of physopt"),

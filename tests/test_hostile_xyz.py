@@ -154,6 +154,24 @@ def test_reader_answers_soon_in_a_process_of_its_own(hostile, canary):
     assert not canary.exists()
 
 
+@pytest.mark.parametrize("hostile", ["python_coordinate", "escape_sequence"], indirect=True)
+def test_command_line_in_a_process_of_its_own(hostile, canary):
+    script = "import sys; from physopt.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", script, "scf", hostile], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("option", ["--basis", "--xc"])
+def test_hostile_options_are_bad_input(option, canary, capsys):
+    water = Path(__file__).parents[1] / "data" / "molecules" / "water.xyz"
+    assert main(["scf", str(water), option, f"open({str(canary)!r},'w').close()"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not canary.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 def test_a_pipe_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.xyz")

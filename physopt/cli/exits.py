@@ -57,7 +57,7 @@ def _code(error: BaseException) -> int:
         ValueError: 2,
         NotConverged: 3,
         OSError: 4,
-        ImportError: 4,
+        ImportError: 1 if _missing(error) == "physopt" else 4,
         MemoryError: 4,
         KeyboardInterrupt: 130,
         Terminated: 143,
@@ -82,14 +82,19 @@ def _message(error: BaseException, code: int) -> str:
         return f"unknown command {' '.join((error.unused_tokens or [])[:1])!r}. Try --help."
     if isinstance(error, cyclopts.CycloptsError):
         return f"{error} Try --help."
-    if isinstance(error, ImportError):
-        missing = getattr(error.__cause__ or error, "name", None)
-        return f"{error}. Is {missing or 'a package'} installed? `physopt doctor` lists what is."
+    if isinstance(error, ImportError) and code == 4:
+        return f"{error}. Is {_missing(error) or 'a package'} installed? `physopt doctor` lists what is."
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     if code == 1:
         return f"{type(error).__name__}: {error} (a defect of physopt; PHYSOPT_TRACEBACK=1 shows where)"
     return str(error) or type(error).__name__
+
+
+def _missing(error: BaseException) -> str:
+    """Name the package that an import failed on; the command's own lazy import wraps the first error."""
+    origin = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    return (getattr(origin, "name", None) or "").split(".")[0]
 
 
 def _one_line(text: str, limit: int = 600) -> str:
