@@ -1,0 +1,179 @@
+"""How a meta-loss slopes in a rule's weights: backpropagation through the run, or antithetic evolution strategies."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
+
+from physopt.core.iterate import History, unroll
+from physopt.core.problem import AbstractFamily
+from physopt.core.rule import AbstractRule
+from physopt.core.run import minimize
+from physopt.core.stop import Stop
+
+from .loss import AbstractLoss
+
+
+class Tasks(eqx.Module):
+    """A batch of tasks: their vectors and the keys of their starting points."""
+
+    mus: Float[Array, "tasks mu"]
+    keys: Key[Array, " tasks"]
+
+
+def draw(family: AbstractFamily, key: PRNGKeyArray, num_tasks: int) -> Tasks:
+    """Draw `num_tasks` tasks of a family, and a key for the starting point of each."""
+    of_mus, of_points = jax.random.split(key)
+    return Tasks(jax.vmap(family.sample)(jax.random.split(of_mus, num_tasks)), jax.random.split(of_points, num_tasks))
+
+
+class Estimate(eqx.Module):
+    """A meta-loss, its gradient, and how sure the estimator is of the gradient.
+
+    - `loss`: the mean over the tasks.
+    - `grad`: the gradient of that mean, shaped like the rule's inexact arrays (`trainable(rule)[0]`).
+    - `grad_std_error`: standard error of each component over what the estimator itself drew at random, for the tasks as they
+      are; zero for an exact gradient.
+    """
+
+    loss: Float[Array, ""]
+    grad: PyTree
+    grad_std_error: PyTree
+
+
+def trainable(rule: AbstractRule) -> tuple[PyTree, PyTree]:
+    """Split a rule into its inexact arrays, which are trained, and the rest; `eqx.combine` joins them."""
+    return eqx.partition(rule, eqx.is_inexact_array)
+
+
+class AbstractEstimator(eqx.Module):
+    """Estimates a meta-loss and its gradient over a batch of tasks."""
+
+    num_steps: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+        """Return the estimate; `key` is for what the estimator draws, the tasks are given."""
+
+    @abc.abstractmethod
+    def num_evaluations(self, num_tasks: int) -> int:
+        """Return the number of oracle calls that one estimate over `num_tasks` tasks may cost, backpropagation counted as none."""
+
+
+class Backprop(AbstractEstimator):
+    r"""Differentiate through `num_steps` moves of `unroll`: exact for the tasks given; traceable families only.
+
+    The gradient of each task is shortened to `clip`, and left out where it overflowed, so that a chaotic run cannot outvote the
+    others; an infinite `clip` leaves all as they are, exact.
+
+    **Arguments:**
+
+    - `num_steps`: moves per run. `clip`: bound on the norm of each task's gradient.
+    """
+
+    num_steps: int = eqx.field(static=True)
+    clip: float = float("inf")
+
+    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+        """Return the exact loss and gradient. Raises `TypeError`, by `unroll`, for a host problem."""
+        weights, rest = trainable(rule)
+
+        def one(mu: Any, key: PRNGKeyArray) -> tuple[Any, PyTree]:
+            loss, grad = jax.value_and_grad(lambda w: _unrolled_loss(meta_loss, eqx.combine(w, rest), family, self.num_steps, mu, key))(weights)
+            return loss, self._clipped(grad)
+
+        losses, grads = jax.vmap(one)(tasks.mus, tasks.keys)
+        return Estimate(losses.mean(), jax.tree.map(lambda g: g.mean(0), grads), jax.tree.map(jnp.zeros_like, weights))
+
+    def num_evaluations(self, num_tasks: int) -> int:
+        """Return one run per task."""
+        return num_tasks * (self.num_steps + 1)
+
+    def _clipped(self, grad: PyTree) -> PyTree:
+        if self.clip == float("inf"):
+            return grad
+        norm = optax.global_norm(grad)
+        factor = jnp.minimum(1.0, self.clip / jnp.maximum(norm, self.clip))
+        return jax.tree.map(lambda g: jnp.where(jnp.isfinite(norm), factor * g, 0.0), grad)
+
+
+class Antithetic(AbstractEstimator):
+    r"""Antithetic evolution strategies: the gradient of the loss smoothed by a Gaussian of width `sigma`.
+
+    $$\hat g = \frac1{TM} \sum_{t=1}^{T} \sum_{m=1}^{M} \frac{L_t(\theta + \sigma \epsilon_{tm}) - L_t(\theta - \sigma \epsilon_{tm})}{2 \sigma} \, \epsilon_{tm},
+    \qquad \epsilon_{tm} \sim N(0, I),$$
+
+    with perturbations drawn anew for each task $t$. Both runs of a pair meet the same problem and start. It needs only values, so
+    problems on the host, through `minimize`, serve as well as traceable ones, through `unroll` and `vmap`.
+
+    **Arguments:**
+
+    - `num_steps`: moves per run. `sigma`: in units of the weights. `pairs`: $M \ge 2$, per task.
+
+    ??? cite "Reference"
+        Salimans et al., arXiv:1703.03864 (2017), section 2; Nesterov, Spokoiny, Found. Comput. Math. 17 (2017) 527, eq. (27).
+    """
+
+    num_steps: int = eqx.field(static=True)
+    sigma: float = 0.05
+    pairs: int = eqx.field(default=4, static=True)
+
+    def __check_init__(self) -> None:
+        if self.pairs < 2 or not self.sigma > 0.0:
+            raise ValueError(f"Antithetic(sigma={self.sigma}, pairs={self.pairs}): error bars need sigma > 0 and at least 2 pairs per task.")
+
+    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+        """Return the mean loss of all runs, the gradient of the smoothed loss, and its standard error over the perturbations."""
+        weights, rest = trainable(rule)
+        flat, unravel = jax.flatten_util.ravel_pytree(weights)
+        noise = jax.random.normal(key, (len(tasks.keys), self.pairs, flat.size), flat.dtype)
+
+        def perturbed(shift: Any) -> AbstractRule:
+            return eqx.combine(unravel(flat + self.sigma * shift), rest)
+
+        if family.problem(tasks.mus[0]).traceable:
+            losses = self._traced(meta_loss, perturbed, family, tasks, noise)
+        else:
+            losses = self._hosted(meta_loss, perturbed, family, tasks, noise)
+        slopes = ((losses[..., 0] - losses[..., 1]) / (2.0 * self.sigma))[..., None] * noise
+        variance = slopes.var(axis=1, ddof=1).sum(axis=0) / (self.pairs * len(tasks.keys) ** 2)
+        return Estimate(losses.mean(), unravel(slopes.mean((0, 1))), unravel(jnp.sqrt(variance)))
+
+    def num_evaluations(self, num_tasks: int) -> int:
+        """Return two runs per pair and task."""
+        return 2 * self.pairs * num_tasks * (self.num_steps + 1)
+
+    def _traced(self, meta_loss: AbstractLoss, perturbed: Callable[[Any], AbstractRule], family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
+        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> Any:
+            return _unrolled_loss(meta_loss, perturbed(shift), family, self.num_steps, mu, key)
+
+        over_signs = jax.vmap(run, (None, None, 0))
+        over_pairs = jax.vmap(over_signs, (None, None, 0))
+        return jax.vmap(over_pairs)(tasks.mus, tasks.keys, jnp.stack([noise, -noise], axis=2))
+
+    def _hosted(self, meta_loss: AbstractLoss, perturbed: Callable[[Any], AbstractRule], family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
+        stop = Stop(max_evaluations=self.num_steps + 1)
+
+        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> float:
+            problem = family.problem(mu)
+            history = minimize(problem, perturbed(shift), problem.init(key), stop=stop).history
+            return float(meta_loss(padded(history, self.num_steps + 1)))
+
+        rows = zip(tasks.mus, tasks.keys, noise, strict=True)
+        return jnp.asarray([[[run(mu, key, e), run(mu, key, -e)] for e in shifts] for mu, key, shifts in rows])
+
+
+def padded(history: History, rows: int) -> History:
+    """Repeat the last row of a run that ended early until it has `rows` rows, so that losses of runs compare."""
+    return jax.tree.map(lambda a: np.pad(a, (0, rows - len(a)), mode="edge"), history)
+
+
+def _unrolled_loss(meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, num_steps: int, mu: Any, key: PRNGKeyArray) -> Any:
+    problem = family.problem(mu)
+    return meta_loss(unroll(problem, rule, problem.init(key), num_steps)[1])

@@ -1,0 +1,75 @@
+"""What a run should be good at: meta-losses of a `History`, free of units and of the unknown minimum.
+
+The last value is the wrong target: it rewards what happens after the tolerance anyone needs. These count evaluations instead.
+
+??? cite "Reference"
+    Arisaka, Li, *Principled acceleration of iterative numerical methods using machine learning*, ICML 2023, section 3.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from physopt.core.iterate import History
+
+
+class AbstractLoss(eqx.Module):
+    """A number to be lowered by meta-training; differentiable almost everywhere, finite for any run."""
+
+    @abc.abstractmethod
+    def __call__(self, history: History) -> Float[Array, ""]:
+        """Return the loss of one run."""
+
+
+class LogArea(AbstractLoss):
+    r"""Share of the evaluations needed, averaged over all tolerances from 1 down to `tolerance`.
+
+    $$\frac1n \sum_{k=1}^n \mathrm{clip}\left(\frac{\log r_k - \log \tau}{- \log \tau}, 0, 1\right), \qquad r_k = \min_{j \le k} |g_j| / |g_0|,$$
+
+    the area under the convergence curve. It equals the mean over log-uniform tolerances $t \in [\tau, 1]$ of the number of
+    evaluations with $r_k > t$, divided by $n$: 1 for a run that gets nowhere, 0 for one that ends at once.
+
+    **Arguments:**
+
+    - `tolerance`: $\tau$, relative to the gradient norm at the start.
+    """
+
+    tolerance: float = 1e-6
+
+    def __call__(self, history: History) -> Float[Array, ""]:
+        """Return the area, between 0 and 1."""
+        logs = _log_progress(history) / jnp.log(self.tolerance)
+        return jnp.clip(1.0 - logs[1:], 0.0, 1.0).mean()
+
+
+class SmoothSteps(AbstractLoss):
+    r"""Number of evaluations after the start until one tolerance is met, made smooth: $\sum_k \mathrm{sigmoid}((\log_{10} r_k - \log_{10} \tau) / w)$.
+
+    Use it after `LogArea`: it hardly slopes where the tolerance is far from being reached.
+
+    **Arguments:**
+
+    - `tolerance`: $\tau$, relative to the gradient norm at the start. `width`: $w$, in decades.
+    """
+
+    tolerance: float = 1e-6
+    width: float = 0.5
+
+    def __call__(self, history: History) -> Float[Array, ""]:
+        """Return the number of evaluations, between 0 and that of the run."""
+        decades = (_log_progress(history) - jnp.log(self.tolerance)) / jnp.log(10.0)
+        return jax.nn.sigmoid(decades[1:] / self.width).sum()
+
+
+def _log_progress(history: History) -> Any:
+    # Rows that are not finite, and gradients of zero, would give NaN derivatives where they are not chosen.
+    norm = jnp.asarray(history.grad_norm)
+    sound = jnp.isfinite(norm) & jnp.isfinite(jnp.asarray(history.value))
+    logs = jnp.log(jnp.where(sound & (norm > 0.0), norm, 1.0))
+    start = jnp.where(sound[0], logs[0], jnp.inf)
+    logs = jnp.where(sound, jnp.where(norm > 0.0, logs, -jnp.inf), start)
+    return jnp.where(sound[0], jax.lax.cummin(jnp.clip(logs - logs[0], -700.0, 0.0)), 0.0)

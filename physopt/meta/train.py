@@ -1,0 +1,146 @@
+"""The outer loop: an Optax transformation on the weights of a rule, kill-safe."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float, Int, PRNGKeyArray, PyTree
+
+from physopt.core.problem import AbstractFamily
+from physopt.core.recording import Recording
+from physopt.core.rule import AbstractRule
+from physopt.core.trajectory import Column, Recorder, load, load_checkpoint
+
+from .estimators import AbstractEstimator, draw, trainable
+from .loss import AbstractLoss, LogArea
+
+COLUMNS = {"loss": Column("1"), "grad_norm": Column("1 / weight"), "seconds": Column("s"), "evaluations": Column("1", dtype="i8")}
+
+
+class Training(eqx.Module):
+    """One row per step: the meta-loss, the norm of its gradient, seconds and oracle calls spent since the beginning."""
+
+    loss: Float[np.ndarray, " n"]
+    grad_norm: Float[np.ndarray, " n"]
+    seconds: Float[np.ndarray, " n"]
+    evaluations: Int[np.ndarray, " n"]
+
+
+class TrainingProgress(eqx.Module):
+    """What a callback sees after each step; returning `True` from the callback stops the training, resumably if recorded."""
+
+    index: int
+    rule: AbstractRule
+    loss: float
+    grad_norm: float
+    seconds: float
+
+
+def meta_train(
+    rule: AbstractRule,
+    family: AbstractFamily,
+    estimator: AbstractEstimator,
+    optim: optax.GradientTransformation,
+    *,
+    num_steps: int,
+    key: PRNGKeyArray,
+    tasks_per_step: int = 32,
+    meta_loss: AbstractLoss = LogArea(),
+    record: str | Path | Recording | None = None,
+    callback: Callable[[TrainingProgress], bool | None] | None = None,
+) -> tuple[AbstractRule, Training]:
+    r"""Lower $E_{\mu} L(\mathrm{run}(\mathrm{rule}, \mu))$ over the rule's inexact arrays, by `optim` on the gradients of `estimator`.
+
+    Step $k$ draws its tasks and perturbations from `fold_in(key, k)` alone, and the weights and the state of `optim` are
+    committed after each step: a killed and resumed training ends with the weights of an unbroken one, bit for bit on the
+    same machine.
+
+    **Arguments:**
+
+    - `family`: a host family is asked problem by problem; for a traceable one the whole step is compiled.
+    - `num_steps`: steps in all, those before a resume included. `tasks_per_step`: fresh tasks for each.
+    - `record`: a folder to write the training into, or a `Recording` that says more (resume, provenance).
+
+    **Returns:** the trained rule and the `Training`.
+
+    **Raises:** `FloatingPointError` when weights become non-finite; `FileExistsError` if `record` names a foreign run, or one
+    that exists and is not to be resumed; `ValueError` if it is of another rule or `optim`.
+    """
+    weights, rest = trainable(rule)
+    recording = Recording(record) if isinstance(record, str | Path) else record
+    carry, rows = _restore(recording, (weights, optim.init(weights)))
+    traceable = family.problem(family.sample(key)).traceable
+    work = estimator.num_evaluations(tasks_per_step)
+
+    def improve(carry: PyTree, key: PRNGKeyArray) -> tuple[PyTree, Any, Any]:
+        weights, state = carry
+        of_tasks, of_estimator = jax.random.split(key)
+        estimate = estimator(meta_loss, eqx.combine(weights, rest), family, draw(family, of_tasks, tasks_per_step), of_estimator)
+        updates, state = optim.update(estimate.grad, state, weights)
+        return (eqx.apply_updates(weights, updates), state), estimate.loss, optax.global_norm(estimate.grad)
+
+    go = eqx.filter_jit(improve) if traceable else improve
+    started = time.perf_counter() - (rows[-1][2] if rows else 0.0)
+    with contextlib.ExitStack() as resources:
+        recorder = None
+        if recording is not None and len(rows) < num_steps:
+            recorder = resources.enter_context(contextlib.closing(_recorder(recording, carry)))
+        for index in range(len(rows), num_steps):
+            carry, loss, grad_norm = go(carry, jax.random.fold_in(key, index))
+            _refuse_nonfinite(carry[0], index)
+            rows.append((float(loss), float(grad_norm), time.perf_counter() - started, work * (index + 1)))
+            if recorder is not None:
+                recorder.append(dict(zip(COLUMNS, rows[-1], strict=True)), jax.tree.leaves(carry))
+            if callback is not None and callback(TrainingProgress(index, eqx.combine(carry[0], rest), *rows[-1][:3])):
+                break
+        if recorder is not None and len(rows) == num_steps:
+            recorder.finish({"steps": num_steps, "loss": rows[-1][0]})
+    return eqx.combine(carry[0], rest), _training(rows)
+
+
+def _recorder(recording: Recording, carry: PyTree) -> Recorder:
+    return Recorder(
+        recording.folder,
+        columns=COLUMNS,
+        checkpoint=[np.asarray(leaf) for leaf in jax.tree.leaves(carry)],
+        spec=recording.spec,
+        resume=recording.resume,
+        durability=recording.durability,
+    )
+
+
+def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float, ...]]]:
+    """Return weights and optimizer state, and the rows, of the last committed step; those given if there is none."""
+    stored = load_checkpoint(recording.folder) if recording is not None and recording.resume else None
+    if recording is None or stored is None:
+        return carry, []
+    leaves, structure = jax.tree.flatten(carry)
+    ours, theirs = [(np.shape(a), np.asarray(a).dtype) for a in leaves], [(a.shape, a.dtype) for a in stored.leaves]
+    if ours != theirs:
+        raise ValueError(
+            f"{recording.folder} holds the training of another rule or optimizer: its {len(theirs)} arrays are not the {len(ours)} of this one "
+            "in number, shape or type. Resume with the same ones, or record into a new folder."
+        )
+    columns = load(recording.folder).columns
+    rows = list(zip(*(columns[name][: stored.index + 1].tolist() for name in COLUMNS), strict=True))
+    return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in stored.leaves]), rows
+
+
+def _refuse_nonfinite(weights: PyTree, index: int) -> None:
+    if not all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(weights)):
+        raise FloatingPointError(
+            f"The weights are not finite after step {index}: the meta-gradient overflowed, as gradients of long runs do. "
+            "Estimate it with Antithetic() or Backprop(clip=...), or wrap the optimizer in optax.apply_if_finite."
+        )
+
+
+def _training(rows: list[tuple[float, ...]]) -> Training:
+    columns = [np.asarray([row[k] for row in rows]) for k in range(len(COLUMNS))]
+    return Training(*(c.astype(float) for c in columns[:3]), columns[3].astype(np.int64))

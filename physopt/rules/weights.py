@@ -1,0 +1,153 @@
+"""Weight files of learned rules: safetensors with a digest, never pickle; a foreign file can be refused but not run anything."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from physopt.core.rule import AbstractRule
+
+FORMAT = "physopt-rule/1"
+MAX_BYTES = 64 * 2**20
+MAX_HEADER_BYTES = 2**20
+KEYS = {"format", "class", "hyperparameters", "provenance", "version", "sha256"}
+
+
+class WeightsError(ValueError):
+    """A weight file that is damaged, foreign, or made for another rule."""
+
+
+def save_rule(path: str | Path, rule: AbstractRule, provenance: Mapping[str, Any]) -> None:
+    """Write the arrays of `rule` to one file, replacing it atomically.
+
+    The header says class, hyperparameters, physopt's version, `provenance`, and a SHA-256 of all that and the arrays.
+
+    **Arguments:**
+
+    - `provenance`: the training command, seed, scores; anything JSON can say.
+
+    **Raises:** `WeightsError` for weights that are not finite; `OSError` where it cannot write.
+    """
+    arrays = _arrays(rule)
+    _refuse_nonfinite(path, arrays)
+    header = {
+        "format": FORMAT,
+        "class": type(rule).__name__,
+        "hyperparameters": json.dumps(_hyperparameters(rule), sort_keys=True),
+        "provenance": json.dumps(dict(provenance), sort_keys=True),
+        "version": version("physopt"),
+    }
+    header["sha256"] = _digest(header, arrays)
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_bytes(safetensors.numpy.save(arrays, header))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_rule(path: str | Path, like: AbstractRule) -> AbstractRule:
+    """Read the arrays of a file into a rule like `like`: the same class, hyperparameters, shapes and types.
+
+    **Raises:** `WeightsError` for anything else: a wrong digest, another class, non-finite weights, files above 64 MiB.
+    """
+    header, arrays = _read(Path(path))
+    expected = _arrays(like)
+    if header["class"] != type(like).__name__:
+        raise WeightsError(f"{path} holds weights of a {header['class']!r}, not of a {type(like).__name__}: pass like= a rule of that class.")
+    if header["hyperparameters"] != json.dumps(_hyperparameters(like), sort_keys=True):
+        raise WeightsError(f"{path} was trained with {header['hyperparameters']}: pass like= a rule made with the same arguments.")
+    for name in sorted(expected.keys() | arrays.keys()):
+        ours, theirs = _describe(expected.get(name)), _describe(arrays.get(name))
+        if ours != theirs:
+            raise WeightsError(f"{path} has {theirs} for {name!r} where the rule has {ours}: pass like= a rule made with the same arguments.")
+    _refuse_nonfinite(path, arrays)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    filled = [jnp.asarray(arrays[_name(where)]) if eqx.is_array(leaf) else leaf for where, leaf in leaves]
+    return jax.tree.unflatten(structure, filled)
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Return what `save_rule` was told about the training. Raises `WeightsError` like `load_rule`."""
+    return json.loads(_read(Path(path))[0]["provenance"])
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise WeightsError(f"{path} is larger than {MAX_BYTES} bytes, as no weight file of physopt is.")
+    header = _header(path, data)
+    try:
+        arrays = safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} is no sound safetensors file: {error}.") from error
+    if header["sha256"] != _digest({k: v for k, v in header.items() if k != "sha256"}, arrays):
+        raise WeightsError(f"{path} does not match its SHA-256: it was damaged or edited. Fetch or train it again.")
+    return header, arrays
+
+
+def _header(path: Path, data: bytes) -> dict[str, str]:
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(MAX_HEADER_BYTES, len(data) - 8):
+        raise WeightsError(f"{path} is no safetensors file, or was cut off: its header claims {size} bytes of {len(data)}.")
+    try:
+        header = json.loads(data[8 : 8 + size])
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} has no readable header: {error}.") from error
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or metadata.keys() != KEYS or not all(isinstance(v, str) for v in metadata.values()):
+        raise WeightsError(f"{path} was not written by physopt: its metadata are not exactly {', '.join(sorted(KEYS))}.")
+    if metadata["format"] != FORMAT:
+        raise WeightsError(f"{path} is in the format {metadata['format']!r}; this physopt reads {FORMAT!r}.")
+    return metadata
+
+
+def _digest(header: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {_describe(arrays[name])}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def _arrays(rule: AbstractRule) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(rule)
+    return {_name(where): np.ascontiguousarray(leaf) for where, leaf in leaves if eqx.is_array(leaf)}
+
+
+def _name(where: Any) -> str:
+    return jax.tree_util.keystr(where).lstrip(".")
+
+
+def _describe(array: np.ndarray | None) -> str:
+    return "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+
+
+def _hyperparameters(rule: Any) -> Any:
+    """Describe everything about a Module but its arrays, as JSON."""
+    if dataclasses.is_dataclass(rule):
+        fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
+        described = {name: _hyperparameters(value) for name, value in fields.items() if not eqx.is_array(value)}
+        return {"class": type(rule).__name__, **described}
+    if isinstance(rule, tuple | list):
+        return [_hyperparameters(value) for value in rule]
+    return rule if rule is None or isinstance(rule, bool | int | float | str) else getattr(rule, "__qualname__", type(rule).__name__)
+
+
+def _refuse_nonfinite(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if bad:
+        raise WeightsError(f"{path}: the weights {', '.join(bad)} are not all finite, and such a rule proposes nothing. Train it again.")
