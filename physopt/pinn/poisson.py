@@ -42,7 +42,7 @@ class Poisson(AbstractProblem):
     unit: str = eqx.field(default="1", static=True)
 
     def __check_init__(self) -> None:
-        if not jax.config.read("jax_enable_x64"):
+        if jnp.result_type(float) != jnp.float64:
             raise ValueError(
                 "Poisson needs float64, which JAX leaves off by default: the normal equations of Gauss-Newton lose half of all digits. "
                 'Write jax.config.update("jax_enable_x64", True) before the first array.'

@@ -80,7 +80,8 @@ class SensitivityFilter(AbstractFilter):
 
 
 def _cone(rmin: float, field: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
-    reach = int(np.ceil(rmin)) - 1
+    # Nothing lies farther away than the longer side.
+    reach = int(min(np.ceil(rmin), max(field.shape))) - 1
     offset = np.arange(-reach, reach + 1)
     kernel = np.maximum(0.0, rmin - np.hypot(offset[:, None], offset))
     return scipy.ndimage.convolve(field, kernel, mode="constant")

@@ -1,0 +1,128 @@
+"""`physopt pinn`: train a physics-informed network."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+
+from .exits import NotConverged
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from physopt.core.run import Solution
+    from physopt.pinn import Poisson
+
+app = cyclopts.App(name="pinn", help="Train a physics-informed network by Gauss-Newton.")
+
+
+@app.command
+def poisson(
+    *,
+    frequency: int = 1,
+    width: int = 16,
+    depth: int = 2,
+    points: int = 600,
+    steps: int = 300,
+    seed: int = 0,
+    target: float = 1e-5,
+    record: Path | None = None,
+    resume: bool = False,
+    plot: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Solve Poisson's equation on the unit square; the solution, sin(k pi x) sin(k pi y), is known.
+
+    Parameters
+    ----------
+    frequency
+        k, a whole number.
+    width
+        Neurons in each hidden layer.
+    depth
+        Number of hidden layers.
+    points
+        Number of collocation points.
+    steps
+        Give up after this many steps.
+    seed
+        Seed of the collocation points and of the first network.
+    target
+        Stop when the relative L2 error is below this.
+    record
+        Folder to record the run in.
+    resume
+        Continue the run in that folder, if it was killed.
+    plot
+        PNG file to draw the solution in.
+    json_file
+        File to write the result in.
+    """
+    import jax
+
+    from physopt.pinn import Poisson, scatter, single_mode
+
+    if resume and record is None:
+        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+    if not target > 0.0:
+        raise ValueError(f"--target {target}: the relative error to reach is a number above 0, such as 1e-5.")
+    settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
+    scattered, first = jax.random.split(jax.random.key(seed))
+    problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
+    solution, error = _solve(problem, problem.init(first), settings, steps, record, resume)
+    result = {
+        **settings,
+        "evaluations": solution.num_evaluations,
+        "seconds": float(solution.history.seconds[-1]),
+        "value": float(solution.evaluation.value),
+        "relative_error": error,
+        "reached": error <= target,
+    }
+    Console().print(
+        f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s", highlight=False
+    )
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+    if plot is not None:
+        _draw(plot, problem, solution, frequency)
+    if error > target:
+        raise NotConverged(f"relative L2 error {error:.3e}, above the target {target:g}; more --steps, --width or --points may reach it")
+
+
+def _solve(
+    problem: "Poisson", point: Any, settings: dict[str, Any], steps: int, record: Path | None, resume: bool
+) -> "tuple[Solution, float]":
+    import equinox as eqx
+
+    from physopt.core.recording import Recording
+    from physopt.core.run import Progress as Step, minimize
+    from physopt.core.stop import Stop
+    from physopt.rules.model_step import ModelStep
+
+    measure = eqx.filter_jit(problem.error)
+    recording = None if record is None else Recording(record, spec={"problem": "poisson", **settings}, resume=resume)
+    with Progress("poisson", total=steps) as progress:
+
+        def tell(step: Step) -> bool:
+            error = float(measure(step.carry.trial))
+            progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
+            return error <= settings["target"]
+
+        solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=recording, callback=tell)
+    return solution, float(measure(solution.point))
+
+
+def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) -> None:
+    import jax
+    import numpy as np
+
+    from physopt.pinn.poisson import square_grid
+    from physopt.plot_fields import plot_solution
+
+    num = 96
+    grid = square_grid(num)
+    u, exact = (np.asarray(jax.vmap(f)(grid)).reshape(num, num) for f in (lambda x: problem.solution(solution.point, x), problem.exact))
+    plot_solution(path, f"Poisson, frequency {frequency}", u, u - exact, solution.history)
+    Console().print(f"drawn in {path}", highlight=False)
