@@ -7,7 +7,7 @@ import equinox as eqx
 from equinox import AbstractVar
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .tree import Scalar, tree_add, tree_norm, tree_scale
+from .tree import Scalar, namespace, tree_add, tree_norm, tree_scale
 
 
 class Endpoint(eqx.Module):
@@ -70,8 +70,8 @@ def shorten(step: PyTree, radius: Scalar | None) -> PyTree:
     r"""Return `step` scaled by $\min(1, r / |v|)$; `None` leaves it alone."""
     if radius is None:
         return step
-    ratio = radius / (tree_norm(step) + 1e-300)
-    return tree_scale(1.0 - (1.0 - ratio) * (ratio < 1.0), step)
+    norm = tree_norm(step)
+    return tree_scale(namespace(norm).minimum(1.0, radius / (norm + 1e-300)), step)
 
 
 class AbstractProblem(eqx.Module):
