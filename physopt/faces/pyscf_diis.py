@@ -82,5 +82,5 @@ class ResponseDIIS(lib.diis.DIIS):
 
 def _extrapolate(history: list[tuple[Anchor, ndarray]]) -> Anchor:
     errors = np.stack([error for _, error in history])
-    weights = Commutator().coefficients(errors, np.zeros(len(errors)), np.zeros((0, 0)))
+    weights = Commutator().coefficients(errors, np.zeros(len(errors)), None)
     return tree_combine(weights, [anchor for anchor, _ in history])

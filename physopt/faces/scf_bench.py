@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,10 +49,10 @@ class Meter:
 
         return counted
 
-    def equivalents(self, wall: float) -> float:
-        """Return exact builds plus all other work, in units of the median exact build of this run."""
+    def equivalents(self, wall: float) -> float | None:
+        """Return exact builds plus all other work, in units of the median exact build of this run; `None` without one."""
         if not self.durations:
-            return float("nan")
+            return None
         return self.builds + max(wall - sum(self.durations), 0.0) / float(np.median(self.durations))
 
 
@@ -125,12 +125,13 @@ METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
 }
 
 
-def mean_field(molecule: Molecule, xc: str, basis: str, *, spin: int | None = None) -> Any:
+def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -> Any:
     """Return an unbuilt mean field: RHF or RKS for closed shells, UHF or UKS otherwise; quiet.
 
     **Arguments:**
 
     - `xc`: `"hf"` or a functional PySCF knows. `basis`: the name of a basis set, for all atoms.
+    - `rohf`: open shells restricted.
 
     **Raises:** `ValueError` for an unknown functional or basis set, or one without functions for an element.
     """
@@ -139,19 +140,19 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, spin: int | None = No
     except (KeyError, gto.basis.BasisNotFoundError) as error:
         raise ValueError(f"basis {basis!r}: PySCF has none of that name for {sorted(set(molecule.symbols))} ({error}).") from error
     if xc.lower() == "hf":
-        return scf.UHF(mol) if mol.spin else scf.RHF(mol)
+        return scf.RHF(mol) if rohf or not mol.spin else scf.UHF(mol)
     try:
         dft.libxc.parse_xc(xc)
     except (KeyError, ValueError) as error:
         raise ValueError(f"xc {xc!r}: not a functional that PySCF knows ({error}). Write hf, b3lyp, pbe0, ...") from error
-    return dft.UKS(mol, xc=xc) if mol.spin else dft.RKS(mol, xc=xc)
+    return dft.RKS(mol, xc=xc) if rohf or not mol.spin else dft.UKS(mol, xc=xc)
 
 
 class Judge:
     """Looks at answers from outside: one fresh exact build each, and a stability analysis for each new state."""
 
-    def __init__(self, molecule: Molecule, xc: str, basis: str):
-        self._make = lambda: mean_field(molecule, xc, basis)
+    def __init__(self, molecule: Molecule, xc: str, basis: str, *, rohf: bool = False):
+        self._make = lambda: mean_field(molecule, xc, basis, rohf=rohf)
         self._stable: list[tuple[float, bool]] = []
 
     def verdict(self, result: Result, *, stability: bool = True) -> dict[str, Any]:
@@ -185,15 +186,56 @@ class Judge:
         return stable
 
 
-def compare(case: str, molecule: Molecule, xc: str, basis: str, method: str, judge: Judge, *, stability: bool = True) -> dict[str, Any]:
+def compare(
+    case: str, molecule: Molecule, xc: str, basis: str, method: str, judge: Judge, *, stability: bool = True, rohf: bool = False
+) -> dict[str, Any]:
     """Run one method on one molecule and return its record; a method that raises has a record that says so."""
+    mf = mean_field(molecule, xc, basis, rohf=rohf)
+    return _record(case, method, mf, judge, METHODS[method], stability=stability)
+
+
+def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, method: str) -> Iterator[dict[str, Any]]:
+    """Run one method over the frames of one molecule and yield a record for each; stability is not judged.
+
+    Every frame's judgment is from outside and not charged; `pyscf` starts each frame afresh, the others from the last.
+    """
+    scanner = SERIES_METHODS[method]()
+    for index, frame in enumerate(frames):
+        judge = Judge(frame, xc, basis)
+        yield _record(f"{case}:{index}", method, mean_field(frame, xc, basis), judge, scanner, stability=False)
+
+
+def _fresh() -> Callable[[Any, Meter], Result]:
+    return _pyscf
+
+
+class _Scanner:
+    """Carries the last frame's density to the next, as `as_scanner()` does."""
+
+    def __init__(self, dress: Callable[[Any], Any]):
+        self._dress, self._dm = dress, None
+
+    def __call__(self, mf: Any, meter: Meter) -> Result:
+        mf = meter.watch(self._dress(mf))
+        mf.kernel(dm0=self._dm)
+        self._dm = np.asarray(mf.make_rdm1())
+        return Result(mf.mo_coeff, mf.mo_occ)
+
+
+SERIES_METHODS: Mapping[str, Callable[[], Callable[[Any, Meter], Result]]] = {
+    "pyscf": _fresh,
+    "pyscf-previous": lambda: _Scanner(lambda mf: mf),
+    "physopt": lambda: _Scanner(accelerate),
+}
+
+
+def _record(
+    case: str, method: str, mf: Any, judge: Judge, run: Callable[[Any, Meter], Result], *, stability: bool
+) -> dict[str, Any]:
     meter = Meter()
-    record: dict[str, Any] = {"case": case, "method": method, "xc": xc, "basis": basis, "nao": None}
-    mf = mean_field(molecule, xc, basis)
-    record["nao"] = int(mf.mol.nao)
     started = time.perf_counter()
     try:
-        result = METHODS[method](mf, meter)
+        result = run(mf, meter)
     except Exception as error:
         # A peer's crash is a result of the comparison, not a reason to lose the rest of it.
         failed = {"converged": False, "stable": None, "energy": None, "grad_norm": None, "s2": None}
@@ -202,4 +244,5 @@ def compare(case: str, molecule: Molecule, xc: str, basis: str, method: str, jud
     else:
         wall = time.perf_counter() - started
         verdict = judge.verdict(result, stability=stability)
-    return {**record, "exact_builds": meter.builds, "fock_equivalents": meter.equivalents(wall), "wall_s": wall, **verdict}
+    counts = {"exact_builds": meter.builds, "fock_equivalents": meter.equivalents(wall), "wall_s": wall}
+    return {"case": case, "method": method, "nao": int(mf.mol.nao), **counts, **verdict}

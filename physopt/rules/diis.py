@@ -96,7 +96,7 @@ class DIIS(AbstractRule):
         rows = range(-int(state.count), 0)
         anchors = [_row(state.anchors, k) for k in rows]
         errors, values = state.errors[rows[0] :], state.values[rows[0] :]
-        pairings = np.asarray([[model.pairing(a, b) for b in anchors] for a in anchors]) if self.mixer.pairs else np.zeros((0, 0))
+        pairings = np.asarray([[model.pairing(a, b) for b in anchors] for a in anchors]) if self.mixer.pairs else None
         moved = model.moved(tree_combine(self.mixer.coefficients(errors, values, pairings), anchors))
         change = values[-1] - values[-2] if len(values) > 1 else np.nan
         accuracy = self.accuracy * float(np.linalg.norm(error))

@@ -2,21 +2,23 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import PyTree
+import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 from physopt.core.problem import Evaluation
 from physopt.core.rule import AbstractRule, Move
 from physopt.core.stop import finite
-from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm
+from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm, tree_push
 
 
 class GuardState(eqx.Module):
-    """Both rules' states, the best evaluation seen, the count of evaluations and strikes, and who is in charge."""
+    """Both rules' states, the best evaluation seen, the last values, the counts, and who is in charge."""
 
     rule: PyTree
     fallback: PyTree
     best: Evaluation
     best_norm: Scalar
+    recent: Float[Array, " window"] | Float[np.ndarray, " window"]
     count: Scalar
     strikes: Scalar
     tripped: Flag
@@ -25,23 +27,24 @@ class GuardState(eqx.Module):
 class Guard(AbstractRule):
     r"""Let `rule` lead while it makes progress; else go back to the best point and let `fallback` finish.
 
-    An evaluation is a strike when it is not finite, or when neither its value nor its gradient norm is the lowest so far.
-    The rule is relieved, for good, when the strikes exceed $\text{patience} + \text{share} \cdot n$ after $n$ evaluations, so
-    that what a bad rule can waste is bounded whatever its weights are. A rule that only declines a trial of its own (a line
-    search) is not relieved any sooner.
+    Progress is the lowest value so far, or the lowest gradient norm so far at a value that is not above all of the last
+    five. Anything else is a strike, a non-finite answer first of all. The rule is relieved, for good, when the strikes
+    exceed $\text{patience} + \text{share} \cdot n$ after $n$ evaluations, so that what a bad rule can waste is bounded whatever
+    its weights are: with the defaults, two evaluations of a rule that is bad from the start.
 
     **Arguments:**
 
     - `rule`: on probation. `fallback`: trusted.
-    - `patience`: strikes that cost nothing. `share`: further strikes per evaluation.
+    - `patience`: strikes that are forgiven. `share`: further strikes per evaluation.
 
     ??? cite "Reference"
-        The test on the objective follows safeguarded learning to optimize: Heaton et al., AAAI 37 (2023) 7848.
+        Nonmonotone test: Grippo, Lampariello, Lucidi, SIAM J. Numer. Anal. 23 (1986) 707. Falling back on a classical
+        rule: Heaton et al., AAAI 37 (2023) 7848.
     """
 
     rule: AbstractRule
     fallback: AbstractRule
-    patience: float = 2.0
+    patience: float = 1.0
     share: float = 0.1
 
     def init(self, evaluation: Evaluation) -> GuardState:
@@ -49,17 +52,18 @@ class Guard(AbstractRule):
         xp = namespace(evaluation.value)
         nought, never = xp.asarray(0.0), xp.asarray(xp.inf)
         rule, fallback = self.rule.init(evaluation), self.fallback.init(evaluation)
-        return GuardState(rule, fallback, evaluation, never, nought, nought, xp.asarray(False))
+        recent = xp.full(5, -xp.inf)
+        return GuardState(rule, fallback, evaluation, never, recent, nought, nought, xp.asarray(False))
 
     def step(self, evaluation: Evaluation, state: GuardState) -> tuple[Move, GuardState]:
         """Follow the rule, or relieve it."""
-        norm = tree_norm(evaluation.grad)
-        sound, first = finite(evaluation, norm), state.count == 0.0
-        lower = sound & (first | (evaluation.value < state.best.value))
-        steeper = ~sound | (norm >= state.best_norm)
-        best = choose(lower, evaluation, state.best)
-        best_norm = choose(sound & ~steeper, norm, state.best_norm)
-        strikes = state.strikes + (~(lower | (sound & ~steeper)))
+        norm, first = tree_norm(evaluation.grad), state.count == 0.0
+        sound = finite(evaluation, norm)
+        lower = sound & (first | ~(state.best.value <= evaluation.value))  # a NaN that came first is beaten by any number
+        flatter = sound & (norm < state.best_norm) & (evaluation.value <= state.recent.max())
+        best, best_norm = choose(lower, evaluation, state.best), choose(sound & (norm < state.best_norm), norm, state.best_norm)
+        recent = choose(sound, tree_push(state.recent, evaluation.value), state.recent)
+        strikes = state.strikes + ~(lower | flatter)
         count = state.count + 1.0
         relieved = ~state.tripped & (strikes > self.patience + self.share * count)
 
@@ -76,7 +80,7 @@ class Guard(AbstractRule):
             return _as_arrays(move), state.rule, fallback
 
         move, rule, fallback = branch(state.tripped, follow, lambda _: branch(relieved, relieve, lead, None), None)
-        return move, GuardState(rule, fallback, best, best_norm, count, strikes, state.tripped | relieved)
+        return move, GuardState(rule, fallback, best, best_norm, recent, count, strikes, state.tripped | relieved)
 
 
 def _as_arrays(move: Move) -> Move:

@@ -22,13 +22,14 @@ class AbstractMixer(eqx.Module):
 
     @abc.abstractmethod
     def coefficients(
-        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"]
+        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         r"""Return $c$ with $\sum_k c_k = 1$.
 
         **Arguments:**
 
-        - `errors`: residuals $e_k$. `values`: $f_k$. `pairings`: $\langle x_i, g_j \rangle$, both in the problem's unit.
+        - `errors`: residuals $e_k$. `values`: $f_k$. `pairings`: $\langle x_i, g_j \rangle$, both in the problem's unit;
+          `None` for a mixer that does not read them.
         """
 
 
@@ -44,7 +45,7 @@ class Commutator(AbstractMixer):
     pairs: ClassVar[bool] = False
 
     def coefficients(
-        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"]
+        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         """See `AbstractMixer.coefficients`."""
         count = len(errors)
@@ -68,9 +69,10 @@ class EnergyInterpolation(AbstractMixer):
     pairs: ClassVar[bool] = True
 
     def coefficients(
-        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"]
+        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         """See `AbstractMixer.coefficients`."""
+        assert pairings is not None
         diagonal = np.diag(pairings)
         gaps = diagonal[:, None] + diagonal - pairings - pairings.T
         return minimize_on_simplex(lambda c: c @ values - 0.25 * c @ gaps @ c, lambda c: values - 0.5 * gaps @ c, len(values))
@@ -88,9 +90,10 @@ class AugmentedRoothaanHall(AbstractMixer):
     pairs: ClassVar[bool] = True
 
     def coefficients(
-        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"]
+        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         """See `AbstractMixer.coefficients`."""
+        assert pairings is not None
         linear = pairings[:, -1] - pairings[-1, -1]
         square = pairings - pairings[:, -1:] - pairings[-1] + pairings[-1, -1]
         square = 0.5 * (square + square.T)
@@ -115,7 +118,7 @@ class Blend(AbstractMixer):
     lower: float = 1e-4
 
     def coefficients(
-        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"]
+        self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         """See `AbstractMixer.coefficients`."""
         largest = abs(errors).max(axis=1)

@@ -72,9 +72,9 @@ class Response(AbstractAnchored):
             density = np.stack([c @ c.T for c in occupied])
             induced = self.oracle.induced(occupied)
             model = self.moved(Anchor(core + induced, density, induced))
-            error = model.error()
-            if np.linalg.norm(error) < tolerance:
-                break
+            norm = np.linalg.norm(error := model.error())
+            if norm < tolerance or not np.isfinite(norm):
+                break  # a kernel that yields nonsense leaves the last step that made sense, at worst the classical one
             history = [*history[-7:], (model.anchor.fock, error)]
             coeff = self._diagonalize(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
         return Endpoint(Orbitals(coeff))
@@ -99,7 +99,7 @@ class Response(AbstractAnchored):
         for _ in range(30):
             image = frame.curve(direction)
             curvature = _dot(direction, image)
-            if curvature <= 0.0:
+            if not curvature > 0.0:
                 return _to_boundary(step, direction, radius) if radius is not None else (step if _dot(step, step) else direction)
             length = weight / curvature
             trial = _axpy(length, direction, step)

@@ -3,7 +3,7 @@
 import equinox as eqx
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from numpy import ndarray
 from pyscf import scf
 
@@ -68,11 +68,12 @@ class SCF(AbstractProblem):
         model = Response(Anchor(fock, density, self.oracle.induced(occupied)), point, self.oracle)
         return Evaluation(np.float64(energy), model.gradient(), model)
 
-    def retract(self, point: Orbitals, step: tuple[ndarray, ...]) -> Orbitals:
+    def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "virt occ"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""
         rotated = []
         for c, kappa, n in zip(point.coeff, step, self.oracle.nocc, strict=True):
             generator = np.zeros_like(c)
-            generator[n:, :n], generator[:n, n:] = kappa, -np.asarray(kappa).T
+            kappa = np.asarray(kappa)  # a rule written in JAX hands JAX arrays
+            generator[n:, :n], generator[:n, n:] = kappa, -kappa.T
             rotated.append(c @ scipy.linalg.expm(generator))
         return Orbitals(tuple(rotated))

@@ -1,0 +1,129 @@
+"""`physopt scf`: converge the self-consistent field of a molecule."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import numpy as np
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from .exits import NotConverged
+from .progress import Progress
+
+app = cyclopts.App(name="scf", help="Converge the self-consistent field of a molecule in few exact Fock builds.")
+
+
+@app.default
+def scf(
+    file: Path,
+    *,
+    basis: str = "def2-svp",
+    xc: str = "hf",
+    charge: int | None = None,
+    spin: int | None = None,
+    compare: bool = False,
+    record: Path | None = None,
+    resume: bool = False,
+    plot: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Converge the self-consistent field of the molecule in an XYZ file.
+
+    Parameters
+    ----------
+    file
+        XYZ file; its second line may carry charge=0 spin=0.
+    basis
+        Basis set of all atoms.
+    xc
+        "hf" or a functional that PySCF knows, such as b3lyp.
+    charge
+        Total charge, instead of the file's.
+    spin
+        Number of unpaired electrons (2S), instead of the file's.
+    compare
+        Run PySCF's default, too.
+    record
+        Folder to record the run in.
+    resume
+        Continue the run in that folder, if it was killed.
+    plot
+        PNG file to draw the convergence in.
+    json_file
+        File to write the result in.
+    """
+    from physopt.xyz import read_xyz
+
+    if resume and record is None:
+        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+    molecule = read_xyz(file, charge=charge, spin=spin)
+    traces = run(molecule, file.stem, xc, basis, compare=compare, record=record, resume=resume)
+    show(traces)
+    if json_file is not None:
+        json_file.write_text(json.dumps(report(molecule, xc, basis, traces), indent=1) + "\n")
+    if plot is not None:
+        from physopt.plot_scf import plot_traces
+
+        plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces}, tolerance=3.16e-5)
+        Console().print(f"drawn in {plot}", highlight=False)
+    if not traces[-1].converged:
+        raise NotConverged(f"{file}: not converged in {traces[-1].total_builds} builds; `physopt scf --compare` shows what PySCF does")
+
+
+def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record: Path | None, resume: bool = False) -> list[Any]:
+    """Run physopt, and PySCF before it if asked, with live progress; returns their traces."""
+    from physopt.core.recording import Recording
+    from physopt.faces.pyscf import accelerate
+    from physopt.faces.scf_bench import mean_field
+    from physopt.faces.scf_trace import trace
+
+    spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
+    recording = None if record is None else Recording(record, spec=spec, resume=resume)
+    contenders = [("pyscf", lambda mf: mf)] if compare else []
+    contenders.append(("physopt", lambda mf: accelerate(mf, record=recording)))
+    traces = []
+    for method, dress in contenders:
+        with Progress(f"{name}, {label(xc, basis, molecule.spin)}, {method}", interval=0.0) as progress:
+
+            def tell(cycle: int, energy: float, grad_norm: float, progress: Progress = progress) -> None:
+                progress.update(cycle, energy=energy, gradient=grad_norm)
+
+            traces.append(trace(method, dress(mean_field(molecule, xc, basis)), tell))
+    return traces
+
+
+def label(xc: str, basis: str, spin: int) -> str:
+    """Return the name of a level of theory, such as RHF/def2-svp."""
+    kind = "U" if spin else "R"
+    return f"{kind}HF/{basis}" if xc.lower() == "hf" else f"{kind}KS {xc.upper()}/{basis}"
+
+
+def show(traces: list[Any]) -> None:
+    """Print one row per method."""
+    table = Table()
+    for name in ("method", "exact builds", "seconds", "energy / hartree", "difference / hartree", "converged"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for t in traces:
+        difference = f"{t.energy - traces[0].energy:.1e}" if len(traces) > 1 else "-"
+        table.add_row(t.method, str(t.total_builds), f"{t.seconds:.2f}", f"{t.energy:.9f}", difference, "yes" if t.converged else "no")
+    console = Console()
+    (console if console.is_terminal else Console(width=120)).print(table)
+
+
+def report(molecule: Any, xc: str, basis: str, traces: list[Any]) -> dict[str, Any]:
+    """Return the result as plain data."""
+    runs = [
+        {
+            "method": t.method,
+            "converged": t.converged,
+            "energy": t.energy if np.isfinite(t.energy) else None,
+            "exact_builds": t.total_builds,
+            "wall_s": t.seconds,
+            "grad_norms": list(t.grad_norms),
+        }
+        for t in traces
+    ]
+    return {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis, "runs": runs}

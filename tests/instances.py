@@ -1,0 +1,149 @@
+"""Every problem and every rule, listed once: one more line here is one more column in the tests of the laws."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from pyscf import dft, gto, scf
+
+from physopt import AbstractModel, AbstractProblem, AbstractRule, Euclidean, Evaluation
+from physopt.core.problem import shorten
+from physopt.rules.diis import adiis_cdiis, cdiis, response_diis
+from physopt.rules.from_optax import FromOptax
+from physopt.rules.gradient import GradientDescent
+from physopt.rules.guard import Guard
+from physopt.rules.lbfgs import LBFGS
+from physopt.rules.model_step import ModelStep
+from physopt.scf.problem import SCF
+
+
+class Instance(NamedTuple):
+    """A problem, a point of it that is not special, and the size of finite differences that suits it."""
+
+    name: str
+    make: Callable[[], tuple[AbstractProblem, Any]]
+    difference: float = 1e-4
+
+
+class Rosenbrock(AbstractProblem):
+    """The banana valley: traceable, bare gradient."""
+
+    traceable: bool = eqx.field(default=True, static=True)
+    unit: str = eqx.field(default="1", static=True)
+
+    def init(self, key: Any) -> Any:
+        return {"x": jnp.array([-1.2, 1.0, 0.5]), "y": jnp.array([0.3])}
+
+    def evaluate(self, point: Any) -> Evaluation:
+        def value(p: Any) -> Any:
+            z = jnp.concatenate([p["x"], p["y"]])
+            return jnp.sum(10.0 * (z[1:] - z[:-1] ** 2) ** 2 + (1.0 - z[:-1]) ** 2)
+
+        result, grad = jax.value_and_grad(value)(point)
+        return Evaluation(result, grad, Euclidean(grad))
+
+    def retract(self, point: Any, step: Any) -> Any:
+        return jax.tree.map(jnp.add, point, step)
+
+
+class Sphere(AbstractProblem):
+    """A Rayleigh quotient on the unit sphere: traceable, curved, with a tangent frame that moves with the point."""
+
+    matrix: jax.Array
+    traceable: bool = eqx.field(default=True, static=True)
+    unit: str = eqx.field(default="1", static=True)
+
+    def init(self, key: Any) -> Any:
+        q, _ = jnp.linalg.qr(jnp.asarray(np.random.default_rng(0).normal(size=(5, 5))))
+        return q
+
+    def evaluate(self, point: Any) -> Evaluation:
+        image = self.matrix @ point[:, 0]
+        grad = 2.0 * point[:, 1:].T @ image
+        return Evaluation(point[:, 0] @ image, grad, Euclidean(grad))
+
+    def retract(self, point: Any, step: Any) -> Any:
+        generator = jnp.zeros((5, 5)).at[1:, 0].set(step).at[0, 1:].set(-step)
+        return point @ jax.scipy.linalg.expm(generator)
+
+
+class Diagonal(AbstractModel):
+    """A quadratic model with the wrong, but positive, curvature."""
+
+    grad: np.ndarray
+    curvature: np.ndarray
+
+    def minimize(self, tilt: Any = None, radius: Any = None) -> Any:
+        return shorten(-(self.grad if tilt is None else self.grad + tilt) / self.curvature, radius)
+
+
+class HostQuadratic(AbstractProblem):
+    """A quadratic in NumPy, as a compiled oracle would be: not traceable."""
+
+    traceable: bool = eqx.field(default=False, static=True)
+    unit: str = eqx.field(default="1", static=True)
+
+    def init(self, key: Any) -> Any:
+        return np.array([1.0, -2.0, 0.5, 3.0])
+
+    def evaluate(self, point: Any) -> Evaluation:
+        curvature = np.array([1.0, 4.0, 20.0, 100.0])
+        grad = curvature * point
+        return Evaluation(np.float64(0.5 * grad @ point), grad, Diagonal(grad, np.array([2.0, 3.0, 30.0, 60.0])))
+
+    def retract(self, point: Any, step: Any) -> Any:
+        return point + np.asarray(step)
+
+
+def molecule(atom: str, **options: Any) -> gto.Mole:
+    return gto.M(atom=atom, verbose=0, **{"basis": "6-31g", **options})
+
+
+WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
+HYDROXYL = "O 0 0 0; H 0 0 0.97"
+
+
+def displaced(problem: SCF) -> tuple[SCF, Any]:
+    """Return the problem and a determinant away from its stationary points."""
+    point = problem.init()
+    rng = np.random.default_rng(1)
+    sizes = [(len(c) - n, n) for c, n in zip(point.coeff, problem.oracle.nocc, strict=True)]
+    return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
+
+
+def started(problem: AbstractProblem) -> tuple[AbstractProblem, Any]:
+    return problem, problem.init(jax.random.key(0))
+
+
+PROBLEMS = [
+    Instance("rosenbrock", lambda: started(Rosenbrock())),
+    Instance("sphere", lambda: started(Sphere(jnp.diag(jnp.array([1.0, 2.0, 4.0, 7.0, 9.0])) + 0.3))),
+    Instance("host-quadratic", lambda: started(HostQuadratic())),
+    Instance("rhf-water", lambda: displaced(SCF.of(scf.RHF(molecule(WATER))))),
+    Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),
+    Instance("rks-water", lambda: displaced(SCF.of(dft.RKS(molecule(WATER, basis="sto-3g"), xc="b3lyp").set(grids_level=0)))),
+    Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
+]
+
+# Rules that need nothing but the core's vocabulary, hence run on every problem.
+RULES: list[tuple[str, AbstractRule]] = [
+    ("gradient", GradientDescent()),
+    ("lbfgs", LBFGS(memory=4)),
+    ("model-step", ModelStep()),
+    ("model-step-radius", ModelStep(radius=0.3)),
+    ("guarded-lbfgs", Guard(LBFGS(memory=3), GradientDescent())),
+    ("guarded-sgd", Guard(FromOptax(optax.sgd(1e-3)), LBFGS(memory=3))),
+    ("adam", FromOptax(optax.adam(3e-3))),
+]
+
+# Rules that extrapolate anchors, hence run on self-consistent fields only.
+ANCHORED_RULES: list[tuple[str, AbstractRule]] = [
+    ("cdiis", cdiis()),
+    ("adiis-cdiis", adiis_cdiis()),
+    ("response-diis", response_diis()),
+    ("guarded-response-diis", Guard(response_diis(), adiis_cdiis())),
+]
