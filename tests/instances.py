@@ -27,6 +27,7 @@ class Instance(NamedTuple):
     name: str
     make: Callable[[], tuple[AbstractProblem, Any]]
     difference: float = 1e-4
+    traceable: bool = False
 
 
 class Rosenbrock(AbstractProblem):
@@ -120,8 +121,8 @@ def started(problem: AbstractProblem) -> tuple[AbstractProblem, Any]:
 
 
 PROBLEMS = [
-    Instance("rosenbrock", lambda: started(Rosenbrock())),
-    Instance("sphere", lambda: started(Sphere(jnp.diag(jnp.array([1.0, 2.0, 4.0, 7.0, 9.0])) + 0.3))),
+    Instance("rosenbrock", lambda: started(Rosenbrock()), traceable=True),
+    Instance("sphere", lambda: started(Sphere(jnp.diag(jnp.array([1.0, 2.0, 4.0, 7.0, 9.0])) + 0.3)), traceable=True),
     Instance("host-quadratic", lambda: started(HostQuadratic())),
     Instance("rhf-water", lambda: displaced(SCF.of(scf.RHF(molecule(WATER))))),
     Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),

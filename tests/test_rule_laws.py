@@ -30,7 +30,7 @@ def test_every_rule_lowers_every_problem(instance, name, rule):
 
 
 @pytest.mark.parametrize(("name", "rule"), RULES, ids=[n for n, _ in RULES])
-@pytest.mark.parametrize("instance", [p for p in PROBLEMS if p.make()[0].traceable], **by_name)
+@pytest.mark.parametrize("instance", [p for p in PROBLEMS if p.traceable], **by_name)
 def test_host_loop_jitted_loop_and_scan_agree(instance, name, rule):
     problem, point = instance.make()
     steps = 10

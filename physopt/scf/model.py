@@ -41,7 +41,7 @@ class Response(AbstractAnchored):
     orbitals: Orbitals
     oracle: Oracle = eqx.field(static=True)
 
-    def gradient(self) -> tuple[Float[ndarray, "virt occ"], ...]:
+    def gradient(self) -> tuple[Float[ndarray, "_virt _occ"], ...]:
         r"""Return $dE/d\kappa = 2 m C_v^T F C_o$ of each spin, in hartree per radian; twice PySCF's `get_grad`."""
         m = self.oracle.electrons
         return tuple(2.0 * m * v.T @ f @ o for f, (o, v) in zip(self.anchor.fock, self._split(), strict=True))

@@ -68,7 +68,7 @@ class SCF(AbstractProblem):
         model = Response(Anchor(fock, density, self.oracle.induced(occupied)), point, self.oracle)
         return Evaluation(np.float64(energy), model.gradient(), model)
 
-    def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "virt occ"], ...]) -> Orbitals:
+    def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_virt _occ"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""
         rotated = []
         for c, kappa, n in zip(point.coeff, step, self.oracle.nocc, strict=True):
