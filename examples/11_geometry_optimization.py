@@ -1,0 +1,14 @@
+# %% An optimizer (PyBerny) asks an accelerated scanner; each geometry starts from the last one's density.
+from pyscf import gto, scf
+from pyscf.geomopt.berny_solver import optimize
+
+from physopt import accelerate
+
+mol = gto.M(atom="O 0 0 0; H 0 0.80 0.60; H 0 -0.80 0.60", basis="6-31g", verbose=0)
+cycles = []
+mf = accelerate(scf.RHF(mol))
+mf.callback = lambda envs: cycles.append(envs["cycle"])
+relaxed = optimize(mf, maxsteps=20)
+frames = cycles.count(0)
+print(f"{frames} geometries, {len(cycles) / frames:.1f} cycles each")
+print(relaxed.atom_coords(unit="Angstrom").round(4))
