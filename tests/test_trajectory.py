@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from physopt.core import trajectory
 from physopt.core.trajectory import Column, UnreadableRunError, load, load_checkpoint, pack, verify
 
 GOLDEN = Path(__file__).parent / "golden"
+ROWS = Path(__file__).parent / "recorded_rows.py"
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])
@@ -247,3 +249,19 @@ def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(tmp_path):
     for name in ("value", "grad_norm", "step_norm", "accept"):
         np.testing.assert_array_equal(first.columns[name], second.columns[name])
         np.testing.assert_array_equal(first.columns[name], getattr(resumed.history, name))
+
+
+def test_a_damaged_file_left_by_a_kill_is_an_error_and_no_hang(tmp_path):
+    with subprocess.Popen([sys.executable, ROWS, "write", tmp_path, "60"]) as writer:
+        while not (tmp_path / "seg-0000.h5").exists() or not load(tmp_path).num_records:
+            time.sleep(0.02)
+        writer.kill()
+    path = tmp_path / "seg-0000.h5"
+    count, content = load(tmp_path).num_records, bytearray(path.read_bytes())
+    assert content[11] != 0, "HDF5 marks a file that is being written"
+    assert count > 0
+    start = content.index(b"OHDR")
+    content[start + 20] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(UnreadableRunError, match="checksum"):
+        load(tmp_path)

@@ -97,7 +97,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 def publish(path: Path) -> None:
     """Give a complete file its name, and make the name durable."""
     temporary(path).rename(path)
-    with _directory(path.parent) as descriptor:
+    with _descriptor(path.parent) as descriptor:
         os.fsync(descriptor)
 
 
@@ -109,7 +109,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     if fcntl is None:
         raise OSError("Recording needs POSIX file locks, which this system lacks; run without `record`.")
-    with _directory(folder) as descriptor:
+    with _descriptor(folder) as descriptor:
         for _ in range(40):  # a reader that looks whether the run is live holds the lock for an instant
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,11 +121,17 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_live(folder: Path) -> bool:
-    """Say whether some process is recording into the folder now."""
+def hold(descriptor: int) -> None:
+    """Mark an open file as being written until it is closed or its process dies; see `is_live`."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_live(path: Path) -> bool:
+    """Say whether some process is recording into the folder, or writing the file, now."""
     if fcntl is None:
         return False
-    with _directory(folder) as descriptor:
+    with _descriptor(path) as descriptor:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -134,8 +140,8 @@ def is_live(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _directory(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _descriptor(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
     finally:

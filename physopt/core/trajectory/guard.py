@@ -15,6 +15,7 @@ import numpy as np
 
 from .folder import require_regular
 from .schema import ENCODING_TYPE, JSON_LIMIT, OBJECT_NAME, UnreadableRunError, check_encoding, from_json
+from .snapshot import open_for_reading
 
 FLOOR = 16 * 2**20  # declared sizes below this are never suspicious
 RATIO = 1000  # gzip shrinks no real trajectory further than this
@@ -128,8 +129,7 @@ def opened(path: Path) -> Iterator[GuardedFile]:
     """
     require_regular(path)
     try:
-        # SWMR reads what a live or killed writer has flushed; our own lock, not HDF5's, keeps writers apart.
-        with h5py.File(path, "r", libver="latest", swmr=True, locking=False) as file:
+        with open_for_reading(path) as file:
             guarded = GuardedFile(file, path)
             check_encoding(*(guarded.text("/", name) for name in ("encoding-type", "encoding-version")), str(path))
             guarded.names("/")

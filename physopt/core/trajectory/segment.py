@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .folder import publish, temporary
+from .folder import hold, publish, temporary
 from .schema import ENCODING_TYPE, ENCODING_VERSION, Column, checkpoint_crc, record_crc, stored_leaf, to_json
 
 # Readable by HDF5 1.10 and later; "latest" would write files that HDF5 1.14 cannot open.
@@ -106,6 +106,7 @@ class Segment:
             self._slots = [_slots(slots, f"{i:04d}", leaf) for i, leaf in enumerate(checkpoint)]
             self._commit = _growing(self._file, "commit", (4,), np.dtype("<i8"), COMMIT_UNITS)
             self._growth = sum(math.prod(d.chunks) * d.dtype.itemsize for d in (*self._columns.values(), self._commit))
+            hold(self._file.id.get_vfd_handle())
             self._file.swmr_mode = True
             self._file.flush()
             publish(path)
