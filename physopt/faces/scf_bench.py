@@ -92,7 +92,7 @@ def _adiis_cdiis(mf: Any, meter: Meter) -> Result:
 
 
 def _ooo(mf: Any, meter: Meter) -> Result:
-    from openorbitaloptimizer.pyscf import open_orbital_optimizer
+    from openorbitaloptimizer.pyscf import open_orbital_optimizer  # pyright: ignore[reportMissingImports] - optional
 
     mf = meter.watch(open_orbital_optimizer(mf))
     mf.kernel()
