@@ -1,0 +1,1 @@
+"""Rules: what turns an evaluation into a move, hand-written or learned. One module per rule."""
