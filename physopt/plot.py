@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from physopt.core.trajectory import Run
 
@@ -46,8 +45,8 @@ def _panels(run: Run) -> list[tuple[str, np.ndarray, bool]]:
     return panels
 
 
-def _draw(ax: Any, label: str, values: Shaped[np.ndarray, " n"], logarithmic: bool) -> None:
-    shown: Float[np.ndarray, " n"] = np.where(np.isfinite(values), values, np.nan).astype(float)
+def _draw(ax: Any, label: str, values: np.ndarray, logarithmic: bool) -> None:
+    shown: np.ndarray = np.where(np.isfinite(values), values, np.nan).astype(float)
     if logarithmic:
         shown = np.where(shown > 0, shown, np.nan)
     if logarithmic and np.isfinite(shown).any():

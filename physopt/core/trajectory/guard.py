@@ -49,11 +49,12 @@ class GuardedFile:
         """Return the first `count` rows of a dataset of numbers, or all."""
         dataset = self._object(name, h5py.Dataset)
         self._check_storage(dataset, name)
-        count = (dataset.shape[0] if dataset.shape else -1) if count is None else count
-        if not dataset.shape or dataset.shape[0] < count:
+        length = dataset.shape[0] if dataset.shape else -1
+        wanted = length if count is None else count
+        if not 0 <= wanted <= length:
             raise self.refusal(name, f"has shape {dataset.shape} where {count} rows were committed")
-        self._check_size(dataset, name, count)
-        return dataset[:count]
+        self._check_size(dataset, name, wanted)
+        return dataset[:wanted]
 
     def row(self, name: str, index: int) -> np.ndarray:
         """Return one row of a dataset of numbers."""
@@ -131,7 +132,7 @@ def opened(path: Path) -> Iterator[GuardedFile]:
     try:
         with open_for_reading(path) as file:
             guarded = GuardedFile(file, path)
-            check_encoding(*(guarded.text("/", name) for name in ("encoding-type", "encoding-version")), str(path))
+            check_encoding(guarded.text("/", "encoding-type"), guarded.text("/", "encoding-version"), str(path))
             guarded.names("/")
             yield guarded
     except UnreadableRunError:

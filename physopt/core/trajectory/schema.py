@@ -132,7 +132,7 @@ def _has_fixed_type(dtype: np.dtype) -> bool:
 def _crc(arrays: Iterable[np.ndarray]) -> int:
     crc = 0
     for array in arrays:
-        crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), crc)
+        crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
     return crc
 
 
