@@ -12,6 +12,7 @@ from pyscf import dft, gto, scf
 
 from physopt import AbstractModel, AbstractProblem, AbstractRule, Euclidean, Evaluation
 from physopt.core.problem import shorten
+from physopt.pinn import Poisson, scatter, single_mode
 from physopt.rules.diis import adiis_cdiis, cdiis, response_diis
 from physopt.rules.from_optax import FromOptax
 from physopt.rules.gradient import GradientDescent
@@ -19,6 +20,7 @@ from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.model_step import ModelStep
 from physopt.scf.problem import SCF
+from physopt.topopt import Compliance, DensityFilter, half_mbb
 
 
 class Instance(NamedTuple):
@@ -116,6 +118,12 @@ def displaced(problem: SCF) -> tuple[SCF, Any]:
     return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
 
 
+def roughened(problem: Compliance) -> tuple[Compliance, Any]:
+    """Return the problem and an uneven design away from the bounds."""
+    point = problem.init()
+    return problem, problem.retract(point, 0.1 * np.random.default_rng(2).normal(size=point.shape))
+
+
 def started(problem: AbstractProblem) -> tuple[AbstractProblem, Any]:
     return problem, problem.init(jax.random.key(0))
 
@@ -127,6 +135,8 @@ PROBLEMS = [
     Instance("rhf-water", lambda: displaced(SCF.of(scf.RHF(molecule(WATER))))),
     Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),
     Instance("rks-water", lambda: displaced(SCF.of(dft.RKS(molecule(WATER, basis="sto-3g"), xc="b3lyp").set(grids_level=0)))),
+    Instance("pinn-poisson", lambda: started(Poisson(single_mode(1), scatter(jax.random.key(1), 40), width=4, depth=1)), traceable=True),
+    Instance("simp-mbb", lambda: roughened(Compliance(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 

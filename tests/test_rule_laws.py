@@ -15,8 +15,9 @@ from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.model_step import ModelStep
 
-by_name = {"ids": lambda x: x if isinstance(x, str) else getattr(x, "name", "")}
+by_name = {"ids": lambda instance: instance.name}
 SCF_NAMES = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
+SEARCHING = [r for r in RULES if r[0] not in ("adam", "guarded-sgd")]
 PAIRS = [(p, n, r) for p in PROBLEMS for n, r in RULES] + [(p, n, r) for p in SCF_NAMES for n, r in ANCHORED_RULES]
 
 
@@ -119,7 +120,7 @@ def test_a_broken_oracle_never_converges(name, rule, where, poison, at):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("name", "rule"), [r for r in RULES if r[0] not in ("adam", "guarded-sgd")], ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(("name", "rule"), SEARCHING, ids=[n for n, _ in SEARCHING])
 def test_one_broken_answer_is_survived(name, rule):
     inner, point = started(HostQuadratic())
     solution = minimize(Poisoned(inner, [], 3, 1, np.nan, "value"), rule, point, stop=Stop(grad_norm=1e-3, max_evaluations=1500))
@@ -139,7 +140,7 @@ class Uphill(AbstractRule):
 
 
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e6, float("nan")])
-@pytest.mark.parametrize("instance", [p for p in PROBLEMS if not p.name.startswith(("rks", "uhf"))], **by_name)
+@pytest.mark.parametrize("instance", [p for p in PROBLEMS if not p.name.startswith(("rks", "uhf", "pinn", "simp"))], **by_name)
 def test_a_guarded_bad_rule_costs_little(instance, length):
     problem, point = instance.make()
     stop = Stop(grad_norm=1e-4, max_evaluations=100)
@@ -162,7 +163,8 @@ def test_a_guarded_bad_rule_costs_little(instance, length):
 def test_a_guard_leaves_a_good_rule_alone():
     problem, point = started(HostQuadratic())
     stop = Stop(grad_norm=1e-6)
-    alone, guarded = minimize(problem, ModelStep(), point, stop=stop), minimize(problem, Guard(ModelStep(), GradientDescent()), point, stop=stop)
+    alone = minimize(problem, ModelStep(), point, stop=stop)
+    guarded = minimize(problem, Guard(ModelStep(), GradientDescent()), point, stop=stop)
     np.testing.assert_array_equal(alone.history.value, guarded.history.value)
     assert not guarded.state.tripped
 

@@ -72,12 +72,13 @@ def minimize(
     wrap = eqx.filter_jit if problem.traceable else lambda function: function
     evaluate, ask, take = wrap(problem.evaluate), wrap(propose), wrap(settle)
     with Tape(record, problem.unit) as tape:
-        carry, best = tape.restore(evaluate, rule, point) or (begin(rule, point, evaluate(point)), None)
+        resumed = tape.restore(evaluate, rule, point)
+        carry, best = resumed or (begin(rule, point, first := evaluate(point)), first)
         reason, bad = None, 0
         while reason is None:
             grad_norm = float(tree_norm(carry.evaluation.grad))
             bad = 0 if finite(carry.evaluation, grad_norm) else bad + 1
-            if best is None or carry.evaluation.value == carry.best_value:
+            if carry.evaluation.value == carry.best_value:
                 best = carry.evaluation
             index = tape.write(carry, grad_norm)
             converged = stop.converged(carry.evaluation, carry.base, carry.trial, grad_norm)

@@ -9,7 +9,6 @@ from pyscf import lib
 from pyscf.lib import chkfile, logger
 from pyscf.soscf.newton_ah import _CIAH_SOSCF
 
-from physopt.core.problem import AbstractProblem
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Progress, Solution, minimize
@@ -92,27 +91,28 @@ class _Accelerated:
     def scf(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
         """Run the accelerated SCF from `dm0`, from the present orbitals, or from `init_guess`; returns the energy in hartree."""
         if self.max_cycle <= 0:
-            return super().scf(dm0, **kwargs)
+            return super().scf(dm0, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         started = (logger.process_clock(), logger.perf_counter())
         self.dump_flags()
         self.build(self.mol)
-        if dm0 is None:
-            kept = self.mo_coeff is not None and self.mo_occ is not None
-            dm0 = self.make_rdm1() if kept else self.get_init_guess(self.mol, self.init_guess)
+        dm = self._first_density() if dm0 is None else np.asarray(dm0)
         problem = SCF.of(self)
         if self.chkfile:
             chkfile.save_mol(self.mol, self.chkfile)
-        self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm0, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
-        report = _Report(self, problem, dm0)
+        self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
+        point = problem.start(dm)
+        report = _Report(self, problem, dm)
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
+        stop = Stop(max_evaluations=self.max_cycle)
         hooked = callable(self.check_convergence)
-        # The tangent's gradient is dE/dkappa, twice PySCF's.
-        tolerances = {} if hooked else {"grad_norm": 2.0 * float(grad_tol), "decrease": float(self.conv_tol)}
+        if not hooked:
+            # The tangent's gradient is dE/dkappa, twice PySCF's.
+            stop = Stop(grad_norm=2.0 * float(grad_tol), decrease=float(self.conv_tol), max_evaluations=self.max_cycle)
         self.solution = minimize(
             problem,
             self.rule or default_rule(self),
-            problem.start(dm0),
-            stop=Stop(max_evaluations=self.max_cycle, **tolerances),
+            point,
+            stop=stop,
             record=self.record,
             callback=report,
         )
@@ -131,6 +131,11 @@ class _Accelerated:
         self._finalize()
         return self.e_tot
 
+    def _first_density(self: Any) -> ndarray:
+        if self.mo_coeff is not None and self.mo_occ is not None:
+            return self.make_rdm1()
+        return self.get_init_guess(self.mol, self.init_guess)
+
     def kernel(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
         """Run `scf`, under the name that PySCF's users and drivers call."""
         return self.scf(dm0, **kwargs)
@@ -139,10 +144,11 @@ class _Accelerated:
 class _Report:
     """Turns the driver's progress into PySCF's log lines, checkpoint file and callbacks."""
 
-    def __init__(self, mf: Any, problem: AbstractProblem, dm0: ndarray):
+    def __init__(self, mf: Any, problem: SCF, dm0: ndarray):
         self._mf = mf
         self._oracle = problem.oracle
-        self._dm, self._energy = np.asarray(dm0), np.nan
+        self._dm, self._energy = np.asarray(dm0), problem.oracle.energy
+        logger.info(mf, "init E= %.15g", self._energy)
 
     def envs(self, coeff: tuple[ndarray, ...], evaluation: Any) -> dict[str, Any]:
         """Return the names that PySCF's kernel would have at this point."""

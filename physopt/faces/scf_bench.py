@@ -136,7 +136,9 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
     **Raises:** `ValueError` for an unknown functional or basis set, or one without functions for an element.
     """
     try:
-        mol = gto.M(atom=molecule.atoms, basis=check_basis_name(basis), charge=molecule.charge, spin=molecule.spin, verbose=0, parse_arg=False)
+        mol = gto.M(
+            atom=molecule.atoms, basis=check_basis_name(basis), charge=molecule.charge, spin=molecule.spin, verbose=0, parse_arg=False
+        )
     except (KeyError, gto.basis.BasisNotFoundError) as error:
         raise ValueError(f"basis {basis!r}: PySCF has none of that name for {sorted(set(molecule.symbols))} ({error}).") from error
     if xc.lower() == "hf":
@@ -229,9 +231,7 @@ SERIES_METHODS: Mapping[str, Callable[[], Callable[[Any, Meter], Result]]] = {
 }
 
 
-def _record(
-    case: str, method: str, mf: Any, judge: Judge, run: Callable[[Any, Meter], Result], *, stability: bool
-) -> dict[str, Any]:
+def _record(case: str, method: str, mf: Any, judge: Judge, run: Callable[[Any, Meter], Result], *, stability: bool) -> dict[str, Any]:
     meter = Meter()
     started = time.perf_counter()
     try:

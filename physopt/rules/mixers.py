@@ -75,7 +75,7 @@ class EnergyInterpolation(AbstractMixer):
         assert pairings is not None
         diagonal = np.diag(pairings)
         gaps = diagonal[:, None] + diagonal - pairings - pairings.T
-        return minimize_on_simplex(lambda c: c @ values - 0.25 * c @ gaps @ c, lambda c: values - 0.5 * gaps @ c, len(values))
+        return minimize_on_simplex(lambda c: float(c @ values - 0.25 * c @ gaps @ c), lambda c: values - 0.5 * gaps @ c, len(values))
 
 
 class AugmentedRoothaanHall(AbstractMixer):
@@ -97,7 +97,7 @@ class AugmentedRoothaanHall(AbstractMixer):
         linear = pairings[:, -1] - pairings[-1, -1]
         square = pairings - pairings[:, -1:] - pairings[-1] + pairings[-1, -1]
         square = 0.5 * (square + square.T)
-        return minimize_on_simplex(lambda c: c @ linear + 0.5 * c @ square @ c, lambda c: linear + square @ c, len(values))
+        return minimize_on_simplex(lambda c: float(c @ linear + 0.5 * c @ square @ c), lambda c: linear + square @ c, len(values))
 
 
 class Blend(AbstractMixer):
@@ -126,22 +126,28 @@ class Blend(AbstractMixer):
         weight = 0.0 if newest < self.lower else min(1.0, newest / self.upper)
         if newest > self.lower and newest > 1.1 * largest.min():
             weight = 1.0
-        near = self.near.coefficients(errors, values, pairings) if weight < 1.0 else 0.0
-        far = self.far.coefficients(errors, values, pairings) if weight > 0.0 else 0.0
-        return weight * far + (1.0 - weight) * near
+        result = np.zeros(len(values))
+        if weight < 1.0:
+            result += (1.0 - weight) * self.near.coefficients(errors, values, pairings)
+        if weight > 0.0:
+            result += weight * self.far.coefficients(errors, values, pairings)
+        return result
 
 
-def minimize_on_simplex(
-    function: Callable[[ndarray], float], gradient: Callable[[ndarray], ndarray], size: int
-) -> Float[ndarray, " k"]:
+def minimize_on_simplex(function: Callable[[ndarray], float], gradient: Callable[[ndarray], ndarray], size: int) -> Float[ndarray, " k"]:
     """Minimize a smooth function over non-negative weights that sum to one, from the uniform point and the newest vertex."""
     starts = [np.full(size, 1.0 / size), np.eye(size)[-1]]
     scale = max(abs(gradient(starts[0])).max(), 1e-300)
     sums_to_one = {"type": "eq", "fun": lambda c: c.sum() - 1.0, "jac": lambda c: np.ones(size)}
     found = [
         scipy.optimize.minimize(
-            lambda c: function(c) / scale, start, jac=lambda c: gradient(c) / scale, method="SLSQP",
-            bounds=[(0.0, 1.0)] * size, constraints=[sums_to_one], options={"ftol": 1e-14, "maxiter": 200},
+            lambda c: function(c) / scale,
+            start,
+            jac=lambda c: gradient(c) / scale,
+            method="SLSQP",
+            bounds=[(0.0, 1.0)] * size,
+            constraints=[sums_to_one],
+            options={"ftol": 1e-14, "maxiter": 200},
         ).x
         for start in starts
     ]

@@ -15,7 +15,7 @@ class Oracle:
     r"""A mean field seen through an orthonormal basis $X$ with $X^T S X = 1$; one `build` is one exact Fock build.
 
     Spin densities are $P_s = X^{-1} D_s X^{-T} / m$ with $m$ electrons per spin orbital, Fock matrices $X^T F_s X$. In direct
-    mode builds are incremental, as PySCF's own are; that is the only state.
+    mode builds are incremental, as PySCF's own are; that and the last energy are the only state.
 
     **Arguments:**
 
@@ -35,6 +35,7 @@ class Oracle:
         self.inverse = self.basis.T @ self.overlap
         alpha, beta = mf.mol.nelec if self.restricted else mf.nelec
         self.nocc = (alpha,) if self.restricted else (alpha, beta)
+        self.energy = float("nan")  # of the last build, hartree
         self._last: tuple[Any, Any] = (0, 0)
 
     def build(self, dm: ndarray) -> tuple[float, Float[ndarray, "spin mo mo"]]:
@@ -42,9 +43,9 @@ class Oracle:
         dm_last, vhf_last = self._last
         vhf = self.mf.get_veff(self.mf.mol, dm, dm_last, vhf_last)
         self._last = (dm, vhf)
-        energy = self.mf.energy_tot(dm, self.hcore, vhf)
+        self.energy = float(self.mf.energy_tot(dm, self.hcore, vhf))
         fock = np.asarray(self.mf.get_fock(self.hcore, self.overlap, vhf, dm))
-        return float(energy), self.to_orthonormal(fock)
+        return self.energy, self.to_orthonormal(fock)
 
     def to_orthonormal(self, fock: ndarray) -> Float[ndarray, "spin mo mo"]:
         """Return AO Fock matrices, of PySCF's shape, in the orthonormal basis: $X^T F X$."""
@@ -57,8 +58,6 @@ class Oracle:
     def density_of_ao(self, dm: ndarray) -> Float[ndarray, "spin mo mo"]:
         """Return the spin densities of an AO density matrix, which need not be idempotent."""
         dm = np.asarray(dm)
-        if not self.restricted and dm.ndim == 2:
-            dm = np.stack([dm, dm]) / 2.0
         return self.inverse @ (dm.reshape(-1, *dm.shape[-2:]) / self.electrons) @ self.inverse.T
 
     def occupied(self, coeff: tuple[ndarray, ...]) -> list[ndarray]:

@@ -53,6 +53,8 @@ class SCF(AbstractProblem):
 
     def start(self, dm: ndarray) -> Orbitals:
         """Return where the model anchored at an AO density (not idempotent in general) is stationary. Costs one exact build."""
+        if not self.oracle.restricted and dm.ndim == 2:
+            dm = np.stack([dm, dm]) / 2.0
         _, fock = self.oracle.build(dm)
         density = self.oracle.density_of_ao(dm)
         anchor = Anchor(fock, density, self.oracle.induced_by_density(density))

@@ -116,6 +116,13 @@ def test_the_callback_sees_pyscfs_names():
         assert seen[-1]["norm_gorb"] == pytest.approx(np.linalg.norm(grad), abs=1e-12)
 
 
+def test_a_restricted_density_starts_an_unrestricted_run():
+    closed = scf.RHF(molecule(WATER)).run()
+    fast = accelerate(scf.UHF(molecule(WATER)))
+    assert fast.kernel(closed.make_rdm1()) == pytest.approx(closed.e_tot, abs=1e-9)
+    assert fast.cycles <= 2
+
+
 def test_tolerances_and_budget_are_kept():
     tight = accelerate(scf.RHF(molecule(WATER))).set(conv_tol=1e-12, conv_tol_grad=1e-7).run()
     assert tight.converged
