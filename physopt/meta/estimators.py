@@ -2,13 +2,12 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from physopt.core.iterate import History, unroll
@@ -16,8 +15,11 @@ from physopt.core.problem import AbstractFamily
 from physopt.core.rule import AbstractRule
 from physopt.core.run import minimize
 from physopt.core.stop import Stop
+from physopt.core.tree import tree_norm
 
 from .loss import AbstractLoss
+
+Perturbed: TypeAlias = Callable[[Any], AbstractRule]
 
 
 class Tasks(eqx.Module):
@@ -81,12 +83,19 @@ class Backprop(AbstractEstimator):
     clip: float = float("inf")
 
     def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
-        """Return the exact loss and gradient. Raises `TypeError`, by `unroll`, for a host problem."""
+        """Return the exact loss and gradient. Raises `TypeError` for a family of host problems."""
+        if not family.problem(tasks.mus[0]).traceable:
+            raise TypeError(
+                f"{type(family).__name__} makes problems that run on the host: JAX cannot differentiate them. Use Antithetic() instead."
+            )
         weights, rest = trainable(rule)
 
         def one(mu: Any, key: PRNGKeyArray) -> tuple[Any, PyTree]:
-            loss, grad = jax.value_and_grad(lambda w: _unrolled_loss(meta_loss, eqx.combine(w, rest), family, self.num_steps, mu, key))(weights)
-            return loss, self._clipped(grad)
+            def loss(weights: PyTree) -> Any:
+                return _unrolled_loss(meta_loss, eqx.combine(weights, rest), family, self.num_steps, mu, key)
+
+            value, grad = jax.value_and_grad(loss)(weights)
+            return value, self._clipped(grad)
 
         losses, grads = jax.vmap(one)(tasks.mus, tasks.keys)
         return Estimate(losses.mean(), jax.tree.map(lambda g: g.mean(0), grads), jax.tree.map(jnp.zeros_like, weights))
@@ -98,7 +107,7 @@ class Backprop(AbstractEstimator):
     def _clipped(self, grad: PyTree) -> PyTree:
         if self.clip == float("inf"):
             return grad
-        norm = optax.global_norm(grad)
+        norm = tree_norm(grad)
         factor = jnp.minimum(1.0, self.clip / jnp.maximum(norm, self.clip))
         return jax.tree.map(lambda g: jnp.where(jnp.isfinite(norm), factor * g, 0.0), grad)
 
@@ -106,7 +115,8 @@ class Backprop(AbstractEstimator):
 class Antithetic(AbstractEstimator):
     r"""Antithetic evolution strategies: the gradient of the loss smoothed by a Gaussian of width `sigma`.
 
-    $$\hat g = \frac1{TM} \sum_{t=1}^{T} \sum_{m=1}^{M} \frac{L_t(\theta + \sigma \epsilon_{tm}) - L_t(\theta - \sigma \epsilon_{tm})}{2 \sigma} \, \epsilon_{tm},
+    $$\hat g = \frac1{TM} \sum_{t=1}^{T} \sum_{m=1}^{M}
+    \frac{L_t(\theta + \sigma \epsilon_{tm}) - L_t(\theta - \sigma \epsilon_{tm})}{2 \sigma} \, \epsilon_{tm},
     \qquad \epsilon_{tm} \sim N(0, I),$$
 
     with perturbations drawn anew for each task $t$. Both runs of a pair meet the same problem and start. It needs only values, so
@@ -121,12 +131,14 @@ class Antithetic(AbstractEstimator):
     """
 
     num_steps: int = eqx.field(static=True)
-    sigma: float = 0.05
+    sigma: float = 0.01
     pairs: int = eqx.field(default=4, static=True)
 
     def __check_init__(self) -> None:
         if self.pairs < 2 or not self.sigma > 0.0:
-            raise ValueError(f"Antithetic(sigma={self.sigma}, pairs={self.pairs}): error bars need sigma > 0 and at least 2 pairs per task.")
+            raise ValueError(
+                f"Antithetic(sigma={self.sigma}, pairs={self.pairs}): error bars need sigma > 0 and at least 2 pairs per task."
+            )
 
     def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
         """Return the mean loss of all runs, the gradient of the smoothed loss, and its standard error over the perturbations."""
@@ -141,7 +153,7 @@ class Antithetic(AbstractEstimator):
             losses = self._traced(meta_loss, perturbed, family, tasks, noise)
         else:
             losses = self._hosted(meta_loss, perturbed, family, tasks, noise)
-        slopes = ((losses[..., 0] - losses[..., 1]) / (2.0 * self.sigma))[..., None] * noise
+        slopes = self._slopes(losses, noise)
         variance = slopes.var(axis=1, ddof=1).sum(axis=0) / (self.pairs * len(tasks.keys) ** 2)
         return Estimate(losses.mean(), unravel(slopes.mean((0, 1))), unravel(jnp.sqrt(variance)))
 
@@ -149,7 +161,11 @@ class Antithetic(AbstractEstimator):
         """Return two runs per pair and task."""
         return 2 * self.pairs * num_tasks * (self.num_steps + 1)
 
-    def _traced(self, meta_loss: AbstractLoss, perturbed: Callable[[Any], AbstractRule], family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
+    def _slopes(self, losses: Any, noise: Any) -> Any:
+        """Return each pair's estimate, shape `(tasks, pairs, weights)`; `losses` are `(tasks, pairs, sign)`."""
+        return ((losses[..., 0] - losses[..., 1]) / (2.0 * self.sigma))[..., None] * noise
+
+    def _traced(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
         def run(mu: Any, key: PRNGKeyArray, shift: Any) -> Any:
             return _unrolled_loss(meta_loss, perturbed(shift), family, self.num_steps, mu, key)
 
@@ -157,7 +173,7 @@ class Antithetic(AbstractEstimator):
         over_pairs = jax.vmap(over_signs, (None, None, 0))
         return jax.vmap(over_pairs)(tasks.mus, tasks.keys, jnp.stack([noise, -noise], axis=2))
 
-    def _hosted(self, meta_loss: AbstractLoss, perturbed: Callable[[Any], AbstractRule], family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
+    def _hosted(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
         stop = Stop(max_evaluations=self.num_steps + 1)
 
         def run(mu: Any, key: PRNGKeyArray, shift: Any) -> float:

@@ -28,7 +28,8 @@ class AbstractLoss(eqx.Module):
 class LogArea(AbstractLoss):
     r"""Share of the evaluations needed, averaged over all tolerances from 1 down to `tolerance`.
 
-    $$\frac1n \sum_{k=1}^n \mathrm{clip}\left(\frac{\log r_k - \log \tau}{- \log \tau}, 0, 1\right), \qquad r_k = \min_{j \le k} |g_j| / |g_0|,$$
+    $$\frac1n \sum_{k=1}^n \mathrm{clip}\left(\frac{\log r_k - \log \tau}{- \log \tau}, 0, 1\right),
+    \qquad r_k = \min_{j \le k} |g_j| / |g_0|,$$
 
     the area under the convergence curve. It equals the mean over log-uniform tolerances $t \in [\tau, 1]$ of the number of
     evaluations with $r_k > t$, divided by $n$: 1 for a run that gets nowhere, 0 for one that ends at once.
@@ -47,7 +48,7 @@ class LogArea(AbstractLoss):
 
 
 class SmoothSteps(AbstractLoss):
-    r"""Number of evaluations after the start until one tolerance is met, made smooth: $\sum_k \mathrm{sigmoid}((\log_{10} r_k - \log_{10} \tau) / w)$.
+    r"""Number of evaluations until one tolerance is met, made smooth: $\sum_k \mathrm{sigmoid}((\log_{10} r_k - \log_{10} \tau) / w)$.
 
     Use it after `LogArea`: it hardly slopes where the tolerance is far from being reached.
 

@@ -111,12 +111,12 @@ class Quadratics(AbstractFamily):
         axes = _rotation(of_axes, grid)
         mixed = (axes * curvatures**-0.5) @ _rotation(of_model, grid)
         inverse = (mixed * spread ** (grid - 0.5)) @ mixed.T / bias
-        return Well(axes, curvatures, jax.random.normal(of_bottom, grid.shape, grid.dtype), inverse, self.shape)
+        bottom = jax.random.normal(of_bottom, grid.shape, grid.dtype)
+        return Well(axes=axes, curvatures=curvatures, bottom=bottom, inverse=inverse, shape=self.shape)
 
 
 def _rotation(key: PRNGKeyArray, like: Float[Array, " n"]) -> Float[Array, "n n"]:
-    # Reflections at random planes mix all axes and need no LAPACK: a QR in the same program as the scan over it deadlocks
-    # XLA's CPU threads on a machine with two cores (jax 0.10).
+    # Reflections at random planes mix all axes and need no LAPACK call inside the compiled step of a training.
     rotation = jnp.eye(like.size, dtype=like.dtype)
     for normal in jax.random.normal(key, (6, like.size), like.dtype):
         rotation = rotation - (2.0 / (normal @ normal)) * jnp.outer(normal, normal @ rotation)

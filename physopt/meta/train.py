@@ -17,6 +17,7 @@ from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.trajectory import Column, Recorder, load, load_checkpoint
+from physopt.core.tree import tree_norm
 
 from .estimators import AbstractEstimator, draw, trainable
 from .loss import AbstractLoss, LogArea
@@ -79,21 +80,15 @@ def meta_train(
     traceable = family.problem(family.sample(key)).traceable
     work = estimator.num_evaluations(tasks_per_step)
 
-    def improve(carry: PyTree, key: PRNGKeyArray) -> tuple[PyTree, Any, Any]:
-        weights, state = carry
-        of_tasks, of_estimator = jax.random.split(key)
-        estimate = estimator(meta_loss, eqx.combine(weights, rest), family, draw(family, of_tasks, tasks_per_step), of_estimator)
-        updates, state = optim.update(estimate.grad, state, weights)
-        return (eqx.apply_updates(weights, updates), state), estimate.loss, optax.global_norm(estimate.grad)
-
-    go = eqx.filter_jit(improve) if traceable else improve
+    go = _improve_compiled if traceable else _improve
     started = time.perf_counter() - (rows[-1][2] if rows else 0.0)
     with contextlib.ExitStack() as resources:
         recorder = None
         if recording is not None and len(rows) < num_steps:
             recorder = resources.enter_context(contextlib.closing(_recorder(recording, carry)))
         for index in range(len(rows), num_steps):
-            carry, loss, grad_norm = go(carry, jax.random.fold_in(key, index))
+            of_step = jax.random.fold_in(key, index)
+            carry, loss, grad_norm = go(carry, rest, family, estimator, optim, meta_loss, tasks_per_step, of_step)
             _refuse_nonfinite(carry[0], index)
             rows.append((float(loss), float(grad_norm), time.perf_counter() - started, work * (index + 1)))
             if recorder is not None:
@@ -103,6 +98,28 @@ def meta_train(
         if recorder is not None and len(rows) == num_steps:
             recorder.finish({"steps": num_steps, "loss": rows[-1][0]})
     return eqx.combine(carry[0], rest), _training(rows)
+
+
+def _improve(
+    carry: PyTree,
+    rest: PyTree,
+    family: AbstractFamily,
+    estimator: AbstractEstimator,
+    optim: optax.GradientTransformation,
+    meta_loss: AbstractLoss,
+    num_tasks: int,
+    key: PRNGKeyArray,
+) -> tuple[PyTree, Any, Any]:
+    """Return weights and optimizer state after one step, the loss, and the norm of its gradient."""
+    weights, state = carry
+    of_tasks, of_estimator = jax.random.split(key)
+    estimate = estimator(meta_loss, eqx.combine(weights, rest), family, draw(family, of_tasks, num_tasks), of_estimator)
+    updates, state = optim.update(estimate.grad, state, weights)
+    return (eqx.apply_updates(weights, updates), state), estimate.loss, tree_norm(estimate.grad)
+
+
+# One compiled function for all calls: trainings that differ only in their seeds share the compilation.
+_improve_compiled = eqx.filter_jit(_improve)
 
 
 def _recorder(recording: Recording, carry: PyTree) -> Recorder:
@@ -116,7 +133,7 @@ def _recorder(recording: Recording, carry: PyTree) -> Recorder:
     )
 
 
-def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float, ...]]]:
+def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float | int, ...]]]:
     """Return weights and optimizer state, and the rows, of the last committed step; those given if there is none."""
     stored = load_checkpoint(recording.folder) if recording is not None and recording.resume else None
     if recording is None or stored is None:
@@ -125,8 +142,8 @@ def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[t
     ours, theirs = [(np.shape(a), np.asarray(a).dtype) for a in leaves], [(a.shape, a.dtype) for a in stored.leaves]
     if ours != theirs:
         raise ValueError(
-            f"{recording.folder} holds the training of another rule or optimizer: its {len(theirs)} arrays are not the {len(ours)} of this one "
-            "in number, shape or type. Resume with the same ones, or record into a new folder."
+            f"{recording.folder} holds the training of another rule or optimizer: its {len(theirs)} arrays are not "
+            f"the {len(ours)} of this one in number, shape or type. Resume with the same ones, or record into a new folder."
         )
     columns = load(recording.folder).columns
     rows = list(zip(*(columns[name][: stored.index + 1].tolist() for name in COLUMNS), strict=True))
@@ -141,6 +158,6 @@ def _refuse_nonfinite(weights: PyTree, index: int) -> None:
         )
 
 
-def _training(rows: list[tuple[float, ...]]) -> Training:
-    columns = [np.asarray([row[k] for row in rows]) for k in range(len(COLUMNS))]
-    return Training(*(c.astype(float) for c in columns[:3]), columns[3].astype(np.int64))
+def _training(rows: list[tuple[float | int, ...]]) -> Training:
+    loss, grad_norm, seconds, evaluations = (np.asarray([row[k] for row in rows]) for k in range(len(COLUMNS)))
+    return Training(loss, grad_norm, seconds, evaluations.astype(np.int64))

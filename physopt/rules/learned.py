@@ -60,7 +60,8 @@ class Span(AbstractRule):
     - $p = \mathrm{minimize}(0)$, the model's step;
     - $d = -g \, |p| / |g|$, the descent direction brought to the model step's length;
     - $s$, the last step: momentum;
-    - $u = -\gamma (s + q)$, $q = p - p_\mathrm{last}$, $\gamma = \langle y, p \rangle / \langle y, q \rangle$: the secant correction of Anderson, one pair deep.
+    - $u = -\gamma (s + q)$, $q = p - p_\mathrm{last}$, $\gamma = \langle y, p \rangle / \langle y, q \rangle$: the secant correction of
+      Anderson, one pair deep, least squares in the metric of the model.
 
     The invariants $\phi$ are cosines, logarithms of ratios and ratios of energies, so the rule holds for tangents of any size
     and structure, is equivariant to rotations of the tangent frame, and is free of the units of value and tangent (given a

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,13 @@ def save_rule(path: str | Path, rule: AbstractRule, provenance: Mapping[str, Any
         "class": type(rule).__name__,
         "hyperparameters": json.dumps(_hyperparameters(rule), sort_keys=True),
         "provenance": json.dumps(dict(provenance), sort_keys=True),
-        "version": version("physopt"),
+        "version": _version(),
     }
     header["sha256"] = _digest(header, arrays)
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        partial.write_bytes(safetensors.numpy.save(arrays, header))
+        partial.write_bytes(_ordered(safetensors.numpy.save(arrays, header)))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -66,13 +66,17 @@ def load_rule(path: str | Path, like: AbstractRule) -> AbstractRule:
     header, arrays = _read(Path(path))
     expected = _arrays(like)
     if header["class"] != type(like).__name__:
-        raise WeightsError(f"{path} holds weights of a {header['class']!r}, not of a {type(like).__name__}: pass like= a rule of that class.")
+        raise WeightsError(
+            f"{path} holds weights of a {header['class']!r}, not of a {type(like).__name__}: pass like= a rule of that class."
+        )
     if header["hyperparameters"] != json.dumps(_hyperparameters(like), sort_keys=True):
         raise WeightsError(f"{path} was trained with {header['hyperparameters']}: pass like= a rule made with the same arguments.")
     for name in sorted(expected.keys() | arrays.keys()):
         ours, theirs = _describe(expected.get(name)), _describe(arrays.get(name))
         if ours != theirs:
-            raise WeightsError(f"{path} has {theirs} for {name!r} where the rule has {ours}: pass like= a rule made with the same arguments.")
+            raise WeightsError(
+                f"{path} has {theirs} for {name!r} where the rule has {ours}: pass like= a rule made with the same arguments."
+            )
     _refuse_nonfinite(path, arrays)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     filled = [jnp.asarray(arrays[_name(where)]) if eqx.is_array(leaf) else leaf for where, leaf in leaves]
@@ -115,12 +119,27 @@ def _header(path: Path, data: bytes) -> dict[str, str]:
     return metadata
 
 
+def _ordered(data: bytes) -> bytes:
+    # The library writes metadata in random order; equal rules are to give equal files.
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
 def _digest(header: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {_describe(arrays[name])}".encode())
         digest.update(arrays[name].tobytes())
     return digest.hexdigest()
+
+
+def _version() -> str:
+    try:
+        return version("physopt")
+    except PackageNotFoundError:
+        return "unknown"  # a checkout on PYTHONPATH has no metadata
 
 
 def _arrays(rule: AbstractRule) -> dict[str, np.ndarray]:

@@ -1,0 +1,65 @@
+"""A killed and resumed meta-training ends with the weights of an unbroken one, bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+from trained_quadratics import train
+
+from physopt import Recording
+from physopt.core.trajectory import load
+from physopt.meta.estimators import Antithetic
+from physopt.meta.quadratics import Quadratics
+from physopt.meta.train import meta_train
+from physopt.rules.learned import Span
+
+ROOT = Path(__file__).resolve().parent
+STEPS = 60
+
+
+def start(folder: Path, weights: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT.parent), str(ROOT)])}
+    command = [sys.executable, str(ROOT / "trained_quadratics.py"), str(folder), str(weights), str(STEPS)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_killed_and_resumed_training_ends_with_identical_weights(tmp_path):
+    whole = start(tmp_path / "whole", tmp_path / "whole.safetensors")
+    killed = start(tmp_path / "killed", tmp_path / "killed.safetensors")
+    for line in killed.stdout:
+        if int(line) == 17:
+            break
+    killed.kill()
+    killed.communicate()
+    assert not (tmp_path / "killed.safetensors").exists()
+    assert 18 <= load(tmp_path / "killed").num_records < STEPS
+    resumed = start(tmp_path / "killed", tmp_path / "killed.safetensors")
+    first = int(resumed.communicate()[0].split()[0])
+    whole.communicate()
+    assert first >= 18
+    assert (resumed.returncode, whole.returncode) == (0, 0)
+    assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    runs = [load(tmp_path / name) for name in ("whole", "killed")]
+    assert runs[0].status == runs[1].status == "finished"
+    np.testing.assert_array_equal(runs[0].columns["loss"], runs[1].columns["loss"])
+
+
+def test_a_finished_training_is_returned_again_and_others_are_refused(tmp_path):
+    folder = str(tmp_path / "run")
+    trained, training = train(folder, 3)
+    again, same = train(folder, 3)
+    np.testing.assert_array_equal(again.head.skip, trained.head.skip)
+    np.testing.assert_array_equal(same.loss, training.loss)
+    settings = {"num_steps": 3, "key": jax.random.key(5), "tasks_per_step": 4}
+    with pytest.raises(FileExistsError):
+        meta_train(
+            Span(width=2, key=jax.random.key(0)), Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=folder, **settings
+        )
+    with pytest.raises(ValueError, match="another rule"):
+        wider, recording = Span(width=3, key=jax.random.key(0)), Recording(folder, resume=True)
+        meta_train(wider, Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=recording, **settings)

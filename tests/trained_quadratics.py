@@ -1,0 +1,27 @@
+"""A small recorded meta-training, as a script to be killed: `trained_quadratics.py FOLDER WEIGHTS STEPS`."""
+
+import sys
+
+import jax
+import optax
+
+from physopt import Recording
+from physopt.meta.estimators import Antithetic
+from physopt.meta.quadratics import Quadratics
+from physopt.meta.train import meta_train
+from physopt.rules.learned import Span
+from physopt.rules.weights import save_rule
+
+
+def train(folder: str, num_steps: int, callback=None):
+    recording = Recording(folder, spec={"family": "quadratics"}, resume=True)
+    rule = Span(width=2, key=jax.random.key(0))
+    settings = {"num_steps": num_steps, "key": jax.random.key(5), "tasks_per_step": 4, "record": recording, "callback": callback}
+    return meta_train(rule, Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), **settings)
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    folder, weights, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    rule, _ = train(folder, steps, lambda progress: print(progress.index, flush=True))
+    save_rule(weights, rule, {})
