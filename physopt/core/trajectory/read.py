@@ -133,6 +133,41 @@ def newest_checkpoint(path: Path) -> Checkpoint | None:
     return None
 
 
+def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path], Piece] | None = None) -> list[Piece]:
+    """Read all files of a run that hold records, oldest first, which all have the columns that the manifest describes."""
+    for _ in range(5):
+        try:
+            found = [piece for piece in map(read or read_piece, _relevant(folder)) if len(piece.commit) or piece.summary is not None]
+        except FileNotFoundError:
+            continue  # the run was packed while we looked: its segments are gone, the packed file is there
+        layout = {name: (column.unit, column.stored, column.shape) for name, column in described.items()}
+        for piece in found:
+            if {name: (piece.units[name], column.dtype, column.shape[1:]) for name, column in piece.columns.items()} != layout:
+                raise UnreadableRunError(f"{piece.path} holds other columns or units than {MANIFEST} says: files of two runs were mixed.")
+        return found
+    raise UnreadableRunError(f"{folder}: its files vanish while they are read; wait until whatever moves them is done.")
+
+
+def read_piece(path: Path) -> Piece:
+    """Read the committed records of one file, less a newest one that was caught half-written."""
+    piece = read_whole(path)
+    count = len(piece.commit)
+    if count and not (piece.is_intact(-1) and piece.commit[-1, 0] == piece.first + count - 1):
+        return piece.cut(count - 1)
+    return piece
+
+
+def read_whole(path: Path) -> Piece:
+    """Read all records that one file claims, for `verify` to judge."""
+    with opened(path) as file:
+        commit = _read_commit(file)  # before the columns: whatever it vouches for is then already in the file
+        names = file.names("columns")
+        columns = {name: file.rows(f"columns/{name}", len(commit)) for name in names}
+        units = {name: file.text(f"columns/{name}", "units") for name in names}
+        summary = file.json("summary") if "summary" in file.names("/") else None
+        return Piece(path, commit, columns, units, summary)
+
+
 def superseded(stack: list[Piece]) -> list[Piece]:
     """Drop rows that a later attempt recorded again, so that indices run from 0 without gap.
 
