@@ -140,7 +140,17 @@ def _print_cases(records: Sequence[dict[str, Any]], methods: Sequence[str]) -> N
 
 def _print_summary(records: Sequence[dict[str, Any]], methods: Sequence[str]) -> None:
     table = Table(title="summary over all cases")
-    for name in ("method", "converged", "stable", "median builds", "90 %", "max", "median equivalents", "median s", "highest above lowest / hartree"):
+    for name in (
+        "method",
+        "converged",
+        "stable",
+        "median builds",
+        "90 %",
+        "max",
+        "median equivalents",
+        "median s",
+        "highest above lowest / hartree",
+    ):
         table.add_column(name, justify="left" if name == "method" else "right")
     lowest: dict[str, float] = {}
     for r in records:

@@ -35,6 +35,8 @@ def demo(*, folder: Path = Path("runs")) -> int:
         show(traces)
     picture = here / "alanine.png"
     plot_traces(picture, "alanine", molecule, panels, tolerance=3.16e-5)
-    console.print(f"\nrecorded in {here / 'hf'} and {here / 'b3lyp'} (try: physopt runs show {here / 'hf'})", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nrecorded in {here / 'hf'} and {here / 'b3lyp'} (try: physopt runs show {here / 'hf'})", highlight=False, soft_wrap=True
+    )
     console.print(f"drawn in    {picture}", highlight=False, soft_wrap=True)
     return 0 if all(t.converged for traces in panels.values() for t in traces) else 3

@@ -72,7 +72,9 @@ class FullStep(AbstractSearch):
         return finite(evaluation)
 
 
-def search_or_shorten(search: AbstractSearch, evaluation: Evaluation, state: SearchState, direction: Any, kept: PyTree) -> tuple[Any, Any, Any]:
+def search_or_shorten(
+    search: AbstractSearch, evaluation: Evaluation, state: SearchState, direction: Any, kept: PyTree
+) -> tuple[Any, Any, Any]:
     """Judge the trial; where it is accepted take `direction(evaluation)`, else shorten the last step and keep `kept`.
 
     `direction` returns `(step, memory)`. **Returns:** `(accept, search state, memory)`.
