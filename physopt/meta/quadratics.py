@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from physopt.core.problem import AbstractFamily, AbstractModel, AbstractProblem, Evaluation, shorten
@@ -66,7 +67,7 @@ class Well(AbstractProblem):
         f, grad = jax.value_and_grad(value)(point)
         return Evaluation(f, grad, Metric(grad, self.inverse))
 
-    def retract(self, point: Float[Array, " n"], step: Float[Array, " n"]) -> Float[Array, " n"]:
+    def retract(self, point: Float[Array, " n"], step: Float[Array, " n"] | Float[np.ndarray, " n"]) -> Float[Array, " n"]:
         """Return `point + step`."""
         return point + step
 
