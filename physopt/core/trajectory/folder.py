@@ -41,8 +41,9 @@ def segments(folder: Path) -> dict[int, Path]:
 
 def pieces(folder: Path) -> list[Path]:
     """Return the HDF5 files that make up the run, oldest first: what is packed, then the segments since."""
-    packed = folder / PACKED
-    return [packed] * os.path.lexists(packed) + list(segments(folder).values())
+    # In this order: a run packed meanwhile has lost its segments only after its packed file was there.
+    since, packed = list(segments(folder).values()), folder / PACKED
+    return [packed, *since] if os.path.lexists(packed) else since
 
 
 def clear_debris(folder: Path) -> None:

@@ -140,6 +140,8 @@ def opened(path: Path) -> Iterator[GuardedFile]:
     except OSError as error:
         if error.errno is not None:
             raise
+        if not path.exists():
+            raise FileNotFoundError(f"{path} was removed while it was opened.") from error
         raise _unreadable(path, error) from error
     except (RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError, AttributeError, IndexError) as error:
         raise _unreadable(path, error) from error

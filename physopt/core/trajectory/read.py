@@ -1,5 +1,6 @@
 """Reading a run back: live, killed, interrupted or packed; only what was committed."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable
@@ -107,45 +108,43 @@ def load_checkpoint(folder: str | Path) -> Checkpoint | None:
     if is_vacant(folder):
         return None
     read_manifest(folder)
-    for path in reversed(_relevant(folder)):
-        found = newest_checkpoint(path)
-        if found is not None:
-            return found
-    return None
+    return _while_moving(folder, lambda paths: next((c for c in map(newest_checkpoint, reversed(paths)) if c is not None), None))
 
 
 def newest_checkpoint(path: Path) -> Checkpoint | None:
-    """Return the newest intact checkpoint of one file."""
+    """Return the newest intact checkpoint of one file; of a live one, at least as new as the newest record at the call."""
+    found = None
     for _ in range(50):  # a live writer may overwrite both slots while they are read
+        live = is_live(path)
         with opened(path) as file:
-            if not len(_read_commit(file)):
-                return None
+            promised = _read_commit(file)[-1:, 0].max(initial=-1)
+        if promised < 0:
+            return None
         with opened(path) as file:
             slots = [read_checkpoint(file, slot) for slot in range(2)]
             # Read after the slots: a fast writer has moved on, but the row that vouches for what was read is there.
-            commit = _read_commit(file)
-        for index, _, crc, _ in commit[:-17:-1].tolist():
-            stored, dtypes = slots[index % 2]
-            if checkpoint_crc(index, stored) == crc:
-                return Checkpoint(index, [restored_leaf(s, d) for s, d in zip(stored, dtypes, strict=True)])
-        if not is_live(path):
-            return None
+            found = _vouched_for(_read_commit(file), slots)
+        if not live or (found is not None and found.index >= promised):
+            break
+    return found
+
+
+def _vouched_for(commit: np.ndarray, slots: list[tuple[list[np.ndarray], list[np.dtype]]]) -> Checkpoint | None:
+    for index, _, crc, _ in commit[:-17:-1].tolist():
+        stored, dtypes = slots[index % 2]
+        if checkpoint_crc(index, stored) == crc:
+            return Checkpoint(index, [restored_leaf(s, d) for s, d in zip(stored, dtypes, strict=True)])
     return None
 
 
 def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path], Piece] | None = None) -> list[Piece]:
     """Read all files of a run that hold records, oldest first, which all have the columns that the manifest describes."""
-    for _ in range(5):
-        try:
-            found = [piece for piece in map(read or read_piece, _relevant(folder)) if len(piece.commit) or piece.summary is not None]
-        except FileNotFoundError:
-            continue  # the run was packed while we looked: its segments are gone, the packed file is there
-        layout = {name: (column.unit, column.stored, column.shape) for name, column in described.items()}
-        for piece in found:
-            if {name: (piece.units[name], column.dtype, column.shape[1:]) for name, column in piece.columns.items()} != layout:
-                raise UnreadableRunError(f"{piece.path} holds other columns or units than {MANIFEST} says: files of two runs were mixed.")
-        return found
-    raise UnreadableRunError(f"{folder}: its files vanish while they are read; wait until whatever moves them is done.")
+    found = _while_moving(folder, lambda paths: [p for p in map(read or read_piece, paths) if len(p.commit) or p.summary is not None])
+    layout = {name: (column.unit, column.stored, column.shape) for name, column in described.items()}
+    for piece in found:
+        if {name: (piece.units[name], column.dtype, column.shape[1:]) for name, column in piece.columns.items()} != layout:
+            raise UnreadableRunError(f"{piece.path} holds other columns or units than {MANIFEST} says: files of two runs were mixed.")
+    return found
 
 
 def read_piece(path: Path) -> Piece:
@@ -196,6 +195,14 @@ def read_checkpoint(file: GuardedFile, index: int) -> tuple[list[np.ndarray], li
     if not all(map(_DTYPE.fullmatch, dtypes)):
         raise file.refusal("checkpoint", "has leaves of an unknown type")
     return [file.row(f"checkpoint/{name}", index % 2) for name in names], [np.dtype(d) for d in dtypes]
+
+
+def _while_moving(folder: Path, read: Callable[[list[Path]], Any]) -> Any:
+    """Call `read` with the files of a run; again if the run was packed meanwhile, so that its segments are gone."""
+    for _ in range(5):
+        with contextlib.suppress(FileNotFoundError):
+            return read(_relevant(folder))
+    raise UnreadableRunError(f"{folder}: its files vanish while they are read; wait until whatever moves them is done.")
 
 
 def _relevant(folder: Path) -> list[Path]:
