@@ -12,12 +12,14 @@ from pyscf import dft, gto, scf
 
 from physopt import AbstractModel, AbstractProblem, AbstractRule, Euclidean, Evaluation
 from physopt.core.problem import shorten
+from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.pinn import Poisson, scatter, single_mode
 from physopt.rules.diis import adiis_cdiis, cdiis, response_diis
 from physopt.rules.from_optax import FromOptax
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
+from physopt.rules.learned import Span
 from physopt.rules.model_step import ModelStep
 from physopt.scf.problem import SCF
 from physopt.topopt import Compliance, DensityFilter, half_mbb
@@ -136,6 +138,11 @@ PROBLEMS = [
     Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),
     Instance("rks-water", lambda: displaced(SCF.of(dft.RKS(molecule(WATER, basis="sto-3g"), xc="b3lyp").set(grids_level=0)))),
     Instance("pinn-poisson", lambda: started(Poisson(single_mode(1), scatter(jax.random.key(1), 40), width=4, depth=1)), traceable=True),
+    Instance(
+        "log-cosh-well",
+        lambda: started(Quadratics(dim=5, shape=log_cosh).problem(jnp.array([2.0, 1.0, 0.1, 3.0]))),
+        traceable=True,
+    ),
     Instance("simp-mbb", lambda: roughened(Compliance(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
@@ -148,6 +155,7 @@ RULES: list[tuple[str, AbstractRule]] = [
     ("model-step-radius", ModelStep(radius=0.3)),
     ("guarded-lbfgs", Guard(LBFGS(memory=3), GradientDescent())),
     ("guarded-sgd", Guard(FromOptax(optax.sgd(1e-3)), LBFGS(memory=3))),
+    ("span", Span(key=jax.random.key(0))),
     ("adam", FromOptax(optax.adam(3e-3))),
 ]
 
