@@ -23,8 +23,9 @@ class GradientState(eqx.Module):
 class GradientDescent(AbstractRule):
     r"""Go down the gradient, $v = -\alpha g$, with the step length of Barzilai and Borwein.
 
-    $\alpha = \langle s, y \rangle / \langle y, y \rangle$ from the last step $s$ and change $y$ of the gradient. The step is halved until the value decreases sufficiently; where the curvature $\langle s, y \rangle$ is not
-    positive the last length is doubled instead. The first step has norm `first_step` or less.
+    $\alpha = \langle s, y \rangle / \langle y, y \rangle$ from the last step $s$ and the change $y$ of the gradient. The
+    step is halved until the value decreases sufficiently; where the curvature $\langle s, y \rangle$ is not positive the
+    last length is doubled instead. The first step has norm `first_step`.
 
     **Arguments:**
 
