@@ -1,11 +1,6 @@
 """`physopt bench`: compare methods on your own cases."""
 
-import importlib.metadata
 import importlib.util
-import json
-import os
-import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +11,11 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from .outputs import check_outputs, write_report
 from .progress import Progress
 
 app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothing is dropped, failures are records.")
 
-PACKAGES = ("physopt", "pyscf", "jax", "equinox", "numpy", "scipy", "h5py", "openorbitaloptimizer-pyscf")
 Methods = Annotated[str | None, Parameter(help="Comma-separated; all that are installed if left out.")]
 
 
@@ -57,6 +52,7 @@ def scf(
     from physopt.faces import scf_bench
     from physopt.xyz import read_xyz
 
+    check_outputs(json_file)
     files = [directory] if directory.is_file() else sorted(directory.glob("*.xyz"))
     if not files:
         raise ValueError(f"{directory}: holds no *.xyz. Give a folder of XYZ files, such as data/molecules.")
@@ -71,7 +67,7 @@ def scf(
                 progress.update(len(records), case=case, method=method, builds=records[-1]["exact_builds"])
     _print_cases(records, chosen)
     _print_summary(records, chosen)
-    _write(json_file, records)
+    write_report(json_file, records)
     return 0
 
 
@@ -100,6 +96,7 @@ def series(
     from physopt.faces import scf_bench
     from physopt.xyz import read_frames
 
+    check_outputs(json_file)
     frames = read_frames(file)
     chosen = _chosen(methods, scf_bench.SERIES_METHODS, {})
     records = []
@@ -109,7 +106,7 @@ def series(
                 records.append(record)
                 progress.update(len(records), case=record["case"], method=method, builds=record["exact_builds"])
     _print_summary(records, chosen)
-    _write(json_file, records)
+    write_report(json_file, records)
     return 0
 
 
@@ -179,34 +176,3 @@ def _console() -> Console:
     """Return a console that does not fold tables where nobody looks at them live."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
-
-
-def _write(file: Path | None, records: Sequence[dict[str, Any]]) -> None:
-    """Write the records with what they were measured on."""
-    if file is None:
-        return
-    report = {
-        "command": " ".join(["physopt", *sys.argv[1:]]),
-        "versions": {"python": platform.python_version(), **{p: v for p in PACKAGES if (v := _version(p))}},
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-        },
-        "records": list(records),
-    }
-    file.write_text(json.dumps(report, indent=1, allow_nan=False, default=_number) + "\n")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from .exits import NotConverged
+from .outputs import check_outputs, recording
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def poisson(
 
     from physopt.pinn import Poisson, scatter, single_mode
 
-    if resume and record is None:
-        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+    check_outputs(plot, json_file)
     if not target > 0.0:
         raise ValueError(f"--target {target}: the relative error to reach is a number above 0, such as 1e-5.")
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
@@ -96,13 +96,12 @@ def _solve(
 ) -> "tuple[Solution, float]":
     import equinox as eqx
 
-    from physopt.core.recording import Recording
     from physopt.core.run import Progress as Step, minimize
     from physopt.core.stop import Stop
     from physopt.rules.model_step import ModelStep
 
     measure = eqx.filter_jit(problem.error)
-    recording = None if record is None else Recording(record, spec={"problem": "poisson", **settings}, resume=resume)
+    wanted = recording(record, resume, {"problem": "poisson", **settings})
     with Progress("poisson", total=steps) as progress:
 
         def tell(step: Step) -> bool:
@@ -110,7 +109,7 @@ def _solve(
             progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
             return error <= settings["target"]
 
-        solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=recording, callback=tell)
+        solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=wanted, callback=tell)
     return solution, float(measure(solution.point))
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .exits import NotConverged
+from .outputs import check_outputs, recording
 from .progress import Progress
 
 app = cyclopts.App(name="scf", help="Converge the self-consistent field of a molecule in few exact Fock builds.")
@@ -57,8 +58,7 @@ def scf(
     """
     from physopt.xyz import read_xyz
 
-    if resume and record is None:
-        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+    check_outputs(plot, json_file)
     molecule = read_xyz(file, charge=charge, spin=spin)
     traces = run(molecule, file.stem, xc, basis, compare=compare, record=record, resume=resume)
     show(traces)
@@ -75,15 +75,14 @@ def scf(
 
 def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record: Path | None, resume: bool = False) -> list[Any]:
     """Run physopt, and PySCF before it if asked, with live progress; returns their traces."""
-    from physopt.core.recording import Recording
     from physopt.faces.pyscf import accelerate
     from physopt.faces.scf_bench import mean_field
     from physopt.faces.scf_trace import trace
 
     spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
-    recording = None if record is None else Recording(record, spec=spec, resume=resume)
+    wanted = recording(record, resume, spec)
     contenders = [("pyscf", lambda mf: mf)] if compare else []
-    contenders.append(("physopt", lambda mf: accelerate(mf, record=recording)))
+    contenders.append(("physopt", lambda mf: accelerate(mf, record=wanted)))
     traces = []
     for method, dress in contenders:
         with Progress(f"{name}, {label(xc, basis, molecule.spin)}, {method}", interval=0.0) as progress:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from .exits import NotConverged
+from .outputs import check_outputs, recording
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def mbb(
     """
     from physopt.topopt import Compliance, DensityFilter, SensitivityFilter, half_mbb
 
-    if resume and record is None:
-        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+    check_outputs(plot, json_file)
     chosen = {"sensitivity": SensitivityFilter, "density": DensityFilter}[filtering](rmin)
     settings = {"shape": shape, "volfrac": volfrac, "rmin": rmin, "penal": penal, "filter": filtering}
     problem = Compliance(half_mbb(_read_shape(shape)), volfrac, chosen, penal=penal)
@@ -96,13 +96,12 @@ def _read_shape(text: str) -> tuple[int, int]:
 
 
 def _solve(problem: "Compliance", settings: dict[str, Any], max_iterations: int, record: Path | None, resume: bool) -> "Solution":
-    from physopt.core.recording import Recording
     from physopt.core.run import Progress as Step, minimize
     from physopt.core.stop import Stop
     from physopt.rules.model_step import ModelStep
     from physopt.rules.search import FullStep
 
-    recording = None if record is None else Recording(record, spec={"problem": "mbb", **settings}, resume=resume)
+    wanted = recording(record, resume, {"problem": "mbb", **settings})
     with Progress(f"MBB {settings['shape']}", total=max_iterations) as progress:
 
         def tell(step: Step) -> None:
@@ -110,4 +109,4 @@ def _solve(problem: "Compliance", settings: dict[str, Any], max_iterations: int,
             progress.update(step.index + 1, compliance=float(step.carry.evaluation.value), volume=volume)
 
         stop = Stop(change=0.01, max_evaluations=max_iterations)
-        return minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=stop, record=recording, callback=tell)
+        return minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=stop, record=wanted, callback=tell)

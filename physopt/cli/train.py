@@ -1,8 +1,5 @@
 """`physopt train`: meta-train a learned rule and show what it is worth on tasks it has not seen."""
 
-import json
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +15,6 @@ from rich.table import Table
 from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
-from physopt.core.trajectory.schema import software_versions
 from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop, Tasks, draw
 from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.meta.score import steps_to_tolerance
@@ -28,6 +24,7 @@ from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
 from physopt.rules.weights import save_rule
 
+from .outputs import check_outputs, command_line, recording, write_report
 from .progress import Progress
 
 TOLERANCE = 1e-6
@@ -86,27 +83,25 @@ def quadratics(
     """
     if min(steps, tasks, seeds) < 1:
         raise ValueError(f"--steps {steps} --tasks {tasks} --seeds {seeds}: each must be at least 1.")
-    if resume and record is None:
-        raise ValueError("--resume continues recorded trainings: name their folder with --record DIR.")
+    check_outputs(out, json_file)
     method, rate = ESTIMATORS[estimator]
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(rate, steps)))
     records = []
     for current in range(seed, seed + seeds):
-        spec = {"command": _command(), "seed": current}
-        recording = None if record is None else Recording(record / f"seed-{current}", spec=spec, resume=resume)
+        spec = {"command": command_line(), "seed": current}
+        wanted = recording(None if record is None else record / f"seed-{current}", resume, spec)
         untrained = Span(key=jax.random.key(current))
-        trained, training = _train(untrained, method, optim, current, steps, tasks, recording)
+        trained, training = _train(untrained, method, optim, current, steps, tasks, wanted)
         cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": int(training.evaluations[-1])}
         rows = _compare({"trained": trained, "untrained": untrained, **BASELINES}, current)
         records += [{**row, **(cost if row["method"] == "trained" else {})} for row in rows]
         if out is not None and current == seed:
             scores = {row["circle"]: row["median_steps"] for row in rows if row["method"] == "trained"}
-            save_rule(out, trained, {"command": _command(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
+            save_rule(out, trained, {"command": command_line(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
     _print(records)
     if out is not None:
         Console().print(f"weights of seed {seed} in {out}", highlight=False, soft_wrap=True)
-    if json_file is not None:
-        json_file.write_text(json.dumps({"command": _command(), "versions": software_versions(), "records": records}, indent=1) + "\n")
+    write_report(json_file, records)
 
 
 def _train(
@@ -116,7 +111,7 @@ def _train(
     seed: int,
     steps: int,
     tasks: int,
-    recording: Recording | None,
+    record: Recording | None,
 ) -> tuple[AbstractRule, Training]:
     with Progress(f"training, seed {seed}", total=steps) as progress:
 
@@ -131,7 +126,7 @@ def _train(
             num_steps=steps,
             key=jax.random.key(seed),
             tasks_per_step=tasks,
-            record=recording,
+            record=record,
             callback=tell,
         )
 
@@ -185,7 +180,3 @@ def _print(records: Sequence[Mapping[str, Any]]) -> None:
         console.print(
             f"  against {other}: {when} ({saved:+.1f} evaluations saved per task of {trained[0]['circle']}, on average)", highlight=False
         )
-
-
-def _command() -> str:
-    return shlex.join(["physopt", *sys.argv[1:]])

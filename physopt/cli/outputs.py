@@ -1,0 +1,69 @@
+"""Where a command writes: refused before the work is done, not after it."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physopt.core.recording import Recording
+
+# What the numbers of a report depend on.
+PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "openorbitaloptimizer-pyscf")
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Raise `FileNotFoundError` or `IsADirectoryError` for a file that could not be written when the work is done."""
+    for file in files:
+        if file is None:
+            continue
+        if not file.parent.is_dir():
+            raise FileNotFoundError(f"{file}: there is no folder {file.parent}. Make it first, or write elsewhere.")
+        if file.is_dir():
+            raise IsADirectoryError(f"{file}: is a folder. Name a file in it.")
+
+
+def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Recording | None:
+    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded."""
+    if folder is None:
+        if resume:
+            raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+        return None
+    return Recording(folder, spec=spec, resume=resume)
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["physopt", *sys.argv[1:]])
+
+
+def write_report(file: Path | None, records: Sequence[Mapping[str, Any]], **more: Any) -> None:
+    """Write `{"command", "versions", "machine", "records"}` and whatever `more` there is, as strict JSON."""
+    if file is None:
+        return
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # optional peers may be absent
+    machine = {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+    }
+    report = {"command": command_line(), "versions": versions, "machine": machine, **more, "records": list(records)}
+    file.write_text(json.dumps(report, indent=1, allow_nan=False, default=_number) + "\n")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
