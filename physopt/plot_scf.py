@@ -44,7 +44,7 @@ def plot_traces(path: str | Path, title: str, molecule: Molecule, panels: Mappin
             _draw_trace(axis, trace)
         axis.axhline(tolerance, color="#444", linewidth=0.8, linestyle=(0, (4, 3)))
         axis.annotate("converged below", (0.01, tolerance), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="#444")
-        axis.set(yscale="log", xlabel="exact Fock builds", xlim=(0.5, None), title=name)
+        axis.set(yscale="log", xlabel="exact Fock builds", xlim=(0.5, None), title=name + "\n")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
@@ -59,8 +59,8 @@ def _draw_trace(axis: "Axes", trace: "Trace") -> None:
     # The vertical line is the bill: builds after the last cycle count, too.
     axis.axvline(trace.total_builds, color=color, linewidth=1, alpha=0.6)
     axis.annotate(
-        f"{trace.method}: {trace.total_builds} builds", (trace.total_builds, 0.98), xycoords=("data", "axes fraction"),
-        rotation=90, ha="right", va="top", color=color, fontsize=10,
+        f"{trace.method}: {trace.total_builds}", (trace.total_builds, 1.0), xycoords=("data", "axes fraction"),
+        xytext=(0, 3), textcoords="offset points", ha="center", va="bottom", color=color, fontsize=10,
     )  # fmt: skip
 
 

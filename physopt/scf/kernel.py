@@ -34,16 +34,16 @@ class ResponseKernel:
         w, v = scipy.linalg.eigh(metric)
         kept = w > 1e-10 * w[-1]
         three = df.incore.aux_e2(mol, auxiliary, "int3c2e", aosym="s2ij")  # (ao pairs, aux)
-        # Lower triangles, one row per auxiliary function: half the memory of square matrices.
-        self._packed = np.ascontiguousarray((three @ (v[:, kept] / np.sqrt(w[kept]))).T)
-        self._nao = mol.nao
-        rows, columns = np.tril_indices(self._nao)
-        self._diagonal = rows == columns
+        packed = np.ascontiguousarray((three @ (v[:, kept] / np.sqrt(w[kept]))).T)
+        # B as (ao, aux, ao): half-transforming it is one matrix product, whose result is in order for the next.
+        self._factors = np.empty((mol.nao, len(packed), mol.nao))
+        for index, row in enumerate(packed):
+            self._factors[:, index] = lib.unpack_tril(row)
 
     @property
     def num_functions(self) -> int:
         """Number of auxiliary functions."""
-        return len(self._packed)
+        return self._factors.shape[1]
 
     def __call__(self, orbitals: list[ndarray], weights: list[ndarray], electrons: float) -> Float[ndarray, "spin ao ao"]:
         r"""Return $G$ of the densities $P_s = C_s \, \mathrm{diag}(n_s) \, C_s^T$, in hartree.
@@ -53,32 +53,18 @@ class ResponseKernel:
         - `orbitals`: $C_s$, shape `(ao, k_s)` for each spin. `weights`: $n_s$, shape `(k_s,)`.
         - `electrons`: per spin orbital, $m$.
         """
-        total = sum((c * n) @ c.T for c, n in zip(orbitals, weights, strict=True))
-        packed = lib.pack_tril(total + total.T)
-        packed[self._diagonal] *= 0.5
-        coulomb = lib.unpack_tril(electrons * ((self._packed @ packed) @ self._packed))
-        result = np.repeat(coulomb[None], len(orbitals), axis=0)
-        if self.exchange:
-            for spin, (c, n) in enumerate(zip(orbitals, weights, strict=True)):
-                result[spin] -= self.exchange * self._exchange(c, n)
-        return result
-
-    def _exchange(self, orbitals: ndarray, weights: ndarray) -> ndarray:
-        occupied = abs(weights) > 1e-10
-        orbitals, weights = orbitals[:, occupied], weights[occupied]
-        result = np.zeros((self._nao, self._nao))
-        if not len(weights):
-            return result
-        half = np.ascontiguousarray(orbitals * np.sqrt(abs(weights)))
-        block = max(1, 2**23 // self._nao**2)
-        for start in range(0, len(self._packed), block):
-            square = lib.unpack_tril(self._packed[start : start + block])
-            transformed = (square.reshape(-1, self._nao) @ half).reshape(-1, self._nao, half.shape[1])
-            rows = transformed.transpose(1, 0, 2)
-            flat = np.ascontiguousarray(rows).reshape(self._nao, -1)
-            signed = flat if (weights > 0).all() else np.ascontiguousarray(rows * np.sign(weights)).reshape(self._nao, -1)
-            result += signed @ flat.T
-        return result
+        nao, naux = self._factors.shape[:2]
+        charges, exchange = np.zeros(naux), []
+        for c, n in zip(orbitals, weights, strict=True):
+            occupied = abs(n) > 1e-10
+            half, sign = c[:, occupied] * np.sqrt(abs(n[occupied])), np.sign(n[occupied])
+            transformed = (self._factors.reshape(-1, nao) @ half).reshape(nao, naux, len(sign))
+            charges += np.einsum("aqk,ak->q", transformed, half * sign, optimize=True)
+            if self.exchange:
+                signed = transformed if (sign > 0).all() else transformed * sign
+                exchange.append(self.exchange * (signed.reshape(nao, -1) @ transformed.reshape(nao, -1).T))
+        coulomb = np.repeat((electrons * charges @ self._factors)[None], len(orbitals), axis=0)
+        return coulomb - np.stack(exchange) if exchange else coulomb
 
 
 def auxiliary_basis(mol: gto.Mole, exponents: dict[int, tuple[float, ...]]) -> dict[str, list]:

@@ -198,13 +198,7 @@ def test_the_kernel_is_a_linear_symmetric_response():
     np.testing.assert_allclose(both, g_c + g_d, atol=1e-9)
     np.testing.assert_allclose(np.vdot(g_c, (d * n) @ d.T), np.vdot(g_d, (c * n) @ c.T), rtol=1e-9)
     # Against the formula, written out with square matrices.
-    b = np.stack([_square(row, mol.nao) for row in kernel._packed])
+    b = kernel._factors.transpose(1, 0, 2)
     p = (c * n) @ c.T
     expected = 2.0 * np.einsum("qab,q->ab", b, np.einsum("qab,ab->q", b, p)) - 0.5 * np.einsum("qab,bc,qcd->ad", b, p, b)
     np.testing.assert_allclose(g_c, expected, atol=1e-9)
-
-
-def _square(packed, n):
-    full = np.zeros((n, n))
-    full[np.tril_indices(n)] = packed
-    return full + np.tril(full, -1).T
