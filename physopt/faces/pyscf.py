@@ -1,5 +1,6 @@
 """PySCF's face: `accelerate(mf)` dresses a mean field the way `mf.newton()` does."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
 
     - `mf`: RHF, UHF, RKS or UKS of a molecule, not yet run or with orbitals to start from. Not changed.
     - `rule`: any rule of physopt; default: DIIS on the response model, guarded by ADIIS/CDIIS.
-    - `record`: a folder to write the run into, or a `Recording`.
+    - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
+      of a scanner, go to `folder-2`, `folder-3`, ...
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history.
 
@@ -76,11 +78,12 @@ class _Accelerated:
         self.rule = rule
         self.record = record
         self.solution: Solution | None = None
+        self._recorded = 0
 
     def undo_accelerate(self) -> Any:
         """Return the plain mean field, with the results found so far."""
         plain: Any = lib.view(self, lib.drop_class(self.__class__, _Accelerated))
-        for name in _Accelerated._keys:
+        for name in (*_Accelerated._keys, "_recorded"):
             delattr(plain, name)
         return plain
 
@@ -113,7 +116,7 @@ class _Accelerated:
             self.rule or default_rule(self),
             point,
             stop=stop,
-            record=self.record,
+            record=self._next_recording(),
             callback=report,
         )
         self.converged = self.solution.converged or (hooked and self.solution.reason == "callback")
@@ -130,6 +133,15 @@ class _Accelerated:
         logger.timer(self, "SCF", *started)
         self._finalize()
         return self.e_tot
+
+    def _next_recording(self: Any) -> Recording | None:
+        if self.record is None:
+            return None
+        wanted = self.record if isinstance(self.record, Recording) else Recording(self.record)
+        self._recorded += 1
+        if self._recorded == 1:
+            return wanted
+        return dataclasses.replace(wanted, folder=f"{wanted.folder}-{self._recorded}")
 
     def _first_density(self: Any) -> ndarray:
         if self.mo_coeff is not None and self.mo_occ is not None:

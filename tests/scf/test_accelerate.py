@@ -155,6 +155,15 @@ def test_the_checkpoint_file_is_pyscfs(tmp_path):
     assert builds_of(again) <= 3
 
 
+def test_each_run_of_a_scanner_is_recorded(tmp_path):
+    from physopt.core.trajectory import load
+
+    scanner = accelerate(scf.RHF(molecule(WATER)), record=tmp_path / "run").as_scanner()
+    energies = [scanner(molecule(WATER.replace("0.757", x))) for x in ("0.757", "0.760", "0.763")]
+    folders = [tmp_path / name for name in ("run", "run-2", "run-3")]
+    assert [load(f).columns["value"][-1] for f in folders] == energies
+
+
 def test_a_run_is_recorded(tmp_path):
     from physopt.core.trajectory import load
 
