@@ -153,7 +153,7 @@ def test_command_line(tmp_path, capsys):
     picture, report = tmp_path / "u.png", tmp_path / "u.json"
     arguments = ["pinn", "poisson", "--width", "6", "--depth", "1", "--points", "80"]
     assert main([*arguments, "--target", "0.05", "--plot", str(picture), "--json", str(report), "--record", str(tmp_path / "run")]) == 0
-    result = json.loads(report.read_text())
+    (result,) = json.loads(report.read_text())["records"]
     assert result["reached"] and f"{result['relative_error']:.3e}" in capsys.readouterr().out
     assert picture.stat().st_size > 5000
     assert main([*arguments, "--target", "1e-12", "--steps", "2"]) == 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from instances import HostQuadratic, Rosenbrock, started
 
-from physopt import Stop, minimize
+from physopt import Recording, Stop, minimize
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.model_step import ModelStep
@@ -24,6 +24,36 @@ def test_target_value_and_change():
     problem, point = started(HostQuadratic())
     assert minimize(problem, ModelStep(), point, stop=Stop(value=1.0)).evaluation.value <= 1.0
     assert minimize(problem, ModelStep(), point, stop=Stop(change=1e-3)).converged
+
+
+def test_a_shortened_step_is_no_convergence():
+    problem, point = started(Rosenbrock())
+    solution = minimize(problem, GradientDescent(first_step=1e3), point, stop=Stop(change=1.0, max_evaluations=60))
+    assert not (solution.converged and not solution.history.accept[-1])
+    assert solution.evaluation.value <= solution.history.value[0]
+
+
+def test_a_run_out_of_budget_goes_on_with_more(tmp_path):
+    problem, point = started(Rosenbrock())
+    recording = Recording(tmp_path / "run", resume=True)
+    minimize(problem, LBFGS(), point, stop=Stop(grad_norm=1e-6, max_evaluations=5), record=recording)
+    more = minimize(problem, LBFGS(), point, stop=Stop(grad_norm=1e-6), record=recording)
+    assert more.converged
+    np.testing.assert_array_equal(more.history.value, minimize(problem, LBFGS(), point, stop=Stop(grad_norm=1e-6)).history.value)
+    with pytest.raises(FileExistsError, match="finished"):
+        minimize(problem, LBFGS(), point, record=recording)
+
+
+def test_an_occupied_folder_is_refused_before_the_oracle_is_asked(tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    problem, point = started(Rosenbrock())
+
+    class Untouchable(Rosenbrock):
+        def evaluate(self, point):
+            raise AssertionError("asked")
+
+    with pytest.raises(FileExistsError, match="no run folder"):
+        minimize(Untouchable(), LBFGS(), point, record=tmp_path)
 
 
 def test_the_budget_counts_every_evaluation():

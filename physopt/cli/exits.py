@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import cyclopts
+import numpy as np
 
 from physopt.core.trajectory import RecordingStoppedWarning
 
@@ -54,6 +55,7 @@ def run(command: Callable[[], object]) -> int:
 def _code(error: BaseException) -> int:
     codes = {
         cyclopts.CycloptsError: 2,
+        np.linalg.LinAlgError: 1,  # a ValueError, but not the user's
         ValueError: 2,
         NotConverged: 3,
         OSError: 4,

@@ -14,19 +14,24 @@ import numpy as np
 
 from physopt.core.recording import Recording
 
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
 # What the numbers of a report depend on.
 PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "openorbitaloptimizer-pyscf")
 
 
-def check_outputs(*files: Path | None) -> None:
-    """Raise `FileNotFoundError` or `IsADirectoryError` for a file that could not be written when the work is done."""
-    for file in files:
+def check_outputs(*files: Path | None, picture: Path | None = None) -> None:
+    """Raise an `OSError` for a file, or a `ValueError` for a kind of picture, that could not be written when the work is done."""
+    if picture is not None and picture.suffix.lower() not in PICTURES:
+        raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
+    for file in (*files, picture):
         if file is None:
             continue
         if not file.parent.is_dir():
             raise FileNotFoundError(f"{file}: there is no folder {file.parent}. Make it first, or write elsewhere.")
         if file.is_dir():
             raise IsADirectoryError(f"{file}: is a folder. Name a file in it.")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise PermissionError(f"{file}: may not be written. Write elsewhere.")
 
 
 def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Recording | None:
@@ -35,7 +40,9 @@ def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Rec
         if resume:
             raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
         return None
-    return Recording(folder, spec=spec, resume=resume)
+    wanted = Recording(folder, spec=spec, resume=resume)
+    wanted.check()
+    return wanted
 
 
 def command_line() -> str:

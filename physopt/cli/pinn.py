@@ -1,6 +1,5 @@
 """`physopt pinn`: train a physics-informed network."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from .exits import NotConverged
-from .outputs import check_outputs, recording
+from .outputs import check_outputs, recording, write_report
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def poisson(
 
     from physopt.pinn import Poisson, scatter, single_mode
 
-    check_outputs(plot, json_file)
+    check_outputs(json_file, picture=plot)
     if not target > 0.0:
         raise ValueError(f"--target {target}: the relative error to reach is a number above 0, such as 1e-5.")
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
@@ -83,8 +82,7 @@ def poisson(
     Console().print(
         f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s", highlight=False
     )
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(json_file, [result])
     if plot is not None:
         _draw(plot, problem, solution, frequency)
     if error > target:

@@ -1,6 +1,5 @@
 """`physopt scf`: converge the self-consistent field of a molecule."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .exits import NotConverged
-from .outputs import check_outputs, recording
+from .outputs import check_outputs, recording, write_report
 from .progress import Progress
 
 app = cyclopts.App(name="scf", help="Converge the self-consistent field of a molecule in few exact Fock builds.")
@@ -58,12 +57,12 @@ def scf(
     """
     from physopt.xyz import read_xyz
 
-    check_outputs(plot, json_file)
+    check_outputs(json_file, picture=plot)
     molecule = read_xyz(file, charge=charge, spin=spin)
     traces = run(molecule, file.stem, xc, basis, compare=compare, record=record, resume=resume)
     show(traces)
-    if json_file is not None:
-        json_file.write_text(json.dumps(report(molecule, xc, basis, traces), indent=1) + "\n")
+    level = {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
+    write_report(json_file, [_record(file.stem, t) for t in traces], **level)
     if plot is not None:
         from physopt.plot_scf import plot_traces
 
@@ -112,17 +111,13 @@ def show(traces: list[Any]) -> None:
     (console if console.is_terminal else Console(width=120)).print(table)
 
 
-def report(molecule: Any, xc: str, basis: str, traces: list[Any]) -> dict[str, Any]:
-    """Return the result as plain data."""
-    runs = [
-        {
-            "method": t.method,
-            "converged": t.converged,
-            "energy": t.energy if np.isfinite(t.energy) else None,
-            "exact_builds": t.total_builds,
-            "wall_s": t.seconds,
-            "grad_norms": list(t.grad_norms),
-        }
-        for t in traces
-    ]
-    return {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis, "runs": runs}
+def _record(case: str, trace: Any) -> dict[str, Any]:
+    return {
+        "case": case,
+        "method": trace.method,
+        "converged": trace.converged,
+        "energy": trace.energy if np.isfinite(trace.energy) else None,
+        "exact_builds": trace.total_builds,
+        "wall_s": trace.seconds,
+        "grad_norms": [g if np.isfinite(g) else None for g in trace.grad_norms],
+    }

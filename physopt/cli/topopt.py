@@ -1,6 +1,5 @@
 """`physopt topopt`: optimize the topology of a structure."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from .exits import NotConverged
-from .outputs import check_outputs, recording
+from .outputs import check_outputs, recording, write_report
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def mbb(
     """
     from physopt.topopt import Compliance, DensityFilter, SensitivityFilter, half_mbb
 
-    check_outputs(plot, json_file)
+    check_outputs(json_file, picture=plot)
     chosen = {"sensitivity": SensitivityFilter, "density": DensityFilter}[filtering](rmin)
     settings = {"shape": shape, "volfrac": volfrac, "rmin": rmin, "penal": penal, "filter": filtering}
     problem = Compliance(half_mbb(_read_shape(shape)), volfrac, chosen, penal=penal)
@@ -76,8 +75,7 @@ def mbb(
     }
     summary = f"compliance {result['compliance']:.4f}, volume {result['volume']:.6f}"
     Console().print(f"{summary} after {solution.num_evaluations} solutions, {result['seconds']:.1f} s", highlight=False)
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1) + "\n")
+    write_report(json_file, [result])
     if plot is not None:
         from physopt.plot_fields import plot_design
 

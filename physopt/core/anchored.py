@@ -32,12 +32,20 @@ class AbstractAnchored(AbstractModel):
         """Return the same model at another anchor."""
 
     @abc.abstractmethod
-    def target(self, *, accuracy: float = 0.0, respond: bool = True, shift: float = 0.0, about: PyTree | None = None) -> Endpoint:
+    def target(
+        self,
+        *,
+        accuracy: float = 0.0,
+        respond: bool = True,
+        shift: float | Float[ndarray, " spin"] = 0.0,
+        about: PyTree | None = None,
+    ) -> Endpoint:
         r"""Return the point where the model is stationary, found directly.
 
         **Arguments:**
 
         - `accuracy`: stop when the model's own residual norm is below this.
         - `respond`: with the response $G$; without it the gradient is frozen at $g_0$ (the classical fixed-point step).
-        - `shift`: raise by this much (in units of $g$) whatever the anchor `about` leaves empty: level shifting.
+        - `shift`: raise by this much, in units of $g$ (one number, or one for each spin), whatever the anchor `about` leaves
+          empty: level shifting.
         """

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from .problem import AbstractProblem, Evaluation, move_along, step_norm
+from .problem import AbstractProblem, Evaluation, finite, move_along, step_norm
 from .rule import AbstractRule
-from .stop import finite
 from .tree import Flag, Scalar, choose, namespace, tree_norm
 
 

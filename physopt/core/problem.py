@@ -55,6 +55,13 @@ class Evaluation(eqx.Module):
     model: AbstractModel
 
 
+def finite(evaluation: Evaluation, grad_norm: Any | None = None) -> Any:
+    """Say whether value and gradient are finite."""
+    norm = tree_norm(evaluation.grad) if grad_norm is None else grad_norm
+    xp = namespace(norm)
+    return xp.isfinite(evaluation.value) & xp.isfinite(norm)
+
+
 class Euclidean(AbstractModel):
     r"""The model of steepest descent, $m(v) = \langle g, v \rangle + \tfrac12 |v|^2$: all a bare gradient can say."""
 

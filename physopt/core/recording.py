@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from .iterate import Carry
 from .problem import Evaluation
 from .rule import AbstractRule
-from .trajectory import Column, Recorder, load, load_checkpoint
+from .trajectory import Column, Recorder, load, load_checkpoint, refuse_occupied
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,18 @@ class Recording:
     resume: bool = False
     durability: Literal["process", "power"] = "process"
 
+    def check(self) -> None:
+        """Raise `FileExistsError` now if the folder cannot take this run: before the oracle is asked, not after."""
+        refuse_occupied(Path(self.folder), self.resume)
+
 
 class Tape:
     """One row per evaluation, in memory and, if asked, in a run folder together with a checkpoint to resume from."""
 
     def __init__(self, record: str | Path | Recording | None, unit: str):
         self._recording = Recording(record) if isinstance(record, str | Path) else record
+        if self._recording is not None:
+            self._recording.check()
         self._columns = {
             "value": Column(unit),
             "grad_norm": Column(f"{unit} / tangent"),
@@ -112,8 +118,8 @@ class Tape:
         return [np.asarray(c, kind) for c, kind in zip(zip(*self._rows, strict=True), kinds, strict=True)]
 
     def finish(self, reason: str, value: Any) -> None:
-        """Pack the run folder and write down how the run ended."""
-        if self._recorder is not None:
+        """Pack the run folder and write down how the run ended; one that ran out of budget stays open, to be resumed with more."""
+        if self._recorder is not None and reason in ("converged", "callback"):
             self._recorder.finish({"reason": reason, "value": float(value), "evaluations": len(self._rows)})
 
 

@@ -7,10 +7,10 @@ import equinox as eqx
 from jaxtyping import PyTree
 
 from .iterate import Carry, History, begin, propose, settle
-from .problem import AbstractProblem, Evaluation
+from .problem import AbstractProblem, Evaluation, finite
 from .recording import Recording, Tape
 from .rule import AbstractRule
-from .stop import Stop, finite
+from .stop import Stop
 from .tree import tree_norm
 
 
@@ -81,7 +81,7 @@ def minimize(
             if carry.evaluation.value == carry.best_value:
                 best = carry.evaluation
             index = tape.write(carry, grad_norm)
-            converged = stop.converged(carry.evaluation, carry.base, carry.trial, grad_norm)
+            converged = stop.converged(carry, grad_norm)
             halted = callback is not None and callback(Progress(index, carry, grad_norm, tape.seconds, converged))
             if converged:
                 reason = "converged"

@@ -6,8 +6,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from .iterate import Carry
 from .problem import Evaluation
-from .tree import namespace, tree_dot, tree_norm
+from .tree import tree_dot
 
 
 class Stop(eqx.Module):
@@ -15,9 +16,11 @@ class Stop(eqx.Module):
 
     - `grad_norm`: $|g| \le$ this, in the problem's unit per tangent.
     - `decrease`: the decrease still predicted by the model, $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle \le$ this,
-      in the problem's unit. An error bound that needs no further evaluation; asked only where the rest holds.
+      in the problem's unit. An estimate of the error, as good as the model, that needs no further evaluation; asked only
+      where the rest holds.
     - `value`: $f \le$ this target, in the problem's unit.
-    - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point.
+    - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point, for a step from a base just
+      accepted: a step that a search has shortened says nothing.
     - `max_evaluations`: the budget, counting the evaluation of the starting point.
     - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
 
@@ -36,11 +39,16 @@ class Stop(eqx.Module):
             bound = getattr(self, name)
             if bound is not None and not bound >= 0:
                 raise ValueError(f"Stop({name}={bound!r}): a tolerance is a number >= 0; leave it out to switch it off.")
-        if self.max_evaluations < 1:
-            raise ValueError(f"Stop(max_evaluations={self.max_evaluations!r}): the budget must allow one evaluation.")
+        if self.value is not None and self.value != self.value:
+            raise ValueError("Stop(value=nan): no value is below that; give a number, or leave it out.")
+        if self.max_evaluations < 1 or self.max_nonfinite < 1:
+            raise ValueError(
+                f"Stop(max_evaluations={self.max_evaluations!r}, max_nonfinite={self.max_nonfinite!r}): both must allow one evaluation."
+            )
 
-    def converged(self, evaluation: Evaluation, base: Any, trial: Any, grad_norm: float) -> bool:
+    def converged(self, carry: Carry, grad_norm: float) -> bool:
         """Say whether every criterion holds at the trial point just evaluated."""
+        evaluation = carry.evaluation
         criteria = (self.grad_norm, self.decrease, self.value, self.change)
         if all(c is None for c in criteria) or not (np.isfinite(grad_norm) and np.isfinite(evaluation.value)):
             return False
@@ -48,16 +56,9 @@ class Stop(eqx.Module):
             return False
         if self.value is not None and evaluation.value > self.value:
             return False
-        if self.change is not None and largest_change(base, trial) > self.change:
+        if self.change is not None and not (carry.accept and largest_change(carry.base, carry.trial) <= self.change):
             return False
         return self.decrease is None or predicted_decrease(evaluation) <= self.decrease
-
-
-def finite(evaluation: Evaluation, grad_norm: Any | None = None) -> Any:
-    """Say whether value and gradient are finite."""
-    norm = tree_norm(evaluation.grad) if grad_norm is None else grad_norm
-    xp = namespace(norm)
-    return xp.isfinite(evaluation.value) & xp.isfinite(norm)
 
 
 def predicted_decrease(evaluation: Evaluation) -> float:

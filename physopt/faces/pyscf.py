@@ -1,6 +1,7 @@
 """PySCF's face: `accelerate(mf)` dresses a mean field the way `mf.newton()` does."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from .pyscf_diis import ResponseDIIS as ResponseDIIS
 def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | Recording | None = None) -> Any:
     r"""Return `mf` dressed so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
-    Everything PySCF knows keeps its meaning: `conv_tol` (hartree; here a bound on the energy still to be gained),
-    `conv_tol_grad` ($|g|$ in PySCF's norm; $\sqrt{\text{conv\_tol}}$ if unset), `max_cycle`, `init_guess`, `diis_space`, `level_shift`,
-    `callback`, `check_convergence`, `chkfile`, `verbose`, and afterwards `converged`, `cycles`, `e_tot`, `mo_coeff`,
+    These keep their meaning: `conv_tol` (hartree; here compared with an estimate of the energy still to be gained),
+    `conv_tol_grad` ($|g|$ in PySCF's norm; $\sqrt{\text{conv\_tol}}$ if unset), `max_cycle`, `init_guess`, `diis_space`, `diis_damp`,
+    `level_shift`, `callback`, `check_convergence`, `chkfile`, `verbose`, and afterwards `converged`, `cycles`, `e_tot`, `mo_coeff`,
     `nuc_grad_method()`, `as_scanner()`, `stability()`. `density_fit()` and solvent models may come before or after.
-    `undo_accelerate()` gives the plain mean field back. The energy, density and orbitals returned belong together: the last
-    exact build is at the density of the orbitals.
+    Settings of PySCF's own kernel (`diis`, `DIIS`, `damp`, `diis_start_cycle`, `conv_check`) have no place here: a changed one is named
+    in a warning. `undo_accelerate()` gives the plain mean field back. The energy, density and orbitals of a converged run belong
+    together: its last exact build is at the density of its orbitals.
 
     **Arguments:**
 
@@ -46,8 +48,8 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     **Raises:** `TypeError` for a mean field the model does not know, with what to use instead.
 
     ??? cite "Reference"
-        The dressing follows `pyscf.soscf.newton_ah`; the convergence bound is the second-order energy
-        $\tfrac12 g^T H^{-1} g$ of the model's Hessian.
+        The dressing follows `pyscf.soscf.newton_ah`; the estimate is the second-order energy $\tfrac12 g^T H^{-1} g$ with the
+        model's Hessian.
     """
     if isinstance(mf, _CIAH_SOSCF):
         raise TypeError("accelerate() replaces the second-order solver: pass mf.undo_newton() instead of mf.newton().")
@@ -58,13 +60,11 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
 
 
 def default_rule(mf: Any) -> Guard:
-    """Return the rule of `accelerate(mf)`: response DIIS under the guard of ADIIS/CDIIS, with `mf`'s space and level shift."""
-    shift = StaticShift(float(mf.level_shift or 0.0))
-    fallback = adiis_cdiis(mf.diis_space)
-    return Guard(
-        DIIS(Commutator(), mf.diis_space, respond=True, shift=shift),
-        DIIS(fallback.mixer, mf.diis_space, shift=shift),
-    )
+    """Return the rule of `accelerate(mf)`: response DIIS under the guard of ADIIS/CDIIS, with `mf`'s space, damping and level shift."""
+    shift = np.asarray(mf.level_shift or 0.0, dtype=float)  # one number, or one for each spin
+    settings = {"damping": float(mf.diis_damp), "shift": StaticShift(shift if shift.ndim else float(shift))}
+    classical = adiis_cdiis(mf.diis_space).mixer
+    return Guard(DIIS(Commutator(), mf.diis_space, respond=True, **settings), DIIS(classical, mf.diis_space, **settings))
 
 
 class _Accelerated:
@@ -78,7 +78,7 @@ class _Accelerated:
         self.rule = rule
         self.record = record
         self.solution: Solution | None = None
-        self._recorded = 0
+        self._recorded = False
 
     def undo_accelerate(self) -> Any:
         """Return the plain mean field, with the results found so far."""
@@ -91,13 +91,15 @@ class _Accelerated:
         """Move the plain mean field to the GPU; the response model runs on the host only."""
         return self.undo_accelerate().to_gpu()
 
-    def scf(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
+    def scf(self: Any, dm0: ndarray | None = None) -> float:
         """Run the accelerated SCF from `dm0`, from the present orbitals, or from `init_guess`; returns the energy in hartree."""
         if self.max_cycle <= 0:
-            return super().scf(dm0, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+            return super().scf(dm0)  # pyright: ignore[reportAttributeAccessIssue]
+        recording = self._next_recording()
         started = (logger.process_clock(), logger.perf_counter())
         self.dump_flags()
         self.build(self.mol)
+        _warn_of_ignored(self)
         dm = self._first_density() if dm0 is None else np.asarray(dm0)
         problem = SCF.of(self)
         if self.chkfile:
@@ -116,7 +118,7 @@ class _Accelerated:
             self.rule or default_rule(self),
             point,
             stop=stop,
-            record=self._next_recording(),
+            record=recording,
             callback=report,
         )
         self.converged = self.solution.converged or (hooked and self.solution.reason == "callback")
@@ -124,7 +126,9 @@ class _Accelerated:
         self.e_tot = float(self.solution.evaluation.value)
         envs = report.envs(self.solution.point.coeff, self.solution.evaluation)
         self.mo_occ = envs["mo_occ"]
-        self.mo_energy, self.mo_coeff = self.canonicalize(envs["mo_coeff"], self.mo_occ, envs["fock"])
+        self.mo_energy, self.mo_coeff = envs["mo_energy"], envs["mo_coeff"]
+        if np.isfinite(envs["fock"]).all():
+            self.mo_energy, self.mo_coeff = self.canonicalize(self.mo_coeff, self.mo_occ, envs["fock"])
         envs.update(mo_energy=self.mo_energy, mo_coeff=self.mo_coeff, scf_conv=self.converged)
         if self.chkfile:
             self.dump_chk(envs)
@@ -138,19 +142,22 @@ class _Accelerated:
         if self.record is None:
             return None
         wanted = self.record if isinstance(self.record, Recording) else Recording(self.record)
-        self._recorded += 1
-        if self._recorded == 1:
-            return wanted
-        return dataclasses.replace(wanted, folder=f"{wanted.folder}-{self._recorded}")
+        if self._recorded:
+            # A further run of this object, such as a scanner's next geometry: the first free folder beside the first.
+            names = (f"{wanted.folder}-{number}" for number in itertools.count(2))
+            wanted = dataclasses.replace(wanted, folder=next(name for name in names if not Path(name).exists()))
+        wanted.check()
+        self._recorded = True
+        return wanted
 
     def _first_density(self: Any) -> ndarray:
         if self.mo_coeff is not None and self.mo_occ is not None:
             return self.make_rdm1()
         return self.get_init_guess(self.mol, self.init_guess)
 
-    def kernel(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
+    def kernel(self: Any, dm0: ndarray | None = None) -> float:
         """Run `scf`, under the name that PySCF's users and drivers call."""
-        return self.scf(dm0, **kwargs)
+        return self.scf(dm0)
 
 
 class _Report:
@@ -167,7 +174,7 @@ class _Report:
         mf, oracle, model = self._mf, self._oracle, evaluation.model
         assert isinstance(model, Response)
         fock = oracle.to_ao(model.anchor.fock)
-        energies = np.stack([np.einsum("pi,pq,qi->i", c, f, c) for c, f in zip(coeff, model.anchor.fock, strict=True)])
+        energies = np.stack([(c * (f @ c)).sum(axis=0) for c, f in zip(coeff, model.anchor.fock, strict=True)])
         grad_norm = 0.5 * np.sqrt(sum(np.vdot(g, g) for g in evaluation.grad))
         names = {
             "mf": mf, "mol": mf.mol, "s1e": oracle.overlap, "h1e": oracle.hcore, "conv_tol": mf.conv_tol, "conv_tol_grad": mf.conv_tol_grad,
@@ -196,6 +203,13 @@ class _Report:
             mf.callback(envs)
         self._dm, self._energy = envs["dm"], envs["e_tot"]
         return finished
+
+
+def _warn_of_ignored(mf: Any) -> None:
+    """Name the settings of PySCF's own kernel that were changed and mean nothing here."""
+    for name in ("diis", "DIIS", "damp", "diis_start_cycle", "diis_file", "conv_check"):
+        if name in vars(mf) and vars(mf)[name] != getattr(type(mf), name):
+            logger.warn(mf, "%s is a setting of PySCF's own kernel and is not used here; undo_accelerate() returns to it.", name)
 
 
 def _warn_of_holes(mf: Any) -> None:

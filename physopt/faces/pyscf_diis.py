@@ -56,7 +56,7 @@ class ResponseDIIS(lib.diis.DIIS):
         error = exact.fock @ density - density @ exact.fock
         self._history = [*self._history, (exact, error.ravel())][-self.space :]
         anchor = _extrapolate(self._history)
-        tolerance = max(0.02 * float(np.linalg.norm(error)), 1e-6)
+        tolerance = max(0.02 * float(np.linalg.norm(error)), 1e-14 * float(np.linalg.norm(fock)))
         return oracle.to_ao(self._converge(mf, s, anchor, tolerance)).reshape(np.shape(f))
 
     def _converge(self, mf: Any, s: ndarray, anchor: Anchor, tolerance: float) -> Float[ndarray, "spin mo mo"]:

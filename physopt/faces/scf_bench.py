@@ -137,7 +137,13 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
     """
     try:
         mol = gto.M(
-            atom=molecule.atoms, basis=check_basis_name(basis), charge=molecule.charge, spin=molecule.spin, verbose=0, parse_arg=False
+            atom=molecule.atoms,
+            basis=check_basis_name(basis),
+            ecp=core_potentials(molecule.symbols, basis),
+            charge=molecule.charge,
+            spin=molecule.spin,
+            verbose=0,
+            parse_arg=False,
         )
     except (KeyError, gto.basis.BasisNotFoundError) as error:
         raise ValueError(f"basis {basis!r}: PySCF has none of that name for {sorted(set(molecule.symbols))} ({error}).") from error
@@ -148,6 +154,11 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
     except (KeyError, ValueError) as error:
         raise ValueError(f"xc {xc!r}: not a functional that PySCF knows ({error}). Write hf, b3lyp, pbe0, ...") from error
     return dft.RKS(mol, xc=xc) if rohf or not mol.spin else dft.UKS(mol, xc=xc)
+
+
+def core_potentials(symbols: Sequence[str], basis: str) -> dict[str, str]:
+    """Return the effective core potentials that belong to a basis set: a valence basis alone gives nonsense for heavy elements."""
+    return {symbol: basis for symbol in sorted(set(symbols)) if gto.basis.load_ecp(basis, symbol)}
 
 
 class Judge:

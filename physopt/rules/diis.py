@@ -5,12 +5,12 @@ import abc
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from physopt.core.anchored import AbstractAnchored
-from physopt.core.problem import Evaluation
+from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import tree_combine, tree_memory, tree_push
+from physopt.core.tree import tree_combine, tree_memory, tree_push, tree_zeros
 
 from .mixers import AbstractMixer, AugmentedRoothaanHall, Blend, Commutator
 
@@ -19,16 +19,16 @@ class AbstractShift(eqx.Module):
     """Chooses the level shift of a step, in units of the gradient of the ambient space (hartree for orbitals)."""
 
     @abc.abstractmethod
-    def amount(self, change: float) -> float:
+    def amount(self, change: float) -> float | Float[np.ndarray, " spin"]:
         """Return the shift, given the change of the value since the last evaluation (NaN at the first)."""
 
 
 class StaticShift(AbstractShift):
-    """Shift by the same `value`, in hartree for orbitals, in every step."""
+    """Shift by the same `value`, in hartree for orbitals (one number, or one for each spin), in every step."""
 
-    value: float = 0.0
+    value: float | Float[np.ndarray, " spin"] = 0.0
 
-    def amount(self, change: float) -> float:
+    def amount(self, change: float) -> float | Float[np.ndarray, " spin"]:
         """Return `value`."""
         return self.value
 
@@ -83,6 +83,9 @@ class DIIS(AbstractRule):
     def step(self, evaluation: Evaluation, state: DIISState) -> tuple[Move, DIISState]:
         """Push the newest answer, extrapolate, and go to the model's stationary point."""
         model = self._anchored(evaluation)
+        if not finite(evaluation):
+            # Nothing to learn from: ask again at the best point.
+            return Move(tree_zeros(evaluation.grad), accept=False, recall=True), state
         newest, error = model.anchor, model.error()
         if self.damping and state.count:
             last = _row(state.anchors, -1)

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from physopt.core.problem import Evaluation
+from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.stop import finite
 from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm, tree_push
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import PyTree
 
-from physopt.core.problem import Evaluation
-from physopt.core.stop import finite
+from physopt.core.problem import Evaluation, finite
 from physopt.core.tree import Scalar, branch, namespace, tree_dot, tree_scale, tree_zeros
 
 

@@ -59,14 +59,19 @@ class Response(AbstractAnchored):
         """Return the model at another anchor."""
         return Response(anchor, self.orbitals, self.oracle)
 
-    def target(self, *, accuracy: float = 0.0, respond: bool = True, shift: float = 0.0, about: Anchor | None = None) -> Endpoint:
+    def target(
+        self, *, accuracy: float = 0.0, respond: bool = True, shift: float | Float[ndarray, " spin"] = 0.0, about: Anchor | None = None
+    ) -> Endpoint:
         """Converge the model's own self-consistent field by diagonalizations. See `AbstractAnchored.target`."""
         anchor = self.anchor
-        core = anchor.fock - shift * about.density if shift and about is not None else anchor.fock
+        core = anchor.fock
+        if about is not None and np.any(shift):
+            core = core - np.reshape(shift, (-1, 1, 1)) * about.density
         coeff = self._diagonalize(core)
         if not respond or self.oracle.kernel is None:
             return Endpoint(Orbitals(coeff))
-        core, tolerance, history = core - anchor.induced, max(accuracy, 1e-6), []
+        rounding = 1e-14 * float(np.linalg.norm(core))
+        core, tolerance, history = core - anchor.induced, max(accuracy, rounding), []
         for _ in range(60):
             occupied = self.oracle.occupied(coeff)
             density = np.stack([c @ c.T for c in occupied])
@@ -74,7 +79,7 @@ class Response(AbstractAnchored):
             model = self.moved(Anchor(core + induced, density, induced))
             norm = np.linalg.norm(error := model.error())
             if norm < tolerance or not np.isfinite(norm):
-                break  # a kernel that yields nonsense leaves the last step that made sense, at worst the classical one
+                break  # where the kernel yields nonsense from the start, this is the classical step
             history = [*history[-7:], (model.anchor.fock, error)]
             coeff = self._diagonalize(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
         return Endpoint(Orbitals(coeff))

@@ -107,14 +107,24 @@ def check_supported(mf: Any) -> None:
     name = type(mf).__name__
     if not isinstance(mf, scf.hf.SCF):
         raise TypeError(f"accelerate() takes a PySCF mean field such as scf.RHF(mol), not {name}. {hint}")
-    if mf.istype("ROHF") or not (mf.istype("RHF") or mf.istype("UHF")) or hasattr(mf, "kpts"):
+    # Not hasattr(mf, ...): PySCF answers an unknown name by importing every method it has.
+    if hasattr(type(mf.mol), "lattice_vectors"):
+        raise TypeError(f"{name} is periodic; only molecules are supported. Run it without physopt.")
+    if mf.istype("ROHF") or not (mf.istype("RHF") or mf.istype("UHF")):
         raise TypeError(f"{name} is not supported yet: restricted closed-shell and unrestricted molecules are. {hint}")
+    if not mf.istype("UHF") and mf.mol.spin:
+        raise TypeError(f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use UHF or UKS.")
     if getattr(mf.mol, "symmetry", False):
         raise TypeError(
             f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, "
             "or keep it and set mf.DIIS = physopt.faces.pyscf.ResponseDIIS, which leaves occupations to PySCF."
         )
-    if "get_occ" in vars(mf) or getattr(mf, "smearing_method", None) is not None:
+    if {"eig", "_eigh"} & set(vars(mf)):
+        raise TypeError(
+            f"{name} has its own diagonalization (such as remove_linear_dep_), which the model does not know. "
+            "Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves diagonalization to PySCF."
+        )
+    if "get_occ" in vars(mf) or hasattr(type(mf), "smearing_method") or vars(mf).get("smearing_method") is not None:
         raise TypeError(
             f"{name} has its own occupation rule (smearing, fractional or maximum-overlap occupations), which the model does not "
             "know. Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves occupations to PySCF."

@@ -53,8 +53,12 @@ class SCF(AbstractProblem):
 
     def start(self, dm: ndarray) -> Orbitals:
         """Return where the model anchored at an AO density (not idempotent in general) is stationary. Costs one exact build."""
-        if not self.oracle.restricted and dm.ndim == 2:
+        nao = self.oracle.overlap.shape[0]
+        if not self.oracle.restricted and dm.shape == (nao, nao):
             dm = np.stack([dm, dm]) / 2.0
+        wanted = (nao, nao) if self.oracle.restricted else (2, nao, nao)
+        if dm.shape != wanted:
+            raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
         _, fock = self.oracle.build(dm)
         density = self.oracle.density_of_ao(dm)
         anchor = Anchor(fock, density, self.oracle.induced_by_density(density))

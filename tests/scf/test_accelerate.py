@@ -1,5 +1,7 @@
 """accelerate(mf) is a drop-in: everything PySCF's users rely on keeps working."""
 
+import io
+
 import numpy as np
 import pytest
 from instances import HYDROXYL, WATER, molecule
@@ -136,6 +138,52 @@ def test_tolerances_and_budget_are_kept():
     assert none.e_tot == pytest.approx(scf.RHF(molecule(WATER)).set(max_cycle=0).run().e_tot, abs=1e-10)
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: scf.RHF(molecule(WATER)), lambda: scf.UHF(molecule("N 0 0 0; O 0 0 1.15", spin=1))], ids=["rhf", "uhf"]
+)
+def test_tight_tolerances_stay_cheap(make):
+    fast, plain = accelerate(make()), make()
+    for mf in (fast, plain):
+        mf.set(conv_tol=1e-12, conv_tol_grad=1e-8).run()
+    assert fast.converged
+    assert not fast.solution.state.tripped
+    assert fast.cycles <= 0.6 * plain.cycles
+    assert fast.e_tot == pytest.approx(plain.e_tot, abs=1e-10)
+
+
+@pytest.mark.parametrize("shift", [0.2, (0.1, 0.3)])
+def test_level_shifts_change_the_path_only(shift):
+    make = lambda: scf.UHF(molecule(HYDROXYL, spin=1))  # noqa: E731
+    fast = accelerate(make()).set(level_shift=shift).run()
+    assert fast.converged
+    assert fast.cycles > accelerate(make()).run().cycles
+    assert fast.e_tot == pytest.approx(make().run().e_tot, abs=1e-8)
+
+
+def test_settings_without_a_meaning_are_named():
+    fast = accelerate(scf.RHF(molecule(WATER))).set(diis=False, damp=0.5)
+    fast.verbose, fast.stdout = 3, io.StringIO()
+    fast.kernel()
+    assert all(f"{name} is a setting of PySCF's own kernel" in fast.stdout.getvalue() for name in ("diis", "damp"))
+    with pytest.raises(ValueError, match="dm0 has shape"):
+        fast.kernel(np.zeros((2, 13, 13)))
+
+
+def test_a_broken_integral_code_is_survived_or_named():
+    for broken in ({2}, set(range(2, 60))):
+        fast = accelerate(scf.RHF(molecule(WATER)))
+        calls, build = [], fast.get_veff
+
+        def get_veff(*args, calls=calls, build=build, broken=broken):
+            calls.append(None)
+            return build(*args) * (np.nan if len(calls) in broken else 1.0)
+
+        fast.get_veff = get_veff
+        fast.kernel()
+        assert fast.converged == (len(broken) == 1)
+        assert fast.solution.reason == ("converged" if len(broken) == 1 else "non-finite")
+
+
 def test_the_users_own_convergence_test_counts():
     fast = accelerate(scf.RHF(molecule(WATER)))
     fast.check_convergence = lambda envs: envs["norm_gorb"] < 1e-2
@@ -196,6 +244,8 @@ def test_the_diis_class_keeps_symmetry_and_smearing():
     ("make", "advice"),
     [
         (lambda: scf.ROHF(molecule(HYDROXYL, spin=1)), "UHF"),
+        (lambda: scf.hf.RHF(molecule("O 0 0 0; O 0 0 1.2", spin=2)), "spin=2"),
+        (lambda: scf.RHF(molecule(WATER)).set(_eigh=lambda h, s, overwrite=False, x=None: scf.hf.eig(h, s)), "ResponseDIIS"),
         (lambda: scf.GHF(molecule(WATER)), "UHF"),
         (lambda: scf.RHF(molecule(WATER, symmetry=True)), "ResponseDIIS"),
         (lambda: scf.addons.smearing_(scf.RHF(molecule(WATER)), sigma=0.01), "ResponseDIIS"),
@@ -204,7 +254,7 @@ def test_the_diis_class_keeps_symmetry_and_smearing():
         (lambda: molecule(WATER), "RHF"),
         (lambda: "water.xyz", "RHF"),
     ],
-    ids=["rohf", "ghf", "symmetry", "smearing", "fractional", "newton", "molecule", "text"],
+    ids=["rohf", "open-rhf", "own-eig", "ghf", "symmetry", "smearing", "fractional", "newton", "molecule", "text"],
 )
 def test_what_it_cannot_do_it_says(make, advice):
     with pytest.raises(TypeError, match=advice):

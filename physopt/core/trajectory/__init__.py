@@ -3,6 +3,7 @@
 The package knows nothing of the rest of physopt, so that a child process can load it alone, without JAX, to read foreign files.
 """
 
+from .folder import refuse_occupied as refuse_occupied
 from .packing import Report as Report, pack as pack, verify as verify
 from .read import Checkpoint as Checkpoint, Run as Run, load as load, load_checkpoint as load_checkpoint
 from .recorder import Recorder as Recorder

@@ -84,6 +84,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def refuse_occupied(folder: Path, resume: bool) -> None:
+    """Raise `FileExistsError` for a folder that holds a run which may not be written to, or something else."""
+    if is_vacant(folder):
+        return
+    if not (folder / MANIFEST).exists():
+        raise FileExistsError(f"{folder} exists and is no run folder; record into a new or empty folder.")
+    manifest = read_manifest(folder)
+    if not pieces(folder):
+        return
+    if manifest["status"] == "finished":
+        raise FileExistsError(f"{folder} holds a finished run; record into another folder.")
+    if not resume:
+        raise FileExistsError(f"{folder} already holds a run, and runs are never overwritten; resume it, or record into another folder.")
+
+
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """Put `run.json` in place in one step that survives a power failure."""
     path = folder / MANIFEST

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .folder import MANIFEST, clear_debris, is_vacant, locked, pieces, read_manifest, segment_path, segments, write_manifest
+from .folder import clear_debris, locked, pieces, read_manifest, refuse_occupied, segment_path, segments, write_manifest
 from .packing import pack_locked
-from .read import load, load_checkpoint
+from .read import load_checkpoint
 from .schema import Column, RecordingStoppedWarning, UnreadableRunError, check_names, software_versions, stored_leaf, to_json
 from .segment import Segment
 
@@ -54,7 +54,7 @@ class Recorder:
         with contextlib.ExitStack() as resources:
             self._folder.mkdir(parents=True, exist_ok=True)
             resources.enter_context(locked(self._folder))
-            self._refuse_foreign(resume)
+            refuse_occupied(self._folder, resume)
             clear_debris(self._folder)
             if not pieces(self._folder):  # a run that never got to its first file is not there
                 write_manifest(self._folder, {"status": "open", **header, "columns": described, "checkpoint": self._leaves})
@@ -110,21 +110,7 @@ class Recorder:
         self._closed = True
         self._resources.close()
 
-    def _refuse_foreign(self, resume: bool) -> None:
-        if is_vacant(self._folder):
-            return
-        if not (self._folder / MANIFEST).exists():
-            raise FileExistsError(f"{self._folder} exists and is no run folder; record into a new or empty folder.")
-        read_manifest(self._folder)
-        if not resume and pieces(self._folder):
-            raise FileExistsError(
-                f"{self._folder} already holds a run, and runs are never overwritten; continue it with resume=True, or record elsewhere."
-            )
-
     def _resumed_index(self, described: Mapping[str, Any]) -> int:
-        run = load(self._folder)
-        if run.status == "finished":
-            raise FileExistsError(f"{self._folder} is finished; record into another folder.")
         stored = {"columns": self._manifest["columns"], "checkpoint": self._manifest["checkpoint"]}
         for what, now in {"columns": dict(described), "checkpoint": self._leaves}.items():
             if stored[what] != now:
