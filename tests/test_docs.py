@@ -25,3 +25,8 @@ def test_links_between_pages_exist():
     for page in PAGES:
         for target in re.findall(r"\]\((?!\w+:)([^)#\s]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_figure_is_left_to_be_filled_in(page):
+    assert not re.findall(r"@[A-Z]+@|\bTBD\b|\bTODO\b|\bXX+\b", page.read_text())

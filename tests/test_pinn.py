@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bad_rules import Uphill
 from jax.flatten_util import ravel_pytree
 
-from physopt import AbstractRule, Move, Recording, Stop, minimize, unroll
+from physopt import Recording, Stop, minimize, unroll
 from physopt.cli import main
-from physopt.core.tree import tree_scale
 from physopt.pinn import GaussNewton, Poisson, PoissonFamily, scatter, single_mode
 from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
@@ -91,18 +91,6 @@ def test_the_family_is_linear_in_its_task_vector_and_differentiable():
     point = family.template.init(jax.random.key(1))
     slope = jax.jit(jax.grad(lambda m: family.problem(m).evaluate(point).value))(mu)
     assert np.isfinite(slope).all() and (slope != 0.0).all()
-
-
-class Uphill(AbstractRule):
-    """A rule with its sign wrong."""
-
-    length: float
-
-    def init(self, evaluation):
-        return ()
-
-    def step(self, evaluation, state):
-        return Move(tree_scale(self.length, evaluation.grad), accept=evaluation.value == evaluation.value), state
 
 
 @pytest.mark.parametrize("length", [1e-2, np.nan])

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bad_rules import Uphill
 from instances import ANCHORED_RULES, PROBLEMS, RULES, HostQuadratic, Rosenbrock, started
 
-from physopt import AbstractProblem, AbstractRule, Evaluation, Move, Stop, minimize, unroll
+from physopt import AbstractProblem, Evaluation, Stop, minimize, unroll
 from physopt.core.iterate import begin, propose, settle
 from physopt.core.tree import tree_scale
 from physopt.rules.gradient import GradientDescent
@@ -125,18 +126,6 @@ def test_one_broken_answer_is_survived(name, rule):
     inner, point = started(HostQuadratic())
     solution = minimize(Poisoned(inner, [], 3, 1, np.nan, "value"), rule, point, stop=Stop(grad_norm=1e-3, max_evaluations=1500))
     assert solution.converged
-
-
-class Uphill(AbstractRule):
-    """A rule gone wrong: it climbs, and accepts everything."""
-
-    length: float
-
-    def init(self, evaluation):
-        return ()
-
-    def step(self, evaluation, state):
-        return Move(tree_scale(self.length, evaluation.grad), accept=evaluation.value == evaluation.value), state
 
 
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e6, float("nan")])

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from bad_rules import Uphill
 
-from physopt import AbstractRule, Move, Recording, Stop, minimize
+from physopt import Recording, Stop, minimize
 from physopt.cli import main
-from physopt.core.tree import tree_scale
 from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
@@ -138,18 +138,6 @@ def test_a_search_lowers_the_compliance_in_every_accepted_step():
     solution = minimize(problem, ModelStep(), problem.init(), stop=Stop(max_evaluations=40))
     accepted = solution.history.value[:-1][solution.history.accept[1:]]
     assert (np.diff(accepted) <= 1e-9).all()
-
-
-class Uphill(AbstractRule):
-    """A rule with its sign wrong."""
-
-    length: float
-
-    def init(self, evaluation):
-        return ()
-
-    def step(self, evaluation, state):
-        return Move(tree_scale(self.length, evaluation.grad), accept=True), state
 
 
 @pytest.mark.parametrize("length", [1e-2, np.nan])
