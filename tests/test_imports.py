@@ -22,6 +22,7 @@ LAYERS = {
     "faces": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
     "plot": {"core", "faces", "xyz", "plot"},
     "cli": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz", "plot", "cli", ""},
+    "__main__": {"cli"},
     "": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
 }
 # Which modules may import a heavy or delicate package; a prefix of the module's name.

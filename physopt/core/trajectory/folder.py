@@ -96,7 +96,9 @@ def refuse_occupied(folder: Path, resume: bool) -> None:
     if manifest["status"] == "finished":
         raise FileExistsError(f"{folder} holds a finished run; record into another folder.")
     if not resume:
-        raise FileExistsError(f"{folder} already holds a run, and runs are never overwritten; resume it, or record into another folder.")
+        raise FileExistsError(
+            f"{folder} already holds a run, and runs are never overwritten; continue it with resume=True (--resume), or record elsewhere."
+        )
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
