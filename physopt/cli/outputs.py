@@ -40,9 +40,7 @@ def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Rec
         if resume:
             raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
         return None
-    wanted = Recording(folder, spec=spec, resume=resume)
-    wanted.check()
-    return wanted
+    return Recording(folder, spec=spec, resume=resume)
 
 
 def command_line() -> str:

@@ -80,6 +80,8 @@ def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record:
 
     spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
     wanted = recording(record, resume, spec)
+    if wanted is not None:
+        wanted.check()  # before PySCF's run, not after it
     contenders = [("pyscf", lambda mf: mf)] if compare else []
     contenders.append(("physopt", lambda mf: accelerate(mf, record=wanted)))
     traces = []
