@@ -15,9 +15,9 @@ from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Progress, Solution, minimize
 from physopt.core.stop import Stop
-from physopt.rules.diis import DIIS, StaticShift, adiis_cdiis
+from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.guard import Guard
-from physopt.rules.mixers import Commutator
+from physopt.rules.mixers import Blend, Commutator
 from physopt.scf.model import Response
 from physopt.scf.oracle import check_supported
 from physopt.scf.problem import SCF
@@ -63,8 +63,7 @@ def default_rule(mf: Any) -> Guard:
     """Return the rule of `accelerate(mf)`: response DIIS under the guard of ADIIS/CDIIS, with `mf`'s space, damping and level shift."""
     shift = np.asarray(mf.level_shift or 0.0, dtype=float)  # one number, or one for each spin
     settings = {"damping": float(mf.diis_damp), "shift": StaticShift(shift if shift.ndim else float(shift))}
-    classical = adiis_cdiis(mf.diis_space).mixer
-    return Guard(DIIS(Commutator(), mf.diis_space, respond=True, **settings), DIIS(classical, mf.diis_space, **settings))
+    return Guard(DIIS(Commutator(), mf.diis_space, respond=True, **settings), DIIS(Blend(), mf.diis_space, **settings))
 
 
 class _Accelerated:

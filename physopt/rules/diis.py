@@ -12,7 +12,7 @@ from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 from physopt.core.tree import tree_combine, tree_memory, tree_push, tree_zeros
 
-from .mixers import AbstractMixer, AugmentedRoothaanHall, Blend, Commutator
+from .mixers import AbstractMixer, Blend, Commutator
 
 
 class AbstractShift(eqx.Module):
@@ -126,7 +126,7 @@ def cdiis(space: int = 8) -> DIIS:
 
 def adiis_cdiis(space: int = 8) -> DIIS:
     """Return ADIIS far from convergence, handing over to CDIIS near it."""
-    return DIIS(Blend(AugmentedRoothaanHall(), Commutator()), space)
+    return DIIS(Blend(), space)
 
 
 def response_diis(space: int = 8) -> DIIS:

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from physopt.core.anchored import AbstractAnchored
 from physopt.core.problem import Endpoint
-from physopt.core.tree import Scalar, tree_combine
+from physopt.core.tree import Scalar, tree_combine, tree_dot
 
 from .oracle import Oracle
 
@@ -98,21 +98,21 @@ class Response(AbstractAnchored):
         residual = force
         rest = frame.precondition(residual)
         direction = tuple(-z for z in rest)
-        weight = start = _dot(residual, rest)
+        weight = start = tree_dot(residual, rest)
         if not weight > 0.0:
             return step
         for _ in range(30):
             image = frame.curve(direction)
-            curvature = _dot(direction, image)
+            curvature = tree_dot(direction, image)
             if not curvature > 0.0:
-                return _to_boundary(step, direction, radius) if radius is not None else (step if _dot(step, step) else direction)
+                return _to_boundary(step, direction, radius) if radius is not None else (step if tree_dot(step, step) else direction)
             length = weight / curvature
             trial = _axpy(length, direction, step)
-            if radius is not None and _dot(trial, trial) > radius**2:
+            if radius is not None and tree_dot(trial, trial) > radius**2:
                 return _to_boundary(step, direction, radius)
             step, residual = trial, _axpy(length, image, residual)
             rest = frame.precondition(residual)
-            previous, weight = weight, _dot(residual, rest)
+            previous, weight = weight, tree_dot(residual, rest)
             if weight < 1e-8 * start:
                 break
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
@@ -163,14 +163,10 @@ def _commutator_weights(errors: list[ndarray]) -> ndarray:
     return scipy.linalg.lstsq(matrix, np.eye(len(errors) + 1)[0])[0][1:]
 
 
-def _dot(a: tuple[ndarray, ...], b: tuple[ndarray, ...]) -> float:
-    return float(sum(np.vdot(x, y) for x, y in zip(a, b, strict=True)))
-
-
 def _axpy(factor: float, a: tuple[ndarray, ...], b: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
     return tree_combine([factor, 1.0], [a, b])
 
 
 def _to_boundary(step: tuple[ndarray, ...], direction: tuple[ndarray, ...], radius: Scalar) -> tuple[ndarray, ...]:
-    a, b, c = _dot(direction, direction), _dot(step, direction), _dot(step, step) - float(radius) ** 2
+    a, b, c = tree_dot(direction, direction), tree_dot(step, direction), tree_dot(step, step) - float(radius) ** 2
     return _axpy((-b + np.sqrt(max(b * b - a * c, 0.0))) / a, direction, step)
