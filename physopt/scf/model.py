@@ -92,7 +92,7 @@ class Response(AbstractAnchored):
         ??? cite "Reference"
             Steihaug, SIAM J. Numer. Anal. 20 (1983) 626, section 2.
         """
-        frame = _SemiCanonical(self)
+        frame = SemiCanonical(self)
         force = self.gradient() if tilt is None else tuple(g + t for g, t in zip(self.gradient(), tilt, strict=True))
         step = tuple(0.0 * f for f in force)
         residual = force
@@ -125,8 +125,8 @@ class Response(AbstractAnchored):
         return tuple(scipy.linalg.eigh(f, driver="evd", check_finite=False)[1] for f in fock)
 
 
-class _SemiCanonical:
-    """Occupied and virtual orbitals that diagonalize their own blocks of the Fock matrix; internal to the model."""
+class SemiCanonical:
+    """Occupied and virtual orbitals that diagonalize their own blocks of the Fock matrix, and the model's Hessian in them."""
 
     def __init__(self, model: Response):
         self._model = model
@@ -140,6 +140,10 @@ class _SemiCanonical:
         """Divide by the orbital-energy gaps, no smaller than 0.1 hartree."""
         m = self._model.oracle.electrons
         return tuple(uv @ ((uv.T @ k @ uo) / (2.0 * m * d)) @ uo.T for k, (_, _, uo, uv, _, d) in zip(force, self._frames, strict=True))
+
+    def gaps(self) -> list[tuple[ndarray, ndarray, ndarray]]:
+        """Return the orbital-energy differences of each spin, `(virt, occ)`, and the rotations of its virtual and occupied orbitals."""
+        return [(gaps, uv, uo) for _, _, uo, uv, gaps, _ in self._frames]
 
     def curve(self, rotation: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
         """Apply the model's Hessian to a rotation."""

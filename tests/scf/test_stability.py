@@ -1,0 +1,113 @@
+"""The verdict on a state agrees with the whole exact Hessian, at the price of a few products."""
+
+import numpy as np
+import pytest
+from instances import HYDROXYL, WATER, molecule
+from pyscf import dft, scf
+
+from physopt import accelerate
+from physopt.core.tree import tree_norm
+from physopt.faces.scf_bench import Meter
+from physopt.scf.model import SemiCanonical
+from physopt.scf.modes import ModeSearch
+from physopt.scf.problem import SCF
+from physopt.scf.stability import UNSTABLE, analyze, exact_curve
+
+NITROGEN = "N 0 0 0; N 0 0 2"
+CARBON = "C 0 0 0; C 0 0 1.2425"
+OXYGEN = "O 0 0 0; O 0 0 1.2075"
+FLUORINE = "F 0 0 0; F 0 0 2.5"
+BORON_NITRIDE = "B 0 0 0; N 0 0 1.2745"
+NITRIC_OXIDE = "N 0 0 0; O 0 0.8 0.827"  # linear, but along no axis of the frame
+
+
+def converged(mf):
+    mf = accelerate(mf)
+    mf.conv_tol_grad = 1e-5
+    mf.run()
+    assert mf.converged
+    return mf
+
+
+def spectrum(mf):
+    """Return all eigenvalues of the exact Hessian, column by column."""
+    model = mf.solution.evaluation.model
+    curve, shapes = exact_curve(model), [g.shape for g, *_ in SemiCanonical(model).gaps()]
+    ends = np.cumsum([a * b for a, b in shapes])
+    columns = []
+    for unit in np.eye(ends[-1]):
+        image = curve(tuple(x.reshape(s) for x, s in zip(np.split(unit, ends[:-1]), shapes, strict=True)))
+        columns.append(np.concatenate([x.ravel() for x in image]))
+    matrix = np.array(columns)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-7)
+    return np.linalg.eigvalsh(matrix)
+
+
+CASES = {
+    "water": (lambda: scf.RHF(molecule(WATER)), True),
+    "nitrogen-stretched": (lambda: scf.RHF(molecule(NITROGEN)), False),
+    "carbon": (lambda: scf.RHF(molecule(CARBON)), False),
+    "boron-nitride": (lambda: scf.RHF(molecule(BORON_NITRIDE)), True),
+    "fluorine-stretched": (lambda: scf.RHF(molecule(FLUORINE)), True),
+    "fluorine-stretched-uhf": (lambda: scf.UHF(molecule(FLUORINE)), False),
+    "oxygen": (lambda: scf.UHF(molecule(OXYGEN, spin=2)), True),
+    "carbon-uks": (lambda: dft.UKS(molecule(CARBON, basis="sto-3g"), xc="pbe0").set(grids_level=0), False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_verdict_is_that_of_the_whole_hessian(name):
+    make, stable = CASES[name]
+    mf = converged(make())
+    found, lowest = analyze(mf.solution.evaluation.model), spectrum(mf)[0]
+    assert found.stable == stable == (lowest > -UNSTABLE)
+    assert found.curvature >= lowest - 1e-6  # a Ritz value
+    assert abs(found.curvature - lowest) <= found.error + 1e-6 or not stable
+    assert tree_norm(found.mode) == pytest.approx(1.0)
+    assert 1 <= found.products <= 4
+
+
+@pytest.mark.parametrize(("atom", "spin"), [(HYDROXYL, 1), (NITRIC_OXIDE, 1), ("C 0 0 0", 2)])
+def test_turning_an_open_shell_in_space_is_no_instability(atom, spin):
+    mf = converged(scf.UHF(molecule(atom, spin=spin)))
+    free = spectrum(mf)
+    assert abs(free).min() < 1e-5  # the mode is there,
+    found = analyze(mf.solution.evaluation.model)
+    assert found.stable and found.curvature > 0.02  # and is not mistaken for the lowest
+    assert found.products <= 3
+
+
+def test_every_product_is_a_build_that_the_meter_sees():
+    mf = converged(scf.RHF(molecule(CARBON)))
+    meter = Meter()
+    meter.watch(mf)
+    assert analyze(mf.solution.evaluation.model).products == meter.builds
+
+
+def test_the_way_down_goes_down():
+    mf = converged(scf.RHF(molecule(CARBON)))
+    found, problem = analyze(mf.solution.evaluation.model), SCF(mf)
+    moved = problem.evaluate(problem.retract(mf.solution.point, tuple(0.05 * k for k in found.mode)))
+    assert moved.value - mf.e_tot == pytest.approx(0.5 * found.curvature * 0.05**2, rel=0.05)
+
+
+def test_the_model_tells_of_unequal_spins():
+    for atom, apart in ((WATER, False), (FLUORINE, True)):
+        external = analyze(converged(scf.RHF(molecule(atom))).solution.evaluation.model).external
+        assert external is not None and (external < 0.0) == apart
+    assert analyze(converged(scf.UHF(molecule(HYDROXYL, spin=1))).solution.evaluation.model).external is None
+
+
+def test_a_mode_search_is_exact_where_it_was_asked():
+    generator = np.random.default_rng(3)
+    exact, cheap = (m + m.T + np.diag(np.arange(30.0)) for m in 0.3 * generator.standard_normal((2, 30, 30)))
+    search = ModeSearch(lambda x: cheap @ x, np.diag(cheap), np.eye(30)[:2])
+    value, vector = search.lowest(1e-6)
+    assert value == pytest.approx(np.linalg.eigvalsh(cheap)[0], abs=1e-6)
+    for _ in range(30):
+        if search.novelty(vector) < 1e-3:
+            break
+        search.teach(vector, exact @ vector)
+        value, vector = search.lowest(1e-6)
+    assert value == pytest.approx(np.linalg.eigvalsh(exact)[0], abs=1e-4)
+    assert search.ritz()[0] == pytest.approx(value, abs=1e-4)
