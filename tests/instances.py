@@ -21,6 +21,7 @@ from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
 from physopt.rules.model_step import ModelStep
+from physopt.rules.trust import TrustRegion
 from physopt.scf.problem import SCF
 from physopt.topopt import Compliance, DensityFilter, half_mbb
 
@@ -165,4 +166,6 @@ ANCHORED_RULES: list[tuple[str, AbstractRule]] = [
     ("adiis-cdiis", adiis_cdiis()),
     ("response-diis", response_diis()),
     ("guarded-response-diis", Guard(response_diis(), adiis_cdiis())),
+    ("trust-region", TrustRegion()),
+    ("trust-region-short", TrustRegion(radius=0.1, space=2)),
 ]

@@ -1,6 +1,7 @@
 """Models that are affine in the data they were made from, so that past answers can be extrapolated."""
 
 import abc
+from collections.abc import Sequence
 
 import equinox as eqx
 from jaxtyping import Float, PyTree
@@ -30,6 +31,10 @@ class AbstractAnchored(AbstractModel):
     @abc.abstractmethod
     def moved(self, anchor: PyTree) -> "AbstractAnchored":
         """Return the same model at another anchor."""
+
+    @abc.abstractmethod
+    def taught(self, anchors: Sequence[PyTree]) -> "AbstractAnchored":
+        r"""Return the model with $G$ changed least so that $G (x_k - x_0) = g_k - g_0$ for other exact anchors, newest last."""
 
     @abc.abstractmethod
     def target(

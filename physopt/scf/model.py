@@ -1,5 +1,8 @@
 """The cheap model of a self-consistent field: the exact Fock matrix at an anchor plus a fitted response."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import equinox as eqx
 import numpy as np
 import scipy.linalg
@@ -11,6 +14,7 @@ from physopt.core.problem import Endpoint
 from physopt.core.tree import Scalar, tree_combine, tree_dot
 
 from .oracle import Oracle
+from .secants import Secants
 
 
 class Orbitals(eqx.Module):
@@ -35,11 +39,14 @@ class Response(AbstractAnchored):
 
     As a function of rotations $\kappa$ around `orbitals` it is the quadratic model with gradient $2 m F_{vo}$ and Hessian
     $2m (F_{vv} \kappa - \kappa F_{oo} + G[\delta P]_{vo})$, $\delta P = C_v \kappa C_o^T + \mathrm{h.c.}$, $m$ electrons per spin orbital.
+    $G$ is `share` times the oracle's kernel, plus what `secants` add.
     """
 
     anchor: Anchor
     orbitals: Orbitals
     oracle: Oracle = eqx.field(static=True)
+    share: float = 1.0
+    secants: Secants | None = None
 
     def gradient(self) -> tuple[Float[ndarray, "_virt _occ"], ...]:
         r"""Return $dE/d\kappa = 2 m C_v^T F C_o$ of each spin, in hartree per radian; twice PySCF's `get_grad`."""
@@ -57,7 +64,16 @@ class Response(AbstractAnchored):
 
     def moved(self, anchor: Anchor) -> "Response":
         """Return the model at another anchor."""
-        return Response(anchor, self.orbitals, self.oracle)
+        return dataclasses.replace(self, anchor=anchor)
+
+    def taught(self, anchors: Sequence[Anchor]) -> "Response":
+        """Return the model whose response also explains the differences between its anchor and others, newest last."""
+        densities = [a.density - self.anchor.density for a in reversed(anchors)]
+        excess = [a.fock - self.anchor.fock for a in reversed(anchors)]
+        if self.share:
+            induced = [a.induced - self.anchor.induced for a in reversed(anchors)]
+            excess = [f - self.share * g for f, g in zip(excess, induced, strict=True)]
+        return dataclasses.replace(self, secants=Secants.of(densities, excess))
 
     def target(
         self, *, accuracy: float = 0.0, respond: bool = True, shift: float | Float[ndarray, " spin"] = 0.0, about: Anchor | None = None
@@ -68,14 +84,14 @@ class Response(AbstractAnchored):
         if about is not None and np.any(shift):
             core = core - np.reshape(shift, (-1, 1, 1)) * about.density
         coeff = self._diagonalize(core)
-        if not respond or self.oracle.kernel is None:
+        if not respond or (self.secants is None and (self.oracle.kernel is None or not self.share)):
             return Endpoint(Orbitals(coeff))
         rounding = 1e-14 * float(np.linalg.norm(core))
-        core, tolerance, history = core - anchor.induced, max(accuracy, rounding), []
+        core, tolerance, history = core - self._induced(anchor.density, anchor.induced), max(accuracy, rounding), []
         for _ in range(60):
             occupied = self.oracle.occupied(coeff)
             density = np.stack([c @ c.T for c in occupied])
-            induced = self.oracle.induced(occupied)
+            induced = self._induced(density, self.oracle.induced(occupied) if self.share else density)
             model = self.moved(Anchor(core + induced, density, induced))
             norm = np.linalg.norm(error := model.error())
             if norm < tolerance or not np.isfinite(norm):
@@ -118,6 +134,11 @@ class Response(AbstractAnchored):
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
 
+    def _induced(self, density: Float[ndarray, "spin mo mo"], kernel: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
+        """Return the response to a density, given the kernel's (which is not looked at where its share is zero)."""
+        result = self.share * kernel if self.share else np.zeros_like(density)
+        return result if self.secants is None else result + self.secants(density)
+
     def _split(self) -> list[tuple[ndarray, ndarray]]:
         return [(c[:, :n], c[:, n:]) for c, n in zip(self.orbitals.coeff, self.oracle.nocc, strict=True)]
 
@@ -147,13 +168,14 @@ class SemiCanonical:
 
     def curve(self, rotation: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
         """Apply the model's Hessian to a rotation."""
-        oracle = self._model.oracle
+        model, oracle = self._model, self._model.oracle
         pairs = []
         for k, (o, v, *_) in zip(rotation, self._frames, strict=True):
             moved = v @ k
             # C_v k C_o^T + h.c. as a difference of two squares, which the kernel takes.
             pairs.append((np.hstack([o + moved, o - moved]), np.repeat([0.5, -0.5], o.shape[1])))
-        induced = oracle.induced([c for c, _ in pairs], [n for _, n in pairs])
+        change = np.stack([(c * n) @ c.T for c, n in pairs])
+        induced = model._induced(change, oracle.induced([c for c, _ in pairs], [n for _, n in pairs]) if model.share else change)
         result = []
         for k, g, (o, v, uo, uv, gaps, _) in zip(rotation, induced, self._frames, strict=True):
             result.append(2.0 * oracle.electrons * (uv @ (gaps * (uv.T @ k @ uo)) @ uo.T + v.T @ g @ o))

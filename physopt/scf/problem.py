@@ -12,6 +12,7 @@ from physopt.core.problem import AbstractProblem, Evaluation
 from .kernel import ResponseKernel
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle, check_supported, exact_exchange
+from .secants import credible_share
 
 
 class SCF(AbstractProblem):
@@ -61,9 +62,8 @@ class SCF(AbstractProblem):
             raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
         _, fock = self.oracle.build(dm)
         density = self.oracle.density_of_ao(dm)
-        anchor = Anchor(fock, density, self.oracle.induced_by_density(density))
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
-        model = Response(anchor, identity, self.oracle)
+        model = self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
         return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
 
     def evaluate(self, point: Orbitals) -> Evaluation:
@@ -71,8 +71,15 @@ class SCF(AbstractProblem):
         energy, fock = self.oracle.build(self.oracle.dm(point.coeff))
         occupied = self.oracle.occupied(point.coeff)
         density = np.stack([c @ c.T for c in occupied])
-        model = Response(Anchor(fock, density, self.oracle.induced(occupied)), point, self.oracle)
+        model = self._model(Anchor(fock, density, self.oracle.induced(occupied)), point)
         return Evaluation(np.float64(energy), model.gradient(), model)
+
+    def _model(self, anchor: Anchor, point: Orbitals) -> Response:
+        # The response to the whole density is known for nothing: what the Fock matrix has beyond the core Hamiltonian. A kernel that
+        # misses even that is not believed, so broken weights do no harm.
+        core = self.oracle.to_orthonormal(self.oracle.hcore)
+        share = credible_share(anchor.fock - core, anchor.induced)
+        return Response(anchor, point, self.oracle, share)
 
     def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_virt _occ"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""

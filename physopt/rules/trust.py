@@ -1,0 +1,88 @@
+"""Trust-region quasi-Newton: the model, taught by every exact answer so far, minimized no further than it has proved right."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from physopt.core.anchored import AbstractAnchored
+from physopt.core.problem import Evaluation, finite
+from physopt.core.rule import AbstractRule, Move
+from physopt.core.tree import Scalar, tree_dot, tree_memory, tree_norm, tree_push, tree_zeros
+
+
+class TrustState(eqx.Module):
+    """The base, the step proposed from it, the radius, and the last other anchors, oldest first; `count` are filled, from the end."""
+
+    base: Evaluation
+    step: PyTree
+    radius: Scalar
+    anchors: PyTree
+    count: Scalar
+    based: Scalar
+
+
+class TrustRegion(AbstractRule):
+    r"""Step to the minimizer of the taught model, $v = \arg\min_{|v| \le r} m(v)$, and accept it if the value falls.
+
+    Every answer, accepted or not, becomes a secant pair of the model (`AbstractAnchored.taught`); there is no line search and no
+    transport, as pairs live in the flat space around the points. With $\rho = \Delta f / \tfrac12 \langle g, v \rangle$ the radius
+    becomes $|v| / 4$ if $\rho < 0$, $|v| / 2$ if $\rho < \tfrac14$, at least $2 |v|$ if $\rho > \tfrac34$. Where $f$ changes by no
+    more than rounding, the norm of the gradient decides. Accepted values never rise, so it does not oscillate, and where the model's
+    curvature is negative the step goes to the boundary, so it does not stay at a saddle that it can see.
+
+    **Arguments:**
+
+    - `radius`: the first radius, in units of the tangent. `space`: how many past answers to keep.
+
+    ??? cite "Reference"
+        Nocedal, Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 4.1; with the density matrices' secants: Host et
+        al., J. Chem. Phys. 129 (2008) 124106.
+    """
+
+    radius: float = 1.0
+    space: int = eqx.field(default=20, static=True)
+
+    def init(self, evaluation: Evaluation) -> TrustState:
+        """Start with nothing learned."""
+        anchors = tree_memory(_anchored(evaluation).anchor, self.space)
+        return TrustState(evaluation, tree_zeros(evaluation.grad), np.float64(self.radius), anchors, np.asarray(0), np.asarray(False))
+
+    def step(self, evaluation: Evaluation, state: TrustState) -> tuple[Move, TrustState]:
+        """Judge the newest trial, learn from it, and step from the better of trial and base."""
+        sound = bool(finite(evaluation))
+        if not (sound or state.based):
+            return Move(tree_zeros(evaluation.grad), accept=False, recall=True), state
+        accept, radius = (sound, state.radius) if not state.based else self._judge(evaluation, state, sound)
+        base, other = (evaluation, state.base) if accept else (state.base, evaluation)
+        anchors, count = state.anchors, int(state.count)
+        if state.based and sound:
+            anchors, count = tree_push(anchors, _anchored(other).anchor), min(count + 1, self.space)
+        known = [jax.tree.map(lambda rows, k=k: rows[k], anchors) for k in range(-count, 0)]
+        step = _anchored(base).taught(known).minimize(radius=radius)
+        return Move(step, accept), TrustState(base, step, radius, anchors, np.asarray(count), np.asarray(True))
+
+    def _judge(self, evaluation: Evaluation, state: TrustState, sound: bool) -> tuple[bool, Scalar]:
+        length, predicted = tree_norm(state.step), 0.5 * tree_dot(state.base.grad, state.step)
+        if not sound:
+            return False, 0.25 * length
+        value = float(state.base.value)
+        change = float(evaluation.value) - value
+        if abs(change) <= 1e-12 * abs(value):
+            ratio: Any = 1.0 if tree_norm(evaluation.grad) < tree_norm(state.base.grad) else 0.0
+        else:
+            ratio = change / predicted if predicted < 0.0 else -1.0
+        if ratio < 0.25:
+            return bool(ratio > 1e-4), (0.25 if ratio < 0.0 else 0.5) * length
+        return True, np.maximum(state.radius, 2.0 * length) if ratio > 0.75 else state.radius
+
+
+def _anchored(evaluation: Evaluation) -> AbstractAnchored:
+    if not isinstance(evaluation.model, AbstractAnchored):
+        raise TypeError(
+            f"TrustRegion teaches the model from anchors, and a {type(evaluation.model).__name__} model has none. "
+            "Use LBFGS() or ModelStep() for this problem."
+        )
+    return evaluation.model

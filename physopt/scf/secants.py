@@ -1,0 +1,70 @@
+"""What exact answers say about the response: how much of the kernel to believe, and what to add to it."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+
+class Secants(eqx.Module):
+    r"""A symmetric low-rank addition to a response $G$, after which it reproduces the known pairs $G' p_k = f_k$.
+
+    With the differences $p_k$ orthonormalized to $Q$, $E = f - G p$ transformed alike and $B = \tfrac12 (Q E^T + E Q^T)$:
+    $G' = G + E^T Q + Q^T E - Q^T B Q$, the symmetric change of least Frobenius norm.
+
+    ??? cite "Reference"
+        Powell's symmetric Broyden update for several pairs: Schnabel, *Quasi-Newton methods using multiple secant equations*,
+        CU-CS-247-83 (1983). In SCF without $G$: Host et al., J. Chem. Phys. 129 (2008) 124106.
+    """
+
+    densities: Float[ndarray, "k e"]
+    excess: Float[ndarray, "k e"]
+    overlap: Float[ndarray, "k k"]
+
+    @classmethod
+    def of(cls, densities: Sequence[ndarray], excess: Sequence[ndarray]) -> "Secants | None":
+        """Return the addition for differences of densities and what $G$ leaves unexplained of them, most telling first.
+
+        A difference that lies in the span of those before it, to 0.1 %, adds noise only and is left out, as is a non-finite one;
+        `None` if nothing remains.
+        """
+        kept: list[tuple[ndarray, ndarray]] = []
+        for density, rest in zip(densities, excess, strict=True):
+            length = np.linalg.norm(density)
+            if not (length > 0.0 and np.isfinite(length) and np.isfinite(rest).all()):
+                continue
+            q, e = density.ravel() / length, rest.ravel() / length
+            for _ in range(2):  # Gram-Schmidt needs its second pass
+                for other, image in kept:
+                    weight = other @ q
+                    q, e = q - weight * other, e - weight * image
+            length = np.linalg.norm(q)
+            if length > 1e-3:
+                kept.append((q / length, e / length))
+        if not kept:
+            return None
+        q, e = np.stack([a for a, _ in kept]), np.stack([b for _, b in kept])
+        overlap = q @ e.T
+        return cls(q, e, 0.5 * (overlap + overlap.T))
+
+    def __call__(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
+        """Return the addition to the response to a density, in hartree."""
+        flat = density.ravel()
+        along = self.densities @ flat
+        return (along @ self.excess + (self.excess @ flat - self.overlap @ along) @ self.densities).reshape(density.shape)
+
+
+def credible_share(actual: ndarray, predicted: ndarray) -> float:
+    r"""Return how much of a predicted response to use: its least-squares scale against the actual one, clipped to $[0, 1]$.
+
+    Zero where prediction and fact have a squared cosine below one half, or where the prediction is not finite: such a response says
+    less than none at all.
+    """
+    if not np.isfinite(predicted).all():
+        return 0.0
+    match, square, norm = np.vdot(actual, predicted), np.vdot(predicted, predicted), np.vdot(actual, actual)
+    if not (match > 0.0 and match**2 > 0.5 * square * norm):
+        return 0.0
+    return float(min(match / square, 1.0))
