@@ -13,7 +13,7 @@ from pyscf.soscf.newton_ah import _CIAH_SOSCF
 
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
-from physopt.core.run import Progress, Solution, minimize
+from physopt.core.run import Progress, Solution
 from physopt.core.stop import Stop
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.guard import Guard
@@ -23,9 +23,10 @@ from physopt.scf.oracle import check_supported
 from physopt.scf.problem import SCF
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
+from .pyscf_state import State, check_target, reach
 
 
-def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | Recording | None = None) -> Any:
+def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | Recording | None = None, *, target: str = "nearest") -> Any:
     r"""Return `mf` dressed so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
     These keep their meaning: `conv_tol` (hartree; here compared with an estimate of the energy still to be gained),
@@ -42,8 +43,11 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     - `rule`: any rule of physopt; default: DIIS on the response model, guarded by ADIIS/CDIIS.
     - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
       of a scanner, go to `folder-2`, `folder-3`, ...
+    - `target`: which state. `"nearest"`: where the start leads. `"stable"`: follow instabilities until it is a minimum.
+      `"lowest"`: search from several starts, too. What was done is logged and kept in `state`.
 
-    **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history.
+    **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
+    what is known of the state.
 
     **Raises:** `TypeError` for a mean field the model does not know, with what to use instead.
 
@@ -56,7 +60,8 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     if isinstance(mf, _Accelerated):
         mf = mf.undo_accelerate()
     check_supported(mf)
-    return lib.set_class(_Accelerated(mf, rule, record), (_Accelerated, mf.__class__))
+    check_target(target)
+    return lib.set_class(_Accelerated(mf, rule, record, target), (_Accelerated, mf.__class__))
 
 
 def default_rule(mf: Any) -> Guard:
@@ -70,13 +75,15 @@ class _Accelerated:
     """The mixin of `accelerate`: overrides `scf` and nothing else."""
 
     __name_mixin__ = "Accelerated"
-    _keys = {"rule", "record", "solution"}
+    _keys = {"rule", "record", "target", "solution", "state"}
 
-    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None):
+    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None, target: str):
         self.__dict__.update(mf.__dict__)
         self.rule = rule
         self.record = record
+        self.target = target
         self.solution: Solution | None = None
+        self.state: State | None = None
         self._recorded = False
 
     def undo_accelerate(self) -> Any:
@@ -112,16 +119,10 @@ class _Accelerated:
         if not hooked:
             # The tangent's gradient is dE/dkappa, twice PySCF's.
             stop = Stop(grad_norm=2.0 * float(grad_tol), decrease=float(self.conv_tol), max_evaluations=self.max_cycle)
-        self.solution = minimize(
-            problem,
-            self.rule or default_rule(self),
-            point,
-            stop=stop,
-            record=recording,
-            callback=report,
-        )
+        rule = self.rule or default_rule(self)
+        self.solution, self.state = reach(self, problem, point, rule, stop, recording, report)
         self.converged = self.solution.converged or (hooked and self.solution.reason == "callback")
-        self.cycles = self.solution.num_evaluations
+        self.cycles = self.state.evaluations
         self.e_tot = float(self.solution.evaluation.value)
         envs = report.envs(self.solution.point.coeff, self.solution.evaluation)
         self.mo_occ = envs["mo_occ"]

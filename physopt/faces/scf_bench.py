@@ -112,6 +112,12 @@ def _physopt(mf: Any, meter: Meter) -> Result:
     return Result(mf.mo_coeff, mf.mo_occ)
 
 
+def _stable(mf: Any, meter: Meter) -> Result:
+    mf = meter.watch(accelerate(mf, target="stable"))
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
 # `physopt` is whatever accelerate(mf) does by default; no weights are shipped for SCF yet, so it is the untrained model.
 METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
     "pyscf": _pyscf,
@@ -122,6 +128,7 @@ METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
     "two-stage": _two_stage,
     "physopt": _physopt,
     "physopt-untrained": _physopt,
+    "physopt-stable": _stable,
 }
 
 

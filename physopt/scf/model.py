@@ -62,6 +62,13 @@ class Response(AbstractAnchored):
         r"""Return $m \sum_s \mathrm{tr}\, P_{1,s} F_{2,s}$ in hartree."""
         return float(self.oracle.electrons * np.vdot(first.density, second.fock))
 
+    def energy(self, point: Orbitals) -> float:
+        r"""Return $m \sum_s \mathrm{tr}\, \Delta_s (F_{0,s} + \tfrac12 G_s[\Delta])$ with $\Delta = P - P_0$: hartree above the anchor."""
+        occupied = self.oracle.occupied(point.coeff)
+        change = np.stack([c @ c.T for c in occupied]) - self.anchor.density
+        response = self.oracle.induced(occupied) - self.anchor.induced
+        return float(self.oracle.electrons * np.vdot(change, self.anchor.fock + 0.5 * response))
+
     def moved(self, anchor: Anchor) -> "Response":
         """Return the model at another anchor."""
         return dataclasses.replace(self, anchor=anchor)

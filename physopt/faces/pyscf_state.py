@@ -1,0 +1,135 @@
+"""Which state: `accelerate(mf, target=...)` beyond the stationary point nearest to the start."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from pyscf.lib import logger
+
+from physopt.core.recording import Recording
+from physopt.core.rule import AbstractRule
+from physopt.core.run import Progress, Solution, minimize
+from physopt.core.stop import Stop
+from physopt.core.tree import tree_dot, tree_scale
+from physopt.rules.trust import TrustRegion
+from physopt.scf.model import Orbitals, Response, SemiCanonical
+from physopt.scf.problem import SCF
+from physopt.scf.stability import Stability, analyze
+
+TARGETS = ("nearest", "stable", "lowest")
+Converge = Callable[..., Solution]
+ROUNDS = 8
+GAIN = 1e-8  # hartree: less is not a lower state
+
+
+class Descent(eqx.Module):
+    """One instability followed: the curvature in hartree per squared radian, the energies before and after in hartree, the builds."""
+
+    curvature: float
+    before: float
+    after: float
+    builds: int
+
+
+class State(eqx.Module):
+    """What was done to reach a state, and what is known of it.
+
+    - `target`: as asked for. `converged`: is it a stationary point?
+    - `stability`: the analysis of the final state; `None` if it was not asked for. `rounds`: the instabilities followed, in order.
+    - `evaluations`: exact builds spent on all runs together. `products`: exact Hessian-vector products, each the price of one.
+    """
+
+    target: str
+    converged: bool
+    stability: Stability | None = None
+    rounds: tuple[Descent, ...] = ()
+    evaluations: int = 0
+    products: int = 0
+
+    @property
+    def stable(self) -> bool | None:
+        """Say whether the state is a minimum among its own kind; `None` if nobody looked."""
+        return None if self.stability is None else self.converged and self.stability.stable
+
+
+def check_target(target: str) -> None:
+    """Raise `ValueError` unless `target` is one of the three."""
+    if target not in TARGETS:
+        raise ValueError(f"target={target!r} is none of {', '.join(map(repr, TARGETS))}.")
+
+
+def reach(
+    mf: Any, problem: SCF, point: Orbitals, rule: AbstractRule, stop: Stop, recording: Recording | None, report: Callable[[Progress], bool]
+) -> tuple[Solution, State]:
+    """Converge from `point` to the state that `mf.target` asks for; only the run from there to a first stationary point is recorded."""
+
+    def converge(rule: AbstractRule, point: Orbitals, recording: Recording | None = None) -> Solution:
+        return minimize(problem, rule, point, stop=stop, record=recording, callback=report)
+
+    solution = converge(rule, point, recording)
+    if mf.target == "nearest" or solution.reason == "callback":
+        return solution, State(mf.target, solution.converged, evaluations=solution.num_evaluations)
+    return settle(mf, problem, solution, converge)
+
+
+def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tuple[Solution, State]:
+    r"""Follow instabilities down until the state is a minimum; the energy never goes up.
+
+    From a saddle the determinant is turned along the exact downhill mode, as far as the model advises, and the trust region on the
+    model as metric descends from there: its energy only falls, so it cannot come back.
+
+    **Arguments:**
+
+    - `solution`: where the run from the start ended. `converge`: `(rule, point) -> Solution`, the run to repeat.
+    """
+    evaluations, products, rounds = solution.num_evaluations, 0, []
+    while True:
+        if not solution.converged and np.isfinite(float(solution.evaluation.value)):
+            solution = converge(TrustRegion(), solution.point)
+            evaluations += solution.num_evaluations
+        if not solution.converged:
+            logger.warn(mf, "Not converged: whether the state is stable was not looked at.")
+            return solution, State("stable", False, None, tuple(rounds), evaluations, products)
+        found = analyze(_model(solution))
+        products += found.products
+        logger.info(
+            mf, "lowest curvature %.5g +- %.2g hartree/rad^2 after %d exact products: %s",
+            found.curvature, found.error, found.products, "stable" if found.stable else "unstable",
+        )  # fmt: skip
+        state = State("stable", True, found, tuple(rounds), evaluations, products)
+        if found.stable or len(rounds) == ROUNDS:
+            break
+        lower = converge(TrustRegion(), downhill(problem, solution, found))
+        evaluations += lower.num_evaluations
+        before, after = float(solution.evaluation.value), float(lower.evaluation.value)
+        state = State("stable", True, found, tuple(rounds), evaluations, products)
+        if not after < before - GAIN:
+            break
+        rounds.append(Descent(found.curvature, before, after, lower.num_evaluations))
+        logger.note(mf, "Followed an instability of curvature %.4g: E= %.12g, lower by %.3g", found.curvature, after, before - after)
+        solution = lower
+    if not found.stable:
+        logger.warn(mf, "Still unstable after following %d modes: curvature %.4g", len(rounds), found.curvature)
+    if found.external is not None and found.external < 0.0:
+        logger.note(mf, "The model sees a lower state with unequal spins (curvature %.3g); UHF or UKS may find it.", found.external)
+    return solution, state
+
+
+def downhill(problem: SCF, solution: Solution, found: Stability) -> Orbitals:
+    """Return the point along the unstable mode, to either side, where the model, with the exact curvature, is lowest."""
+    model = _model(solution)
+    excess = found.curvature - tree_dot(found.mode, SemiCanonical(model).curve(found.mode))
+    best, lowest = solution.point, np.inf
+    for angle in np.outer((1.0, -1.0), (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)).ravel():
+        point = problem.retract(solution.point, tree_scale(angle, found.mode))
+        energy = model.energy(point) + 0.5 * excess * np.sin(angle) ** 2
+        if energy < lowest:
+            best, lowest = point, energy
+    return best
+
+
+def _model(solution: Solution) -> Response:
+    model = solution.evaluation.model
+    assert isinstance(model, Response)
+    return model

@@ -1,0 +1,85 @@
+"""accelerate(mf, target=...): the state that was asked for, and an account of how it was reached."""
+
+import io
+
+import numpy as np
+import pytest
+from instances import WATER, molecule
+from pyscf import lib, scf
+
+from physopt import accelerate
+from physopt.faces.scf_bench import Meter
+
+CARBON = "C 0 0 0; C 0 0 1.2425"
+NITROGEN = "N 0 0 0; N 0 0 2"
+FLUORINE = "F 0 0 0; F 0 0 2.5"
+MANGANESE_HYDRIDE = "Mn 0 0 0; H 0 0 1.731"
+
+SADDLES = {
+    "carbon": lambda: scf.RHF(molecule(CARBON)),
+    "nitrogen-stretched": lambda: scf.RHF(molecule(NITROGEN)),
+    "fluorine-uhf": lambda: scf.UHF(molecule(FLUORINE)),
+    "manganese-hydride": lambda: scf.UHF(molecule(MANGANESE_HYDRIDE, spin=6, basis="def2-svp")),
+}
+
+
+def is_stable(mf):
+    mf = mf.undo_accelerate()
+    return bool(mf.stability(return_status=True)[2])
+
+
+@pytest.mark.parametrize("name", SADDLES)
+def test_stable_follows_the_instabilities_down(name):
+    nearest, stable = accelerate(SADDLES[name]()).run(), accelerate(SADDLES[name](), target="stable").run()
+    assert nearest.state.stable is None and not is_stable(nearest)
+    assert stable.converged and stable.state.stable and is_stable(stable)
+    assert stable.e_tot < nearest.e_tot - 1e-4
+    energies = [r.after for r in stable.state.rounds]
+    assert stable.state.rounds[0].before == pytest.approx(nearest.e_tot, abs=1e-8)
+    assert energies == sorted(energies, reverse=True) and energies[-1] == pytest.approx(stable.e_tot, abs=1e-10)
+    # Energy, density and orbitals belong together.
+    assert stable.energy_tot(stable.make_rdm1()) == pytest.approx(stable.e_tot, abs=1e-9)
+
+
+def test_a_stable_state_stays_and_costs_a_product_or_two():
+    nearest, stable = accelerate(scf.RHF(molecule(WATER))).run(), accelerate(scf.RHF(molecule(WATER)), target="stable").run()
+    assert stable.e_tot == nearest.e_tot and not stable.state.rounds
+    assert stable.state.products <= 2
+
+
+@pytest.mark.parametrize("target", ["nearest", "stable"])
+def test_the_account_is_complete(target):
+    mf = accelerate(SADDLES["carbon"](), target=target)
+    meter = Meter()
+    meter.watch(mf).kernel()
+    # The start is one build more.
+    assert meter.builds == 1 + mf.state.evaluations + mf.state.products
+    assert mf.cycles == mf.state.evaluations
+
+
+def test_the_log_says_what_was_done():
+    mol = molecule(CARBON)
+    mol.verbose, mol.stdout = 4, io.StringIO()
+    accelerate(scf.RHF(mol), target="stable").run()
+    log = mol.stdout.getvalue()
+    assert "Followed an instability" in log and "unequal spins" in log
+
+
+def test_a_run_that_did_not_converge_does_not_claim_to_be_stable():
+    mf = accelerate(SADDLES["nitrogen-stretched"](), target="stable")
+    mf.max_cycle, mf.conv_tol_grad = 1, 1e-9
+    mf.verbose = lib.logger.QUIET
+    mf.kernel()
+    assert not mf.converged and not mf.state.converged and not mf.state.stable
+
+
+def test_another_target_is_refused():
+    with pytest.raises(ValueError, match="'deepest' is none of 'nearest', 'stable', 'lowest'"):
+        accelerate(scf.RHF(molecule(WATER)), target="deepest")
+
+
+def test_the_target_survives_a_second_dress_and_goes_with_the_undoing():
+    mf = accelerate(scf.RHF(molecule(WATER)), target="stable").density_fit().run()
+    assert mf.target == "stable" and mf.state.stable
+    assert not {"target", "state"} & set(vars(mf.undo_accelerate()))
+    assert np.isfinite(mf.as_scanner()(molecule(WATER)))
