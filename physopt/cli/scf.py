@@ -1,7 +1,7 @@
 """`physopt scf`: converge the self-consistent field of a molecule."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 import numpy as np
@@ -25,6 +25,7 @@ def scf(
     charge: int | None = None,
     spin: int | None = None,
     compare: bool = False,
+    target: Literal["nearest", "stable", "lowest"] = "nearest",
     record: Path | None = None,
     resume: bool = False,
     plot: Path | None = None,
@@ -46,6 +47,8 @@ def scf(
         Number of unpaired electrons (2S), instead of the file's.
     compare
         Run PySCF's default, too.
+    target
+        Which state: where the start leads, a minimum, or the lowest of several starts.
     record
         Folder to record the run in.
     resume
@@ -59,7 +62,7 @@ def scf(
 
     check_outputs(json_file, picture=plot)
     molecule = read_xyz(file, charge=charge, spin=spin)
-    traces = run(molecule, file.stem, xc, basis, compare=compare, record=record, resume=resume)
+    traces = run(molecule, file.stem, xc, basis, compare=compare, target=target, record=record, resume=resume)
     show(traces)
     level = {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
     write_report(json_file, [_record(file.stem, t) for t in traces], **level)
@@ -72,7 +75,17 @@ def scf(
         raise NotConverged(f"{file}: not converged in {traces[-1].total_builds} builds; `physopt scf --compare` shows what PySCF does")
 
 
-def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record: Path | None, resume: bool = False) -> list[Any]:
+def run(
+    molecule: Any,
+    name: str,
+    xc: str,
+    basis: str,
+    *,
+    compare: bool,
+    target: str = "nearest",
+    record: Path | None,
+    resume: bool = False,
+) -> list[Any]:
     """Run physopt, and PySCF before it if asked, with live progress; returns their traces."""
     from physopt.faces.pyscf import accelerate
     from physopt.faces.scf_bench import mean_field
@@ -83,7 +96,7 @@ def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record:
     if wanted is not None:
         wanted.check()  # before PySCF's run, not after it
     contenders = [("pyscf", lambda mf: mf)] if compare else []
-    contenders.append(("physopt", lambda mf: accelerate(mf, record=wanted)))
+    contenders.append(("physopt", lambda mf: accelerate(mf, record=wanted, target=target)))
     traces = []
     for method, dress in contenders:
         with Progress(f"{name}, {label(xc, basis, molecule.spin)}, {method}", interval=0.0) as progress:
@@ -91,7 +104,10 @@ def run(molecule: Any, name: str, xc: str, basis: str, *, compare: bool, record:
             def tell(cycle: int, energy: float, grad_norm: float, progress: Progress = progress) -> None:
                 progress.update(cycle, energy=energy, gradient=grad_norm)
 
-            traces.append(trace(method, dress(mean_field(molecule, xc, basis)), tell))
+            mf = dress(mean_field(molecule, xc, basis))
+            traces.append(trace(method, mf, tell))
+    if target != "nearest":
+        Console().print(str(mf.state), highlight=False)
     return traces
 
 

@@ -16,6 +16,9 @@ from physopt.rules.trust import TrustRegion
 from physopt.scf.model import Orbitals, Response, SemiCanonical
 from physopt.scf.problem import SCF
 from physopt.scf.stability import Stability, analyze
+from physopt.scf.starts import distance
+
+from .pyscf_search import SAME, Candidate, survey
 
 TARGETS = ("nearest", "stable", "lowest")
 Converge = Callable[..., Solution]
@@ -38,6 +41,7 @@ class State(eqx.Module):
     - `target`: as asked for. `converged`: is it a stationary point?
     - `stability`: the analysis of the final state; `None` if it was not asked for. `rounds`: the instabilities followed, in order.
     - `evaluations`: exact builds spent on all runs together. `products`: exact Hessian-vector products, each the price of one.
+    - `tried`: for `"lowest"`, what became of every start, and the builds that it took on the surface of the search.
     """
 
     target: str
@@ -46,6 +50,15 @@ class State(eqx.Module):
     rounds: tuple[Descent, ...] = ()
     evaluations: int = 0
     products: int = 0
+    tried: tuple[Candidate, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"tried {c.name}: {c.outcome}, E = {c.energy:.9f}, {c.builds} builds" for c in self.tried]
+        lines += [f"followed a mode of curvature {r.curvature:.4g}: E = {r.before:.9f} -> {r.after:.9f}" for r in self.rounds]
+        if self.stability is None:
+            return "\n".join([*lines, "stability: not looked at"])
+        verdict, curvature = "stable" if self.stable else "unstable", self.stability.curvature
+        return "\n".join([*lines, f"{verdict}: lowest curvature {curvature:.4g} hartree/rad^2, {self.products} exact products"])
 
     @property
     def stable(self) -> bool | None:
@@ -67,10 +80,36 @@ def reach(
     def converge(rule: AbstractRule, point: Orbitals, recording: Recording | None = None) -> Solution:
         return minimize(problem, rule, point, stop=stop, record=recording, callback=report)
 
+    if mf.target == "lowest":
+        return _lowest(mf, problem, *survey(mf, problem, point), rule, converge, recording)
     solution = converge(rule, point, recording)
     if mf.target == "nearest" or solution.reason == "callback":
         return solution, State(mf.target, solution.converged, evaluations=solution.num_evaluations)
     return settle(mf, problem, solution, converge)
+
+
+def _lowest(
+    mf: Any,
+    problem: SCF,
+    points: list[tuple[str, Orbitals]],
+    tried: list[Candidate],
+    rule: AbstractRule,
+    converge: Converge,
+    recording: Recording | None,
+) -> tuple[Solution, State]:
+    """Polish the most promising points exactly and keep the lowest stable one."""
+    finished: list[tuple[Solution, State]] = []
+    for name, point in points:
+        if any(distance(problem.oracle, point, other.point) < SAME for other, _ in finished):
+            continue
+        solution, state = settle(mf, problem, converge(rule, point, None if finished else recording), converge)
+        logger.note(
+            mf, "from %s: E= %.12g, %s", name, float(solution.evaluation.value), "stable" if state.stable else "not shown to be stable"
+        )
+        finished.append((solution, state))
+    solution, state = min(finished, key=lambda pair: (not pair[1].converged, float(pair[0].evaluation.value)))
+    evaluations, products = sum(s.evaluations for _, s in finished), sum(s.products for _, s in finished)
+    return solution, State("lowest", state.converged, state.stability, state.rounds, evaluations, products, tuple(tried))
 
 
 def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tuple[Solution, State]:

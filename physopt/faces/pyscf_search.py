@@ -1,0 +1,105 @@
+"""The lowest state: several starts on a cheap surface, thinned out as they converge."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from pyscf.lib import logger
+
+from physopt.core.iterate import Carry, begin, propose, settle
+from physopt.core.stop import predicted_decrease
+from physopt.core.tree import tree_norm
+from physopt.rules.trust import TrustRegion
+from physopt.scf.model import Orbitals
+from physopt.scf.problem import SCF
+from physopt.scf.starts import cheap_surface, distance, guesses, shaken
+
+SAME = 0.1  # electrons: closer determinants lead to one state
+SHAKE = 0.1  # radians
+SETTLED = 1e-2  # hartree per radian
+HEATS = ((3, 3), (5, 2), (16, 2))  # evaluations for each runner, and how many go on
+
+
+class Candidate(eqx.Module):
+    """One start and what became of it: the lowest energy in hartree and the builds, both on the surface of the search, and the outcome."""
+
+    name: str
+    energy: float
+    builds: int
+    outcome: str
+
+
+class Runner(eqx.Module):
+    """A start under way."""
+
+    name: str
+    carry: Carry
+    builds: int
+
+    @property
+    def energy(self) -> float:
+        """Return the lowest energy so far."""
+        return float(self.carry.best_value)
+
+    @property
+    def settled(self) -> bool:
+        """Say whether it is as good as converged."""
+        return float(tree_norm(self.carry.evaluation.grad)) < SETTLED
+
+    def prospect(self) -> float:
+        """Return the energy that the model at the newest point still promises."""
+        return self.energy - max(predicted_decrease(self.carry.evaluation), 0.0)
+
+    def run(self, problem: SCF, rule: TrustRegion, budget: int) -> "Runner":
+        """Return it after up to `budget` more evaluations."""
+        carry, spent = self.carry, 0
+        while spent < budget and not float(tree_norm(carry.evaluation.grad)) < SETTLED:
+            new = propose(problem, rule, carry)
+            carry, spent = settle(carry, new, problem.evaluate(new.trial)), spent + 1
+        return Runner(self.name, carry, self.builds + spent)
+
+
+def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbitals]], list[Candidate]]:
+    """Return the most promising points, best first, and an account of every start.
+
+    Each start is taken off its symmetries by a fixed small rotation, so that a descent cannot end at a saddle that symmetry alone
+    protects, and runs in heats with the trust region on the taught model; starts and runners that coincide are merged.
+    """
+    cheap = cheap_surface(mf)
+    problem = exact if cheap is None else SCF.of(cheap)
+    logger.info(mf, "search on %s", "the exact surface" if cheap is None else "a cheap surface")
+    rule, account = TrustRegion(), []
+    runners: list[Runner] = []
+    distinct: list[Orbitals] = []
+    for name, start, cost in _starts(problem, point):
+        if isinstance(start, Exception):
+            account.append(Candidate(name, np.nan, cost, f"cannot be made: {start}"))
+        elif any(distance(problem.oracle, start, other) < SAME for other in distinct):
+            account.append(Candidate(name, np.nan, cost, "as another start"))
+        else:
+            distinct.append(start)
+            moved = shaken(problem, start, SHAKE, seed=0)
+            runners.append(Runner(name, begin(rule, moved, problem.evaluate(moved)), cost + 1))
+    for budget, kept in HEATS:
+        runners = sorted((r.run(problem, rule, budget) for r in runners), key=Runner.prospect)
+        chosen: list[Runner] = []
+        for r in runners:
+            if any(distance(problem.oracle, r.carry.best, other.carry.best) < SAME for other in chosen):
+                account.append(Candidate(r.name, r.energy, r.builds, "joined another start"))
+            elif len(chosen) == kept:
+                account.append(Candidate(r.name, r.energy, r.builds, "too high"))
+            else:
+                chosen.append(r)
+        runners = chosen
+    runners.sort(key=lambda r: r.energy)
+    account.extend(Candidate(r.name, r.energy, r.builds, "settled" if r.settled else "out of budget") for r in runners)
+    for c in account:
+        logger.info(mf, "start %-10s E= %.10g  builds= %d  %s", c.name, c.energy, c.builds, c.outcome)
+    return [(r.name, r.carry.best) for r in runners], account
+
+
+def _starts(problem: SCF, point: Orbitals) -> Iterator[tuple[str, Orbitals | Exception, int]]:
+    yield "given", point, 0
+    for name, start in guesses(problem):
+        yield name, start, int(not isinstance(start, Exception))

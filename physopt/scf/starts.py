@@ -1,0 +1,68 @@
+"""Several starts for one mean field, and a cheap surface to judge them on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from pyscf import dft, scf
+
+from .model import Orbitals
+from .oracle import Oracle
+from .problem import SCF
+
+# Superposed neutral atoms, extended Hueckel with fitted parameters, atomic calculations, atomic potentials: they differ where it matters.
+GUESSES = ("minao", "mod_huckel", "atom", "sap")
+
+
+def guesses(problem: SCF) -> Iterator[tuple[str, Orbitals | Exception]]:
+    """Yield the name of each of PySCF's guesses and the point it leads to, one build each; or the error of one that cannot be made."""
+    mf = problem.oracle.mf
+    for name in GUESSES:
+        try:
+            dm = np.asarray(mf.get_init_guess(mf.mol, name))
+        except Exception as error:
+            # An element without parameters, a basis without enough functions: PySCF raises what it likes, and other guesses remain.
+            yield name, error
+        else:
+            yield name, problem.start(dm)
+
+
+def shaken(problem: SCF, point: Orbitals, amplitude: float, seed: int) -> Orbitals:
+    """Return a point off all symmetries: turned by a fixed pseudo-random rotation of norm `amplitude`, in radians, mostly near the gap."""
+    generator = np.random.default_rng(seed)
+    step: list[ndarray] = []
+    for c, n in zip(point.coeff, problem.oracle.nocc, strict=True):
+        virtual, occupied = np.arange(c.shape[1] - n)[:, None], np.arange(n)[::-1]
+        step.append(generator.standard_normal((c.shape[1] - n, n)) / (1.0 + virtual + occupied))
+    norm = np.sqrt(sum(np.vdot(k, k) for k in step))
+    return problem.retract(point, tuple(amplitude / norm * k for k in step)) if norm else point
+
+
+def distance(oracle: Oracle, first: Orbitals, second: Orbitals) -> float:
+    r"""Return $\tfrac{m}{2} \sum_s |P_{1,s} - P_{2,s}|^2$: the number of electrons that two determinants have in different orbitals."""
+    pairs = zip(oracle.occupied(first.coeff), oracle.occupied(second.coeff), strict=True)
+    return float(oracle.electrons * sum(a.shape[1] - np.linalg.norm(a.T @ b) ** 2 for a, b in pairs))
+
+
+def cheap_surface(mf: Any) -> scf.hf.SCF | None:
+    """Return a mean field with the states of `mf` in nearly the same order, at a fraction of the price; `None` if there is none.
+
+    Kohn-Sham on a coarse grid, and density fitting where the integrals are not kept in memory. Hartree-Fock from integrals in
+    memory, or fitted ones, has nothing cheaper.
+    """
+    kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
+    fitted = hasattr(mf, "with_df") and mf.with_df is not None
+    direct = not fitted and mf._eri is None and not (mf.mol.incore_anyway or mf._is_mem_enough())
+    if not (kohn_sham or direct):
+        return None
+    cheap = mf.copy()
+    for name in ("get_veff", "get_jk", "get_j", "get_k"):
+        vars(cheap).pop(name, None)  # what was hung on the object computes the exact surface
+    cheap.verbose, cheap.chkfile, cheap.callback = 0, None, None
+    if direct:
+        cheap = cheap.density_fit(auxbasis="def2-universal-jkfit")
+    if kohn_sham:
+        cheap.grids = dft.gen_grid.Grids(mf.mol)
+        cheap.grids.level = 0
+    return cheap
