@@ -14,6 +14,7 @@ from physopt import AbstractModel, AbstractProblem, AbstractRule, Euclidean, Eva
 from physopt.core.problem import shorten
 from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.pinn import Poisson, scatter, single_mode
+from physopt.rules.control import Control
 from physopt.rules.diis import adiis_cdiis, cdiis, response_diis
 from physopt.rules.from_optax import FromOptax
 from physopt.rules.gradient import GradientDescent
@@ -167,5 +168,7 @@ ANCHORED_RULES: list[tuple[str, AbstractRule]] = [
     ("response-diis", response_diis()),
     ("guarded-response-diis", Guard(response_diis(), adiis_cdiis())),
     ("trust-region", TrustRegion()),
+    ("control", Control()),
+    ("control-impatient", Control(patience=-1, dwell=3)),
     ("trust-region-short", TrustRegion(radius=0.1, space=2)),
 ]

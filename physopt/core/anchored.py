@@ -21,6 +21,10 @@ class AbstractAnchored(AbstractModel):
     anchor: eqx.AbstractVar[PyTree]
 
     @abc.abstractmethod
+    def believed(self) -> bool:
+        """Say whether the response explains what is known exactly well enough to be used; without it the steps are the classical ones."""
+
+    @abc.abstractmethod
     def error(self) -> Float[ndarray, " e"]:
         """Return the residual at the anchor, in a frame that does not move with the point; zero at a stationary point."""
 

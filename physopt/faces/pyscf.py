@@ -15,8 +15,8 @@ from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Progress, Solution
 from physopt.core.stop import Stop
+from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
-from physopt.rules.guard import Guard
 from physopt.rules.mixers import Blend, Commutator
 from physopt.scf.model import Response
 from physopt.scf.oracle import check_supported
@@ -40,7 +40,7 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     **Arguments:**
 
     - `mf`: RHF, UHF, RKS or UKS of a molecule, not yet run or with orbitals to start from. Not changed.
-    - `rule`: any rule of physopt; default: DIIS on the response model, guarded by ADIIS/CDIIS.
+    - `rule`: any rule of physopt; default: DIIS on the response model, with a trust region and ADIIS/CDIIS behind it (`Control`).
     - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
       of a scanner, go to `folder-2`, `folder-3`, ...
     - `target`: which state. `"nearest"`: where the start leads. `"stable"`: follow instabilities until it is a minimum.
@@ -64,11 +64,12 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     return lib.set_class(_Accelerated(mf, rule, record, target), (_Accelerated, mf.__class__))
 
 
-def default_rule(mf: Any) -> Guard:
-    """Return the rule of `accelerate(mf)`: response DIIS under the guard of ADIIS/CDIIS, with `mf`'s space, damping and level shift."""
+def default_rule(mf: Any) -> Control:
+    """Return the rule of `accelerate(mf)`: response DIIS, then a trust region; with `mf`'s space, damping, shift."""
     shift = np.asarray(mf.level_shift or 0.0, dtype=float)  # one number, or one for each spin
     settings = {"damping": float(mf.diis_damp), "shift": StaticShift(shift if shift.ndim else float(shift))}
-    return Guard(DIIS(Commutator(), mf.diis_space, respond=True, **settings), DIIS(Blend(), mf.diis_space, **settings))
+    quick = DIIS(Commutator(), mf.diis_space, respond=True, **settings)
+    return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
 class _Accelerated:

@@ -1,5 +1,6 @@
 """Trust-region quasi-Newton: the model, taught by every exact answer so far, minimized no further than it has proved right."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -55,14 +56,32 @@ class TrustRegion(AbstractRule):
         sound = bool(finite(evaluation))
         if not (sound or state.based):
             return Move(tree_zeros(evaluation.grad), accept=False, recall=True), state
-        accept, radius = (sound, state.radius) if not state.based else self._judge(evaluation, state, sound)
+        accept, radius = (True, state.radius) if not state.based else self._judge(evaluation, state, sound)
+        return self._propose(self._learn(evaluation, state, accept, sound), radius, accept)
+
+    def watch(self, evaluation: Evaluation, state: TrustState) -> TrustState:
+        """Learn from the answer to another rule's step; the base is the answer of lowest value."""
+        sound = bool(finite(evaluation))
+        return self._learn(evaluation, state, sound and not (state.based and state.base.value <= evaluation.value), sound)
+
+    def resume(self, state: TrustState) -> tuple[Move, TrustState]:
+        """Step from the lowest answer watched, wherever the other rule has gone since."""
+        if not state.based:
+            return Move(tree_zeros(state.base.grad), accept=False, recall=True), state
+        move, state = self._propose(state, state.radius, accept=False)
+        return Move(move.step, accept=False, recall=True), state
+
+    def _learn(self, evaluation: Evaluation, state: TrustState, accept: bool, sound: bool) -> TrustState:
         base, other = (evaluation, state.base) if accept else (state.base, evaluation)
         anchors, count = state.anchors, int(state.count)
         if state.based and sound:
             anchors, count = tree_push(anchors, _anchored(other).anchor), min(count + 1, self.space)
-        known = [jax.tree.map(lambda rows, k=k: rows[k], anchors) for k in range(-count, 0)]
-        step = _anchored(base).taught(known).minimize(radius=radius)
-        return Move(step, accept), TrustState(base, step, radius, anchors, np.asarray(count), np.asarray(True))
+        return TrustState(base, state.step, state.radius, anchors, np.asarray(count), np.asarray(bool(state.based or accept)))
+
+    def _propose(self, state: TrustState, radius: Scalar, accept: bool) -> tuple[Move, TrustState]:
+        known = [jax.tree.map(lambda rows, k=k: rows[k], state.anchors) for k in range(-int(state.count), 0)]
+        step = _anchored(state.base).taught(known).minimize(radius=radius)
+        return Move(step, accept), dataclasses.replace(state, step=step, radius=np.float64(radius))
 
     def _judge(self, evaluation: Evaluation, state: TrustState, sound: bool) -> tuple[bool, Scalar]:
         length, predicted = tree_norm(state.step), 0.5 * tree_dot(state.base.grad, state.step)

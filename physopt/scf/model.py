@@ -53,6 +53,10 @@ class Response(AbstractAnchored):
         m = self.oracle.electrons
         return tuple(2.0 * m * v.T @ f @ o for f, (o, v) in zip(self.anchor.fock, self._split(), strict=True))
 
+    def believed(self) -> bool:
+        """Say whether any of the kernel's response is used."""
+        return self.share > 0.0
+
     def error(self) -> Float[ndarray, " e"]:
         r"""Return $m (F P - P F) / \sqrt 2$; at a determinant its norm is that of PySCF's `get_grad`."""
         f, p = self.anchor.fock, self.anchor.density

@@ -1,0 +1,89 @@
+"""Who leads: a quick rule while it contracts, a descending one where it does not, a classical one where the model is not believed."""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import PyTree
+
+from physopt.core.anchored import AbstractAnchored
+from physopt.core.problem import Evaluation
+from physopt.core.rule import AbstractRule, Move
+from physopt.core.tree import tree_norm
+
+from .diis import adiis_cdiis, response_diis
+from .trust import TrustRegion, TrustState
+
+QUICK, DESCENT, CLASSICAL = range(3)
+
+
+class ControlState(eqx.Module):
+    """The states of the three rules, whose turn it is and for how long, the strikes against the quick one, and the last norm."""
+
+    quick: PyTree
+    descent: TrustState
+    classical: PyTree
+    turn: np.ndarray
+    count: np.ndarray
+    strikes: np.ndarray
+    norm: np.ndarray
+
+
+class Control(AbstractRule):
+    r"""Let `quick` lead on probation; then `descent` from the best point; every `dwell` evaluations it and `classical` take turns.
+
+    A strike against `quick` is an answer whose gradient norm is not below `contraction` times the last one, and one where the
+    model, taught by all answers, sees its minimum beyond the trust radius: negative curvature, where an extrapolation may as
+    well lead to a saddle. More than `patience` strikes, and it is relieved for good. `descent` has watched and learned
+    meanwhile. A response that is not believed gives the first turn to `classical`, so that broken weights cost what
+    no model costs.
+
+    **Arguments:**
+
+    - `quick`, `classical`: any rules. `descent`: a trust region.
+    - `patience`: strikes that are forgiven. `contraction`: of the gradient norm, for each evaluation.
+    - `dwell`: evaluations per turn of `descent` and of `classical`.
+    """
+
+    quick: AbstractRule = response_diis()
+    descent: TrustRegion = TrustRegion()
+    classical: AbstractRule = adiis_cdiis()
+    patience: int = 1
+    contraction: float = 0.5
+    dwell: int = 40
+
+    def init(self, evaluation: Evaluation) -> ControlState:
+        """Give the first turn to `quick`, or to `classical` where the model is not believed."""
+        quick, descent, classical = (rule.init(evaluation) for rule in (self.quick, self.descent, self.classical))
+        believed = isinstance(evaluation.model, AbstractAnchored) and evaluation.model.believed()
+        turn, nought = np.asarray(QUICK if believed else CLASSICAL), np.asarray(0)
+        return ControlState(quick, descent, classical, turn, nought, nought, np.asarray(np.inf))
+
+    def step(self, evaluation: Evaluation, state: ControlState) -> tuple[Move, ControlState]:
+        """Follow the rule whose turn it is, or pass the turn on."""
+        turn, count, strikes = int(state.turn), int(state.count) + 1, int(state.strikes)
+        norm = float(tree_norm(evaluation.grad))
+        if turn == DESCENT and count <= self.dwell:
+            move, descent = self.descent.step(evaluation, state.descent)
+            return move, self._next(state, turn, count, strikes, norm, descent=descent)
+        watched = self.descent.watch(evaluation, state.descent)
+        if turn == DESCENT:
+            best = watched.base
+            move, classical = self.classical.step(best, self.classical.init(best))
+            move = Move(move.step, move.accept, recall=True)
+            return move, self._next(state, CLASSICAL, 0, strikes, norm, descent=watched, classical=classical)
+        if turn == CLASSICAL and count <= self.dwell:
+            move, classical = self.classical.step(evaluation, state.classical)
+            return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
+        move, descent = self.descent.resume(watched)
+        if turn == QUICK:
+            inside = tree_norm(move.step) < 0.99 * descent.radius
+            strikes += (not norm < self.contraction * float(state.norm)) + (not inside)
+            if strikes <= self.patience:
+                move, quick = self.quick.step(evaluation, state.quick)
+                return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
+        return move, self._next(state, DESCENT, 0, strikes, norm, descent=descent)
+
+    def _next(self, state: ControlState, turn: int, count: int, strikes: int, norm: float, **states: Any) -> ControlState:
+        rules = {"quick": state.quick, "descent": state.descent, "classical": state.classical, **states}
+        return ControlState(**rules, turn=np.asarray(turn), count=np.asarray(count), strikes=np.asarray(strikes), norm=np.asarray(norm))
