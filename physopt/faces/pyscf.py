@@ -40,7 +40,8 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
     **Arguments:**
 
     - `mf`: RHF, UHF, RKS or UKS of a molecule, not yet run or with orbitals to start from. Not changed.
-    - `rule`: any rule of physopt; default: DIIS on the response model, with a trust region and ADIIS/CDIIS behind it (`Control`).
+    - `rule`: any rule of physopt, for the run from the start; default: DIIS on the response model, with a trust region and ADIIS/CDIIS
+      behind it (`Control`).
     - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
       of a scanner, go to `folder-2`, `folder-3`, ...
     - `target`: which state. `"nearest"`: where the start leads. `"stable"`: follow instabilities until it is a minimum.

@@ -8,7 +8,6 @@ import numpy as np
 from pyscf.lib import logger
 
 from physopt.core.iterate import Carry, begin, propose, settle
-from physopt.core.stop import predicted_decrease
 from physopt.core.tree import tree_norm
 from physopt.rules.trust import TrustRegion
 from physopt.scf.model import Orbitals
@@ -16,9 +15,13 @@ from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, distance, guesses, shaken
 
 SAME = 0.1  # electrons: closer determinants lead to one state
+LEVEL = 1e-4  # hartree: settled runners as close as this are one state, seen in a mirror or turned in space
+MARGIN = 5e-3  # hartree: a cheap surface may have two states this close in the wrong order
 SHAKE = 0.1  # radians
-SETTLED = 1e-2  # hartree per radian
-HEATS = ((3, 3), (5, 2), (16, 2))  # evaluations for each runner, and how many go on
+SETTLED = 1e-2  # hartree per radian: on the last steps of the way
+FINISHED = 1e-3  # hartree per radian: how far the winner goes with what it has learned, where the search was exact
+HEATS = ((3, 0.2), (5, 0.1), (16, 0.1))  # evaluations for each runner, and how far above the best it may be to go on, in hartree
+FINALISTS = 3
 
 
 class Candidate(eqx.Module):
@@ -47,14 +50,16 @@ class Runner(eqx.Module):
         """Say whether it is as good as converged."""
         return float(tree_norm(self.carry.evaluation.grad)) < SETTLED
 
-    def prospect(self) -> float:
-        """Return the energy that the model at the newest point still promises."""
-        return self.energy - max(predicted_decrease(self.carry.evaluation), 0.0)
+    def joins(self, other: "Runner", problem: SCF) -> bool:
+        """Say whether both are on the way to one state."""
+        if self.settled and other.settled and abs(self.energy - other.energy) < LEVEL:
+            return True
+        return distance(problem.oracle, self.carry.best, other.carry.best) < SAME
 
-    def run(self, problem: SCF, rule: TrustRegion, budget: int) -> "Runner":
-        """Return it after up to `budget` more evaluations."""
+    def run(self, problem: SCF, rule: TrustRegion, budget: int, settled: float = SETTLED) -> "Runner":
+        """Return it after up to `budget` more evaluations, fewer if the gradient norm falls below `settled`."""
         carry, spent = self.carry, 0
-        while spent < budget and not float(tree_norm(carry.evaluation.grad)) < SETTLED:
+        while spent < budget and not float(tree_norm(carry.evaluation.grad)) < settled:
             new = propose(problem, rule, carry)
             carry, spent = settle(carry, new, problem.evaluate(new.trial)), spent + 1
         return Runner(self.name, carry, self.builds + spent)
@@ -62,6 +67,8 @@ class Runner(eqx.Module):
 
 def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbitals]], list[Candidate]]:
     """Return the most promising points, best first, and an account of every start.
+
+    More than one point only where the cheap surface cannot tell which is lower.
 
     Each start is taken off its symmetries by a fixed small rotation, so that a descent cannot end at a saddle that symmetry alone
     protects, and runs in heats with the trust region on the taught model; starts and runners that coincide are merged.
@@ -81,22 +88,25 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
             distinct.append(start)
             moved = shaken(problem, start, SHAKE, seed=0)
             runners.append(Runner(name, begin(rule, moved, problem.evaluate(moved)), cost + 1))
-    for budget, kept in HEATS:
-        runners = sorted((r.run(problem, rule, budget) for r in runners), key=Runner.prospect)
+    for budget, margin in HEATS:
+        runners = sorted((r.run(problem, rule, budget) for r in runners), key=lambda r: r.energy)
         chosen: list[Runner] = []
         for r in runners:
-            if any(distance(problem.oracle, r.carry.best, other.carry.best) < SAME for other in chosen):
+            if any(r.joins(other, problem) for other in chosen):
                 account.append(Candidate(r.name, r.energy, r.builds, "joined another start"))
-            elif len(chosen) == kept:
+            elif len(chosen) == FINALISTS or (chosen and r.energy > chosen[0].energy + margin):
                 account.append(Candidate(r.name, r.energy, r.builds, "too high"))
             else:
                 chosen.append(r)
         runners = chosen
     runners.sort(key=lambda r: r.energy)
+    if cheap is None:
+        runners = [runners[0].run(problem, rule, 20, FINISHED), *runners[1:]]
     account.extend(Candidate(r.name, r.energy, r.builds, "settled" if r.settled else "out of budget") for r in runners)
     for c in account:
         logger.info(mf, "start %-10s E= %.10g  builds= %d  %s", c.name, c.energy, c.builds, c.outcome)
-    return [(r.name, r.carry.best) for r in runners], account
+    margin = 0.0 if cheap is None else MARGIN
+    return [(r.name, r.carry.best) for r in runners if r.energy <= runners[0].energy + margin], account
 
 
 def _starts(problem: SCF, point: Orbitals) -> Iterator[tuple[str, Orbitals | Exception, int]]:

@@ -81,7 +81,7 @@ def reach(
         return minimize(problem, rule, point, stop=stop, record=recording, callback=report)
 
     if mf.target == "lowest":
-        return _lowest(mf, problem, *survey(mf, problem, point), rule, converge, recording)
+        return _lowest(mf, problem, *survey(mf, problem, point), converge, recording)
     solution = converge(rule, point, recording)
     if mf.target == "nearest" or solution.reason == "callback":
         return solution, State(mf.target, solution.converged, evaluations=solution.num_evaluations)
@@ -93,16 +93,15 @@ def _lowest(
     problem: SCF,
     points: list[tuple[str, Orbitals]],
     tried: list[Candidate],
-    rule: AbstractRule,
     converge: Converge,
     recording: Recording | None,
 ) -> tuple[Solution, State]:
-    """Polish the most promising points exactly and keep the lowest stable one."""
+    """Polish the most promising points exactly, by the trust region, and keep the lowest stable one."""
     finished: list[tuple[Solution, State]] = []
     for name, point in points:
         if any(distance(problem.oracle, point, other.point) < SAME for other, _ in finished):
             continue
-        solution, state = settle(mf, problem, converge(rule, point, None if finished else recording), converge)
+        solution, state = settle(mf, problem, converge(TrustRegion(), point, None if finished else recording), converge)
         logger.note(
             mf, "from %s: E= %.12g, %s", name, float(solution.evaluation.value), "stable" if state.stable else "not shown to be stable"
         )

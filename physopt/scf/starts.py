@@ -52,7 +52,7 @@ def cheap_surface(mf: Any) -> scf.hf.SCF | None:
     memory, or fitted ones, has nothing cheaper.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
-    fitted = hasattr(mf, "with_df") and mf.with_df is not None
+    fitted = vars(mf).get("with_df") is not None  # not getattr: PySCF answers an unknown name by importing every method it has
     direct = not fitted and mf._eri is None and not (mf.mol.incore_anyway or mf._is_mem_enough())
     if not (kohn_sham or direct):
         return None
