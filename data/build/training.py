@@ -106,7 +106,6 @@ MAIN_GROUP = {
     "ethane_stretched": (0, 0, joined(methyl("C", 2.15), methyl("C", 2.15))),
     "hydrogen_chloride_stretched": (0, 0, chain(["H", "Cl"], [1.80])),
     "hydrogen_sulfide_stretched": (0, 0, bent("S", "HH", [1.34, 1.95], 92.1)),
-    "sodium_chloride_stretched": (0, 0, chain(["Na", "Cl"], [3.20])),
 }
 
 # At most three ligands, all of them H, F, Cl, O, OH, CH3 or a single CO.
@@ -124,14 +123,14 @@ METALS = {
     "iron_difluoride": (0, 4, chain(["F", "Fe", "F"], [1.77, 1.77])),
     "iron_trifluoride": (0, 5, pyramid("Fe", "F", 1.76, 120)),
     "manganese_difluoride": (0, 5, chain(["F", "Mn", "F"], [1.81, 1.81])),
-    "manganese_oxide": (0, 5, chain(["Mn", "O"], [1.65])),
+    "manganese_hydride": (0, 6, chain(["Mn", "H"], [1.73])),
     "nickel_difluoride": (0, 2, chain(["F", "Ni", "F"], [1.73, 1.73])),
     "nickel_hydride": (0, 1, chain(["Ni", "H"], [1.48])),
     "scandium_fluoride": (0, 0, chain(["Sc", "F"], [1.79])),
     "scandium_trichloride": (0, 0, pyramid("Sc", "Cl", 2.29, 120)),
+    "titanium_difluoride": (0, 2, chain(["F", "Ti", "F"], [1.79, 1.79])),
     "titanium_dioxide": (0, 0, bent("Ti", "OO", [1.65, 1.65], 112.0)),
-    "titanium_oxide": (0, 2, chain(["Ti", "O"], [1.62])),
-    "vanadium_oxide": (0, 3, chain(["V", "O"], [1.59])),
+    "vanadium_dioxide": (0, 1, bent("V", "OO", [1.60, 1.60], 112.0)),
     "vanadium_trifluoride": (0, 2, pyramid("V", "F", 1.75, 120)),
     "zinc_dichloride": (0, 0, chain(["Cl", "Zn", "Cl"], [2.07, 2.07])),
     "zinc_dihydride": (0, 0, chain(["H", "Zn", "H"], [1.53, 1.53])),
