@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -26,7 +27,8 @@ _NUCLEAR_CHARGE = {symbol: z for z, symbol in enumerate(ELEMENTS, start=1)}
 
 # `float` alone would also take "nan", "1_0" and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eEdD][+-]?[0-9]{1,4})?")
-_SETTING = re.compile(r"(?<!\w)(charge|spin|mult|multiplicity|lattice|properties)\s*=\s*(\S*)", re.IGNORECASE)
+_SETTING = re.compile(r"(?<!\w)(charge|spin|mult|multiplicity|lattice|properties|xc|basis|rohf)\s*=\s*(\S*)", re.IGNORECASE)
+_XC = re.compile(r"[A-Za-z0-9+*.,_\-]{1,60}")
 _BASIS = re.compile(r"[A-Za-z0-9+*(),\-]{1,40}")
 
 
@@ -41,6 +43,8 @@ class Molecule:
     - `symbols`: element symbols. `coords`: positions in angstrom.
     - `charge`: in elementary charges. `spin`: number of unpaired electrons, 2S, as in PySCF.
     - `comment`: line 2 of the file, for people only.
+    - `xc`, `basis`: names that the file gives for its case, as written; `None` where it gives none.
+    - `rohf`: whether it asks for a restricted open shell.
     """
 
     symbols: tuple[str, ...]
@@ -48,6 +52,9 @@ class Molecule:
     charge: int = 0
     spin: int = 0
     comment: str = ""
+    xc: str | None = None
+    basis: str | None = None
+    rohf: bool = False
 
     @property
     def num_electrons(self) -> int:
@@ -64,7 +71,7 @@ def read_xyz(path: str | os.PathLike[str], *, charge: int | None = None, spin: i
     """Read the one molecule of an XYZ file.
 
     Line 1 is the number of atoms, line 2 a comment that may set `charge=0 spin=0`, then one `symbol x y z` per atom in
-    angstrom; further columns are ignored.
+    angstrom; further columns are ignored. A case of its own level of theory sets `xc=pbe basis=sto-3g rohf=1` on line 2, too.
 
     **Arguments:**
 
@@ -114,6 +121,9 @@ def _frames(path: str | os.PathLike[str], charge: int | None, spin: int | None) 
             settings.get("charge", 0) if charge is None else charge,
             settings.get("spin", 0) if spin is None else spin,
             lines[row + 1].strip(),
+            settings.get("xc"),
+            settings.get("basis"),
+            bool(settings.get("rohf", 0)),
         )
         _check_electrons(path, molecule, row + 1)
         yield molecule
@@ -155,8 +165,8 @@ def _count(path: str | os.PathLike[str], lines: list[str], row: int) -> int:
     return size
 
 
-def _settings(path: str | os.PathLike[str], comment: str, row: int) -> dict[str, int]:
-    settings: dict[str, int] = {}
+def _settings(path: str | os.PathLike[str], comment: str, row: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     for key, value in _SETTING.findall(comment):
         key, value = key.lower(), value.rstrip(",;")
         if key == "lattice":
@@ -167,12 +177,24 @@ def _settings(path: str | os.PathLike[str], comment: str, row: int) -> dict[str,
             continue
         if key.startswith("mult"):
             raise _error(path, row, f"sets {key}; write spin=N instead, the number of unpaired electrons (multiplicity minus 1).")
-        if not re.fullmatch(r"[+-]?[0-9]{1,3}", value):
-            raise _error(path, row, f"{key}={_show(value)} is not a whole number. Write {key}=0, say.")
         if key in settings:
             raise _error(path, row, f"sets {key} twice. Keep one.")
-        settings[key] = int(value)
+        settings[key] = _value(path, key, value, row)
     return settings
+
+
+def _value(path: str | os.PathLike[str], key: str, value: str, row: int) -> int | str:
+    if key == "xc" and not _XC.fullmatch(value):
+        raise _error(path, row, f"xc={_show(value)} is not the name of a functional. Write xc=hf, xc=b3lyp or xc=lda,vwn, say.")
+    if key == "basis" and not _BASIS.fullmatch(value):
+        raise _error(path, row, f"basis={_show(value)} is not the name of a basis set. Write basis=def2-svp or basis=6-31g(d,p), say.")
+    if key in ("xc", "basis"):
+        return value
+    if key == "rohf" and value not in ("0", "1"):
+        raise _error(path, row, f"rohf={_show(value)} is neither 0 nor 1. Write rohf=1 for a restricted open shell.")
+    if not re.fullmatch(r"[+-]?[0-9]{1,3}", value):
+        raise _error(path, row, f"{key}={_show(value)} is not a whole number. Write {key}=0, say.")
+    return int(value)
 
 
 def _atoms(path: str | os.PathLike[str], lines: list[str], row: int) -> tuple[tuple[str, ...], Float[np.ndarray, "atom 3"]]:

@@ -14,7 +14,10 @@ from shapes import OCTAHEDRAL, bent, chain, internal, joined, methyl, pyramid, s
 HF, PBE, B3LYP = "xc=hf basis=def2-svp", "xc=pbe basis=def2-svp", "xc=b3lyp basis=def2-svp"
 DIFFUSE = "xc=hf basis=aug-cc-pvdz"
 
-SQUARE = [[1, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0]]
+ALLENE = (
+    ["C", "C", "C", "H", "H", "H", "H"],
+    np.array([[0, 0, z] for z in (0, 1.31, -1.31)] + [[x, 0, z] for x in (0.93, -0.93) for z in (1.88, -1.88)]),
+)
 BENZYNE = ring(6, 1.40)
 BUTYNE = joined(methyl(["C", "C", "C"], [1.47, 1.21, 1.47]), methyl("C", 4.15))
 
@@ -30,7 +33,7 @@ REPORTED = {
     "hydrotrioxyl_cis": (
         0,
         1,
-        internal([("O",), ("O", 0, 1.45), ("O", 1, 1.28, 0, 111), ("H", 0, 0.97, 1, 98, 2, 0)]),
+        internal([("O",), ("O", 0, 1.52), ("O", 1, 1.25, 0, 111.6), ("H", 0, 0.97, 1, 97.5, 2, 0)]),
         "xc=hf basis=pcseg-0",
     ),
     "magnesium_fluoride_2.8": (0, 1, chain(["Mg", "F"], [2.80]), "xc=hf basis=cc-pvdz"),
@@ -49,20 +52,12 @@ REPORTED = {
 }
 
 MULTIREFERENCE = {
+    "allene_planar": (0, 0, ALLENE, HF),
     "boron_nitride": (0, 0, chain(["B", "N"], [1.28]), HF),
     "carbon_dimer": (0, 0, chain(["C", "C"], [1.24]), "xc=hf basis=cc-pvdz"),
     "carbon_dimer_pbe": (0, 0, chain(["C", "C"], [1.24]), PBE),
     "cyclobutadiene_square": (0, 0, ring(4, 1.45), HF),
     "disulfur_monoxide": (0, 0, bent("S", "SO", [1.88, 1.46], 118.0), HF),
-    "ethylene_twisted": (
-        0,
-        0,
-        (
-            ["C", "C", "H", "H", "H", "H"],
-            np.array([[0, 0, 0.67], [0, 0, -0.67], [0.93, 0, 1.24], [-0.93, 0, 1.24], [0, 0.93, -1.24], [0, -0.93, -1.24]]),
-        ),
-        HF,
-    ),
     "fluorine_2.1": (0, 0, chain(["F", "F"], [2.10]), HF),
     "fluorine_2.8": (0, 0, chain(["F", "F"], [2.80]), B3LYP),
     "hydrogen_chain": (0, 0, chain(["H"] * 10, [1.80] * 9), "xc=hf basis=6-31g"),

@@ -20,8 +20,8 @@ app = cyclopts.App(name="scf", help="Converge the self-consistent field of a mol
 def scf(
     file: Path,
     *,
-    basis: str = "def2-svp",
-    xc: str = "hf",
+    basis: str | None = None,
+    xc: str | None = None,
     charge: int | None = None,
     spin: int | None = None,
     compare: bool = False,
@@ -36,11 +36,11 @@ def scf(
     Parameters
     ----------
     file
-        XYZ file; its second line may carry charge=0 spin=0.
+        XYZ file; its second line may carry charge=0 spin=0, and xc=..., basis=..., rohf=1.
     basis
-        Basis set of all atoms.
+        Basis set of all atoms; otherwise the file's, or def2-svp.
     xc
-        "hf" or a functional that PySCF knows, such as b3lyp.
+        "hf" or a functional that PySCF knows, such as b3lyp; otherwise the file's, or hf.
     charge
         Total charge, instead of the file's.
     spin
@@ -62,6 +62,7 @@ def scf(
 
     check_outputs(json_file, picture=plot)
     molecule = read_xyz(file, charge=charge, spin=spin)
+    xc, basis = xc or molecule.xc or "hf", basis or molecule.basis or "def2-svp"
     traces = run(molecule, file.stem, xc, basis, compare=compare, target=target, record=record, resume=resume)
     show(traces)
     level = {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -145,22 +146,26 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
     **Arguments:**
 
     - `xc`: `"hf"` or a functional PySCF knows. `basis`: the name of a basis set, for all atoms.
-    - `rohf`: open shells restricted.
+    - `rohf`: open shells restricted, as the molecule may ask for by itself.
 
     **Raises:** `ValueError` for an unknown functional or basis set, or one without functions for an element.
     """
     try:
-        mol = gto.M(
-            atom=molecule.atoms,
-            basis=check_basis_name(basis),
-            ecp=core_potentials(molecule.symbols, basis),
-            charge=molecule.charge,
-            spin=molecule.spin,
-            verbose=0,
-            parse_arg=False,
-        )
-    except (KeyError, gto.basis.BasisNotFoundError) as error:
-        raise ValueError(f"basis {basis!r}: PySCF has none of that name for {sorted(set(molecule.symbols))} ({error}).") from error
+        # For a basis set it does not know, PySCF recommends a package before it raises.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            mol = gto.M(
+                atom=molecule.atoms,
+                basis=check_basis_name(basis),
+                ecp=core_potentials(molecule.symbols, basis),
+                charge=molecule.charge,
+                spin=molecule.spin,
+                verbose=0,
+                parse_arg=False,
+            )
+    # The runtime error is that of core potentials, for a name that PySCF does not know at all.
+    except (KeyError, gto.basis.BasisNotFoundError, RuntimeError) as error:
+        raise ValueError(f"basis {basis!r}: PySCF has none of that name for {', '.join(sorted(set(molecule.symbols)))} ({error}).") from error
+    rohf = rohf or molecule.rohf
     if xc.lower() == "hf":
         return scf.RHF(mol) if rohf or not mol.spin else scf.UHF(mol)
     try:
@@ -172,7 +177,8 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
 
 def core_potentials(symbols: Sequence[str], basis: str) -> dict[str, str]:
     """Return the effective core potentials that belong to a basis set: a valence basis alone gives nonsense for heavy elements."""
-    return {symbol: basis for symbol in sorted(set(symbols)) if gto.basis.load_ecp(basis, symbol)}
+    # PySCF looks for a core potential under the whole name, but the functions in brackets are no part of it: 6-311+g(3df,2p).
+    return {symbol: basis for symbol in sorted(set(symbols)) if gto.basis.load_ecp(basis.split("(")[0], symbol)}
 
 
 class Judge:
@@ -218,7 +224,7 @@ def compare(
 ) -> dict[str, Any]:
     """Run one method on one molecule and return its record; a method that raises has a record that says so."""
     mf = mean_field(molecule, xc, basis, rohf=rohf)
-    return _record(case, method, mf, judge, METHODS[method], stability=stability)
+    return _record(case, method, mf, judge, METHODS[method], stability=stability) | {"xc": xc, "basis": basis}
 
 
 def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, method: str) -> Iterator[dict[str, Any]]:
@@ -229,7 +235,7 @@ def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, m
     scanner = SERIES_METHODS[method]()
     for index, frame in enumerate(frames):
         judge = Judge(frame, xc, basis)
-        yield _record(f"{case}:{index}", method, mean_field(frame, xc, basis), judge, scanner, stability=False)
+        yield _record(f"{case}:{index}", method, mean_field(frame, xc, basis), judge, scanner, stability=False) | {"xc": xc, "basis": basis}
 
 
 def _fresh() -> Callable[[Any, Meter], Result]:
