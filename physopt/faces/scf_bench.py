@@ -164,7 +164,8 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
             )
     # The runtime error is that of core potentials, for a name that PySCF does not know at all.
     except (KeyError, gto.basis.BasisNotFoundError, RuntimeError) as error:
-        raise ValueError(f"basis {basis!r}: PySCF has none of that name for {', '.join(sorted(set(molecule.symbols)))} ({error}).") from error
+        elements = ", ".join(sorted(set(molecule.symbols)))
+        raise ValueError(f"basis {basis!r}: PySCF has none of that name for {elements} ({error}).") from error
     rohf = rohf or molecule.rohf
     if xc.lower() == "hf":
         return scf.RHF(mol) if rohf or not mol.spin else scf.UHF(mol)
