@@ -18,11 +18,12 @@ from physopt.core.stop import Stop
 from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
-from physopt.scf.model import Response
+from physopt.scf.model import Orbitals, Response
 from physopt.scf.oracle import check_supported
 from physopt.scf.problem import SCF
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
+from .pyscf_series import SeriesScanner
 from .pyscf_state import State, check_target, reach
 
 
@@ -108,12 +109,13 @@ class _Accelerated:
         self.dump_flags()
         self.build(self.mol)
         _warn_of_ignored(self)
-        dm = self._first_density() if dm0 is None else np.asarray(dm0)
         problem = SCF.of(self)
+        point = self._predicted(problem) if dm0 is None else None
+        dm = problem.oracle.dm(point.coeff) if point is not None else self._first_density() if dm0 is None else np.asarray(dm0)
         if self.chkfile:
             chkfile.save_mol(self.mol, self.chkfile)
         self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
-        point = problem.start(dm)
+        point = problem.start(dm) if point is None else point
         report = _Report(self, problem, dm)
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         stop = Stop(max_evaluations=self.max_cycle)
@@ -151,6 +153,16 @@ class _Accelerated:
         wanted.check()
         self._recorded = True
         return wanted
+
+    def as_scanner(self: Any) -> Any:
+        """Return a function of the geometry that starts each from what the earlier ones predict. See `SeriesScanner`."""
+        if isinstance(self, lib.SinglePointScanner):
+            return self
+        logger.info(self, "Create scanner for %s", self.__class__)
+        return lib.set_class(SeriesScanner(self), (SeriesScanner, self.__class__), f"{self.__class__.__name__}_Scanner")
+
+    def _predicted(self, problem: SCF) -> Orbitals | None:
+        return None
 
     def _first_density(self: Any) -> ndarray:
         if self.mo_coeff is not None and self.mo_occ is not None:

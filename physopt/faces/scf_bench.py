@@ -1,5 +1,6 @@
 """SCF methods side by side: what each costs in exact Fock builds, and whether an outsider agrees that it converged."""
 
+import contextlib
 import dataclasses
 import time
 import warnings
@@ -20,6 +21,7 @@ from .pyscf import accelerate
 
 GRAD_TOL = 3.16e-5  # PySCF's norm, hartree
 SAME_STATE = 1e-7  # hartree
+BUILDS = ("get_veff", "get_jk", "get_j", "get_k")
 
 
 class Meter:
@@ -32,9 +34,18 @@ class Meter:
 
     def watch(self, mf: Any) -> Any:
         """Count the builds of `mf` from now on; returns `mf`."""
-        for name in ("get_veff", "get_jk", "get_j", "get_k"):
+        for name in BUILDS:
             setattr(mf, name, self._counted(getattr(mf, name)))
         return mf
+
+    @contextlib.contextmanager
+    def watching(self, mf: Any) -> Iterator[Any]:
+        """Count the builds of `mf` inside a `with` block."""
+        try:
+            yield self.watch(mf)
+        finally:
+            for name in BUILDS:
+                delattr(mf, name)
 
     def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
@@ -231,7 +242,8 @@ def compare(
 def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, method: str) -> Iterator[dict[str, Any]]:
     """Run one method over the frames of one molecule and yield a record for each; stability is not judged.
 
-    Every frame's judgment is from outside and not charged; `pyscf` starts each frame afresh, the others from the last.
+    Every frame's judgment is from outside and not charged. `pyscf` starts each frame afresh; the others are `as_scanner()` of the plain
+    and of the accelerated mean field.
     """
     scanner = SERIES_METHODS[method]()
     for index, frame in enumerate(frames):
@@ -244,16 +256,17 @@ def _fresh() -> Callable[[Any, Meter], Result]:
 
 
 class _Scanner:
-    """Carries the last frame's density to the next, as `as_scanner()` does."""
+    """Gives every frame to one scanner, as a geometry optimizer does."""
 
     def __init__(self, dress: Callable[[Any], Any]):
-        self._dress, self._dm = dress, None
+        self._dress, self._scanner = dress, None
 
     def __call__(self, mf: Any, meter: Meter) -> Result:
-        mf = meter.watch(self._dress(mf))
-        mf.kernel(dm0=self._dm)
-        self._dm = np.asarray(mf.make_rdm1())
-        return Result(mf.mo_coeff, mf.mo_occ)
+        if self._scanner is None:
+            self._scanner = self._dress(mf).as_scanner()
+        with meter.watching(self._scanner) as scanner:
+            scanner(mf.mol)
+        return Result(scanner.mo_coeff, scanner.mo_occ)
 
 
 SERIES_METHODS: Mapping[str, Callable[[], Callable[[Any, Meter], Result]]] = {
