@@ -32,6 +32,10 @@ class Candidate(eqx.Module):
     builds: int
     outcome: str
 
+    def __str__(self) -> str:
+        energy = f" at E = {self.energy:.9f}" if np.isfinite(self.energy) else ""
+        return f"{self.name}: {self.outcome}{energy}, {self.builds} builds"
+
 
 class Runner(eqx.Module):
     """A start under way."""
@@ -104,7 +108,7 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
         runners = [runners[0].run(problem, rule, 20, FINISHED), *runners[1:]]
     account.extend(Candidate(r.name, r.energy, r.builds, "settled" if r.settled else "out of budget") for r in runners)
     for c in account:
-        logger.info(mf, "start %-10s E= %.10g  builds= %d  %s", c.name, c.energy, c.builds, c.outcome)
+        logger.info(mf, "start %s", c)
     margin = 0.0 if cheap is None else MARGIN
     return [(r.name, r.carry.best) for r in runners if r.energy <= runners[0].energy + margin], account
 

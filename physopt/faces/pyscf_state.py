@@ -53,7 +53,7 @@ class State(eqx.Module):
     tried: tuple[Candidate, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"tried {c.name}: {c.outcome}, E = {c.energy:.9f}, {c.builds} builds" for c in self.tried]
+        lines = [f"tried {c}" for c in self.tried]
         lines += [f"followed a mode of curvature {r.curvature:.4g}: E = {r.before:.9f} -> {r.after:.9f}" for r in self.rounds]
         if self.stability is None:
             return "\n".join([*lines, "stability: not looked at"])
@@ -83,8 +83,8 @@ def reach(
     if mf.target == "lowest":
         return _lowest(mf, problem, *survey(mf, problem, point), converge, recording)
     solution = converge(rule, point, recording)
-    if mf.target == "nearest" or solution.reason == "callback":
-        return solution, State(mf.target, solution.converged, evaluations=solution.num_evaluations)
+    if mf.target == "nearest":
+        return solution, State(mf.target, _arrived(solution), evaluations=solution.num_evaluations)
     return settle(mf, problem, solution, converge)
 
 
@@ -123,10 +123,10 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tup
     """
     evaluations, products, rounds = solution.num_evaluations, 0, []
     while True:
-        if not solution.converged and np.isfinite(float(solution.evaluation.value)):
+        if not _arrived(solution) and np.isfinite(float(solution.evaluation.value)):
             solution = converge(TrustRegion(), solution.point)
             evaluations += solution.num_evaluations
-        if not solution.converged:
+        if not _arrived(solution):
             logger.warn(mf, "Not converged: whether the state is stable was not looked at.")
             return solution, State("stable", False, None, tuple(rounds), evaluations, products)
         found = analyze(_model(solution))
@@ -165,6 +165,10 @@ def downhill(problem: SCF, solution: Solution, found: Stability) -> Orbitals:
         if energy < lowest:
             best, lowest = point, energy
     return best
+
+
+def _arrived(solution: Solution) -> bool:
+    return solution.converged or solution.reason == "callback"  # the user's own test of convergence
 
 
 def _model(solution: Solution) -> Response:

@@ -57,6 +57,8 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
     exact = exact_curve(model)
     pack, unpack = _coordinates(frame)
     gaps = np.concatenate([g.ravel() for g, *_ in frame.gaps()])
+    if not len(gaps):
+        return Stability(True, np.inf, 0.0, unpack(gaps), 0, None)  # nothing to rotate
     search = ModeSearch(lambda x: pack(frame.curve(unpack(x))), 2.0 * model.oracle.electrons * gaps, _starts(gaps))
     for rotation in _free_rotations(model):
         search.teach(pack(rotation), pack(rotation))  # raised out of the way, by 1 hartree

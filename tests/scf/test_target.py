@@ -75,6 +75,31 @@ def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():
     assert mf.e_tot == pytest.approx(mf.energy_tot(mf.make_rdm1()), abs=1e-8)
 
 
+def test_the_search_is_fitted_where_the_integrals_do_not_fit():
+    mf = SADDLES["carbon"]()
+    mf.max_memory = 1
+    mf = accelerate(mf, target="lowest")
+    meter = Meter()
+    meter.watch(mf).kernel()
+    assert mf.state.stable and mf.e_tot == pytest.approx(accelerate(SADDLES["carbon"](), target="lowest").run().e_tot, abs=1e-7)
+    assert meter.builds == 1 + mf.state.evaluations + mf.state.products <= 12
+    assert sum(c.builds for c in mf.state.tried) >= 10
+
+
+@pytest.mark.parametrize("target", ["stable", "lowest"])
+@pytest.mark.parametrize(("atom", "spin"), [("He 0 0 0", 0), ("H 0 0 0", 1), ("H 0 0 0; H 0 0 0.74", 0)])
+def test_little_or_nothing_to_rotate_is_stable(target, atom, spin):
+    mf = accelerate((scf.UHF if spin else scf.RHF)(molecule(atom, spin=spin, basis="sto-3g")), target=target).run()
+    assert mf.converged and mf.state.stable
+
+
+def test_the_users_own_test_of_convergence_counts():
+    mf = accelerate(SADDLES["carbon"](), target="stable")
+    mf.check_convergence = lambda envs: envs["norm_gorb"] < 1e-4
+    mf.run()
+    assert mf.converged and mf.state.stable and mf.state.rounds
+
+
 def test_the_search_is_the_same_each_time():
     energies = [accelerate(SADDLES["carbon"](), target="lowest").run().e_tot for _ in range(2)]
     assert energies[0] == energies[1]
