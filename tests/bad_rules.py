@@ -14,3 +14,15 @@ class Uphill(AbstractRule):
 
     def step(self, evaluation, state):
         return Move(tree_scale(self.length, evaluation.grad), accept=evaluation.value == evaluation.value), state
+
+
+class Creeping(AbstractRule):
+    """A rule that always descends, by next to nothing."""
+
+    length: float
+
+    def init(self, evaluation):
+        return ()
+
+    def step(self, evaluation, state):
+        return Move(tree_scale(-self.length, evaluation.grad), accept=True), state

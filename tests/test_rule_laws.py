@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from bad_rules import Uphill
+from bad_rules import Creeping, Uphill
 from instances import ANCHORED_RULES, PROBLEMS, RULES, HostQuadratic, Rosenbrock, started
 
 from physopt import AbstractProblem, Evaluation, Stop, minimize, unroll
@@ -147,6 +147,17 @@ def test_a_guarded_bad_rule_costs_little(instance, length):
     # The start, two strikes, and then what the fallback needs from the best point; its first evaluation was made already.
     assert index <= (8 if instance.name == "sphere" else 3)  # on a compact space a large step may land anywhere, lower too
     assert guarded.num_evaluations == index + alone.num_evaluations - 1
+
+
+@pytest.mark.parametrize("name", ["rosenbrock", "host-quadratic", "rhf-water"])
+def test_a_guarded_rule_that_creeps_costs_one_window(name):
+    problem, point = next(p for p in PROBLEMS if p.name == name).make()
+    stop = Stop(grad_norm=1e-4, max_evaluations=150)
+    alone = minimize(problem, LBFGS(memory=4), point, stop=stop)
+    guarded = minimize(problem, Guard(Creeping(1e-7), LBFGS(memory=4)), point, stop=stop)
+    assert guarded.converged and guarded.state.tripped
+    assert guarded.num_evaluations <= 20 + 1.1 * alone.num_evaluations + 2
+    assert not minimize(problem, Creeping(1e-7), point, stop=stop).converged
 
 
 def test_a_guard_leaves_a_good_rule_alone():

@@ -7,7 +7,15 @@ from jaxtyping import Array, Float, PyTree
 
 from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm, tree_push
+from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_dot, tree_norm, tree_push
+
+
+class Mark(eqx.Module):
+    """What a window is measured against: the lowest value and norm at its start, and the decrease that the model promised there."""
+
+    value: Scalar
+    norm: Scalar
+    promise: Scalar
 
 
 class GuardState(eqx.Module):
@@ -21,6 +29,7 @@ class GuardState(eqx.Module):
     count: Scalar
     strikes: Scalar
     tripped: Flag
+    mark: Mark
 
 
 class Guard(AbstractRule):
@@ -29,12 +38,15 @@ class Guard(AbstractRule):
     Progress is the lowest value so far, or the lowest gradient norm so far at a value that is not above all of the last
     five. Anything else is a strike, a non-finite answer first of all. The rule is relieved, for good, when the strikes
     exceed $\text{patience} + \text{share} \cdot n$ after $n$ evaluations, so that what a bad rule can waste is bounded whatever
-    its weights are: with the defaults, two evaluations of a rule that is bad from the start.
+    its weights are: with the defaults, two evaluations of a rule that is bad from the start. A rule that creeps is relieved too: in
+    each `window` evaluations it must halve the lowest gradient norm, or lower the value by what the model promises for one step,
+    $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle$ at the window's start.
 
     **Arguments:**
 
     - `rule`: on probation. `fallback`: trusted.
-    - `patience`: strikes that are forgiven. `share`: further strikes per evaluation.
+    - `patience`: strikes that are forgiven. `share`: further strikes per evaluation. `window`: evaluations between two looks at
+      the pace.
 
     ??? cite "Reference"
         Nonmonotone test: Grippo, Lampariello, Lucidi, SIAM J. Numer. Anal. 23 (1986) 707. Falling back on a classical
@@ -45,6 +57,7 @@ class Guard(AbstractRule):
     fallback: AbstractRule
     patience: float = 1.0
     share: float = 0.1
+    window: int = 20
 
     def init(self, evaluation: Evaluation) -> GuardState:
         """Put the rule in charge."""
@@ -52,7 +65,8 @@ class Guard(AbstractRule):
         nought, never = xp.asarray(0.0), xp.asarray(xp.inf)
         rule, fallback = self.rule.init(evaluation), self.fallback.init(evaluation)
         recent = xp.full(5, -xp.inf)
-        return GuardState(rule, fallback, evaluation, never, recent, nought, nought, xp.asarray(False))
+        mark = Mark(never, never, nought)
+        return GuardState(rule, fallback, evaluation, never, recent, nought, nought, xp.asarray(False), mark)
 
     def step(self, evaluation: Evaluation, state: GuardState) -> tuple[Move, GuardState]:
         """Follow the rule, or relieve it."""
@@ -64,7 +78,10 @@ class Guard(AbstractRule):
         recent = choose(sound, tree_push(state.recent, evaluation.value), state.recent)
         strikes = state.strikes + ~(lower | flatter)
         count = state.count + 1.0
-        relieved = ~state.tripped & (strikes > self.patience + self.share * count)
+        ended = namespace(state.count).remainder(state.count, self.window) == 0.0
+        quick = (best_norm <= 0.5 * state.mark.norm) | (state.mark.value - best.value >= state.mark.promise)
+        mark = branch(ended, lambda: Mark(best.value, best_norm, _promise(best)), lambda: state.mark)
+        relieved = ~state.tripped & ((strikes > self.patience + self.share * count) | (ended & ~first & ~quick))
 
         def lead(_: None) -> tuple[Move, PyTree, PyTree]:
             move, rule = self.rule.step(evaluation, state.rule)
@@ -79,7 +96,11 @@ class Guard(AbstractRule):
             return _as_arrays(move), state.rule, fallback
 
         move, rule, fallback = branch(state.tripped, follow, lambda _: branch(relieved, relieve, lead, None), None)
-        return move, GuardState(rule, fallback, best, best_norm, recent, count, strikes, state.tripped | relieved)
+        return move, GuardState(rule, fallback, best, best_norm, recent, count, strikes, state.tripped | relieved, mark)
+
+
+def _promise(best: Evaluation) -> Scalar:
+    return -0.5 * tree_dot(best.grad, best.model.minimize())
 
 
 def _as_arrays(move: Move) -> Move:

@@ -16,6 +16,7 @@ STOP = Stop(grad_norm=6e-5, decrease=1e-9, max_evaluations=100)
 SPOILED = {
     "flipped": lambda g, rng: -g,
     "huge": lambda g, rng: 1e6 * g,
+    "tiny": lambda g, rng: 1e-6 * g,
     "zero": lambda g, rng: 0.0 * g,
     "nan": lambda g, rng: np.nan * g,
     "random": lambda g, rng: (m := (a := rng.normal(size=g.shape[-2:])) + a.T) @ g @ m,
