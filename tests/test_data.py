@@ -8,6 +8,7 @@ import pytest
 from pyscf.data import radii as radii_of
 from pyscf.data.nist import BOHR
 
+from physopt.cli.bench_tables import read_lowest
 from physopt.xyz import ELEMENTS, read_frames, read_xyz
 
 DATA = Path(__file__).parents[1] / "data"
@@ -77,6 +78,12 @@ def test_hard_cases_name_their_level():
         molecule = read_xyz(path)
         assert molecule.xc, path.stem
         assert molecule.basis, path.stem
+
+
+def test_lowest_energies_are_of_these_cases_at_their_level():
+    cases = {path.stem: read_xyz(path) for path in HELD_OUT["hard"]}
+    for case, row in read_lowest(DATA / "held-out" / "hard" / "lowest.csv").items():
+        assert (row["xc"], row["basis"]) == (cases[case].xc, cases[case].basis), case
 
 
 def test_series_are_of_one_molecule_that_moves():
