@@ -11,7 +11,7 @@ from physopt.core.tree import tree_combine
 from physopt.rules.mixers import Commutator
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.model import Anchor
-from physopt.scf.oracle import Oracle, exact_exchange
+from physopt.scf.oracle import Oracle
 
 
 class ResponseDIIS(lib.diis.DIIS):
@@ -48,7 +48,7 @@ class ResponseDIIS(lib.diis.DIIS):
         if self._oracle is None:
             if not (mf.istype("RHF") or mf.istype("UHF")) or mf.istype("ROHF"):
                 raise TypeError(f"ResponseDIIS knows RHF, UHF, RKS and UKS, not {type(mf).__name__}. Use pyscf.scf.diis.CDIIS there.")
-            self._oracle = Oracle(mf, ResponseKernel(mf.mol, exact_exchange(mf)))
+            self._oracle = Oracle(mf, ResponseKernel.of(mf))
         fock = np.asarray(f) if not self.damp or f_prev is None else (1.0 - self.damp) * np.asarray(f) + self.damp * np.asarray(f_prev)
         oracle = self._oracle
         density = oracle.density_of_ao(d)

@@ -1,49 +1,68 @@
-r"""A cheap stand-in for the Coulomb and exchange response, on a handful of Gaussians per atom."""
+r"""A cheap stand-in for the response of Coulomb, exchange and exchange-correlation potentials, on a few Gaussians per atom."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
-from pyscf import df, gto, lib
-from pyscf.data import radii
+from pyscf import df, dft, gto, lib
 
-# l -> exponents in units of 1 / R_cov^2; a first guess that nothing was fitted to. Hydrogen has no d functions.
-EXPONENTS = {0: (0.3, 1.5), 1: (0.3, 1.5), 2: (0.5, 1.5)}
+from .auxiliary import Auxiliary, auxiliary_mol, real_symbols
+from .local import local_kernel
 
 
 class ResponseKernel:
-    r"""The linear map $G$ from a density to its Coulomb and exchange potential, fitted on an auxiliary basis.
+    r"""The linear map $G$ from a density to the change of its Fock matrix, fitted on auxiliary functions $\chi_P$.
 
-    With $B_Q = \sum_P (V^{-1/2})_{QP} (P | \mu\nu)$ and spin densities $P_s$:
-    $G_s[P] = m \sum_{s'} \sum_Q B_Q \langle B_Q, P_{s'} \rangle - a_x \sum_Q B_Q P_s B_Q$,
-    where $m$ is the number of electrons per spin orbital (2 restricted, 1 unrestricted) and $a_x$ the fraction of
-    exact exchange. Symmetric, invariant under rotations, and zero for a zero density.
+    With $A_P = (P | \mu\nu)$, the metric $V_{PQ} = (P | Q)$ and charges $q_s = V^{-1} \langle A, P_s \rangle$ of the spin densities $P_s$:
+    $G_s[P] = m \sum_{s'} \sum_P A_P (q_{s'} + V^{-1} M_{ss'} q_{s'})_P - \sum_t a_t \sum_Q B^t_Q P_s B^t_Q$,
+    where $m$ is the number of electrons per spin orbital (2 restricted, 1 unrestricted), $M_{PQ} = \int \chi_P f \chi_Q$ the local
+    response of the functional (see `respond_locally`), and $B^t = W_t^{-1/2} A^t$ belongs to a smaller set of functions and one term of
+    exact exchange. Symmetric, and zero for a zero density.
 
     **Arguments:**
 
-    - `mol`: the molecule. `exchange`: $a_x$. `exponents`: per angular momentum, in units of $1 / R_\mathrm{cov}^2$.
+    - `mol`: the molecule. `exchange`: the terms $(a_t, \omega_t)$ of exact exchange, full-range for $\omega = 0$, else with the kernel
+      $\mathrm{erf}(\omega r) / r$. `auxiliary`: the exponents.
 
     ??? cite "Reference"
         Density fitting: Dunlap, Connolly, Sabin, J. Chem. Phys. 71 (1979) 3396.
     """
 
-    def __init__(self, mol: gto.Mole, exchange: float, exponents: dict[int, tuple[float, ...]] | None = None):
-        self.exchange = exchange
-        auxiliary = df.addons.make_auxmol(mol, auxiliary_basis(mol, EXPONENTS if exponents is None else exponents))
-        metric = auxiliary.intor("int2c2e")
-        w, v = scipy.linalg.eigh(metric)
-        kept = w > 1e-10 * w[-1]
-        three = df.incore.aux_e2(mol, auxiliary, "int3c2e", aosym="s2ij")  # (ao pairs, aux)
-        packed = np.ascontiguousarray((three @ (v[:, kept] / np.sqrt(w[kept]))).T)
-        # B as (ao, aux, ao): half-transforming it is one matrix product, whose result is in order for the next.
-        self._factors = np.empty((mol.nao, len(packed), mol.nao))
-        for index, row in enumerate(packed):
-            self._factors[:, index] = lib.unpack_tril(row)
+    def __init__(self, mol: gto.Mole, exchange: Sequence[tuple[float, float]] = (), auxiliary: Auxiliary = Auxiliary()):
+        self.mol = mol
+        self.exchange = [(fraction, omega) for fraction, omega in exchange if fraction]
+        symbols = real_symbols(mol)
+        self.auxmol = auxiliary_mol(mol, {symbol: auxiliary.charge_shells(symbol) for symbol in symbols})
+        self.metric = self.auxmol.intor("int2c2e")
+        self._solve = _inverse(self.metric)
+        # (aux, ao pairs), the pairs' lower triangle in order: charges and potentials are one pass over it.
+        self.integrals = np.ascontiguousarray(df.incore.aux_e2(mol, self.auxmol, "int3c2e", aosym="s2ij").T)
+        self.local: Float[ndarray, "spin spin aux aux"] | None = None
+        small = auxiliary_mol(mol, {symbol: auxiliary.exchange_shells(symbol) for symbol in symbols}) if self.exchange else None
+        self._factors = [] if small is None else [(a, _factors(mol, small, omega)) for a, omega in self.exchange]
+
+    @classmethod
+    def of(cls, mf: Any, auxiliary: Auxiliary = Auxiliary()) -> "ResponseKernel":
+        """Return the kernel of a mean field: Hartree-Fock, or a functional's fractions of exact exchange."""
+        return cls(mf.mol, exchange_terms(mf), auxiliary)
 
     @property
     def num_functions(self) -> int:
-        """Number of auxiliary functions."""
-        return self._factors.shape[1]
+        """Number of functions that charges are fitted with."""
+        return len(self.metric)
+
+    def respond_locally(self, mf: Any, dm: ndarray) -> None:
+        r"""Take the semilocal functional's response $f = \delta v_\mathrm{xc} / \delta \rho$ at a density into account from now on.
+
+        **Arguments:**
+
+        - `mf`: a Kohn-Sham mean field; Hartree-Fock has no such response. `dm`: AO density in PySCF's shape.
+        """
+        if isinstance(mf, dft.rks.KohnShamDFT):
+            self.local = self._solve @ local_kernel(mf, self.auxmol, dm) @ self._solve
 
     def __call__(self, orbitals: list[ndarray], weights: list[ndarray], electrons: float) -> Float[ndarray, "spin ao ao"]:
         r"""Return $G$ of the densities $P_s = C_s \, \mathrm{diag}(n_s) \, C_s^T$, in hartree.
@@ -53,28 +72,75 @@ class ResponseKernel:
         - `orbitals`: $C_s$, shape `(ao, k_s)` for each spin. `weights`: $n_s$, shape `(k_s,)`.
         - `electrons`: per spin orbital, $m$.
         """
-        nao, naux = self._factors.shape[:2]
-        charges, exchange = np.zeros(naux), []
+        halves, moments = [], []
         for c, n in zip(orbitals, weights, strict=True):
-            occupied = abs(n) > 1e-10
-            half, sign = c[:, occupied] * np.sqrt(abs(n[occupied])), np.sign(n[occupied])
-            transformed = (self._factors.reshape(-1, nao) @ half).reshape(nao, naux, len(sign))
-            charges += np.einsum("aqk,ak->q", transformed, half * sign, optimize=True)
-            if self.exchange:
-                signed = transformed if (sign > 0).all() else transformed * sign
-                exchange.append(self.exchange * (signed.reshape(nao, -1) @ transformed.reshape(nao, -1).T))
-        coulomb = np.repeat((electrons * charges @ self._factors)[None], len(orbitals), axis=0)
-        return coulomb - np.stack(exchange) if exchange else coulomb
+            kept = abs(n) > 1e-10
+            half, sign = c[:, kept] * np.sqrt(abs(n[kept])), np.sign(n[kept])
+            halves.append((half, sign))
+            moments.append(electrons * self.moments((half * sign) @ half.T))
+        result = self.potentials(moments)
+        for fraction, factors in self._factors:
+            result -= fraction * np.stack([_exchange(factors, half, sign) for half, sign in halves])
+        return result
+
+    def moments(self, density: Float[ndarray, "ao ao"]) -> Float[ndarray, " aux"]:
+        r"""Return $\langle A, P \rangle$ of a symmetric density."""
+        pairs = lib.pack_tril(2.0 * density)
+        pairs[np.cumsum(np.arange(1, len(density) + 1)) - 1] *= 0.5
+        return self.integrals @ pairs
+
+    def half_transform(self, half: Float[ndarray, "ao k"]) -> Float[ndarray, "aux ao k"]:
+        """Return $(P | \\mu i)$ for orbitals $i$, in single precision."""
+        half = half.astype(np.float32)
+        result = np.empty((len(self.integrals), *half.shape), np.float32)
+        step = max(1, 2**24 // len(half) ** 2)
+        for begin in range(0, len(result), step):
+            block = lib.unpack_tril(self.integrals[begin : begin + step]).astype(np.float32)
+            result[begin : begin + step] = block @ half
+        return result
+
+    def coulomb(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "ao ao"]:
+        """Return the Coulomb potential that answers the moments of all spins together, in hartree."""
+        return lib.unpack_tril((self._solve @ np.sum(moments, axis=0)) @ self.integrals)
+
+    def potentials(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "spin ao ao"]:
+        """Return the Coulomb and local potentials that answer the moments of each spin, in hartree."""
+        coulomb = self._solve @ np.sum(moments, axis=0)
+        charges = np.stack([coulomb] * len(moments))
+        if self.local is not None and len(self.local) == len(moments):
+            charges += np.einsum("stpq,tq->sp", self.local, np.stack(moments), optimize=True)
+        return np.stack([lib.unpack_tril(row @ self.integrals) for row in charges])
 
 
-def auxiliary_basis(mol: gto.Mole, exponents: dict[int, tuple[float, ...]]) -> dict[str, list]:
-    """Return even a crude charge model's basis in PySCF's format: `exponents / R_cov^2` for each element of `mol`."""
-    basis = {}
-    for atom in range(mol.natm):
-        symbol, charge = mol.atom_symbol(atom), gto.charge(mol.atom_symbol(atom))
-        if charge == 0:
-            continue  # a ghost atom has basis functions but no charge to move
-        radius = radii.COVALENT[min(charge, len(radii.COVALENT) - 1)]
-        shells = {angular: ratios for angular, ratios in exponents.items() if charge > 1 or angular < 2}
-        basis[symbol] = [[angular, [ratio / radius**2, 1.0]] for angular, ratios in shells.items() for ratio in ratios]
-    return basis
+def exchange_terms(mf: Any) -> list[tuple[float, float]]:
+    r"""Return the terms $(a, \omega)$ of exact exchange of a mean field, $\omega = 0$ the full-range one first."""
+    if not isinstance(mf, dft.rks.KohnShamDFT):
+        return [(1.0, 0.0)]
+    omega, long_range, full = mf._numint.rsh_and_hybrid_coeff(mf.xc, spin=mf.mol.spin)
+    return [(float(full), 0.0)] + ([(float(long_range - full), float(omega))] if omega else [])
+
+
+def _inverse(metric: Float[ndarray, "aux aux"]) -> Float[ndarray, "aux aux"]:
+    # Even-tempered functions on neighbours overlap strongly; what is below rounding is left out.
+    w, v = scipy.linalg.eigh(metric, driver="evd")
+    kept = w > 1e-10 * w[-1]
+    return (v[:, kept] / w[kept]) @ v[:, kept].T
+
+
+def _factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[ndarray, "ao aux ao"]:
+    """Return $B$ with the auxiliary index in the middle: half-transforming is one product whose result is in order for the next."""
+    with auxmol.with_range_coulomb(omega), mol.with_range_coulomb(omega):
+        w, v = scipy.linalg.eigh(auxmol.intor("int2c2e"))
+        three = df.incore.aux_e2(mol, auxmol, "int3c2e", aosym="s2ij")
+    kept = w > 1e-10 * w[-1]
+    packed = np.ascontiguousarray((three @ (v[:, kept] / np.sqrt(w[kept]))).T)
+    result = np.empty((mol.nao, len(packed), mol.nao))
+    for index, row in enumerate(packed):
+        result[:, index] = lib.unpack_tril(row)
+    return result
+
+
+def _exchange(factors: Float[ndarray, "ao aux ao"], half: Float[ndarray, "ao k"], sign: Float[ndarray, " k"]) -> Float[ndarray, "ao ao"]:
+    transformed = factors @ half
+    signed = transformed if (sign > 0).all() else transformed * sign
+    return np.tensordot(signed, transformed, ((1, 2), (1, 2)))

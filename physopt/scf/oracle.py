@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
-from pyscf import dft, scf
+from pyscf import scf
 
 from .kernel import ResponseKernel
 
@@ -60,6 +60,11 @@ class Oracle:
         dm = np.asarray(dm)
         return self.inverse @ (dm.reshape(-1, *dm.shape[-2:]) / self.electrons) @ self.inverse.T
 
+    def dm_of(self, density: Float[ndarray, "spin mo mo"]) -> ndarray:
+        """Return the AO density of spin densities, in PySCF's shape."""
+        ao = self.electrons * self.basis @ density @ self.basis.T
+        return ao[0] if self.restricted else ao
+
     def occupied(self, coeff: tuple[ndarray, ...]) -> list[ndarray]:
         """Return the occupied columns of each spin."""
         return [c[:, :n] for c, n in zip(coeff, self.nocc, strict=True)]
@@ -92,13 +97,6 @@ class Oracle:
         """Return the kernel's response to any symmetric density, through its natural orbitals."""
         natural = [scipy.linalg.eigh(p) for p in density]
         return self.induced([v for _, v in natural], [w for w, _ in natural])
-
-
-def exact_exchange(mf: scf.hf.SCF) -> float:
-    """Return the fraction of exact exchange of a mean field: 1 for Hartree-Fock, the short-range one for range separation."""
-    if not isinstance(mf, dft.rks.KohnShamDFT):
-        return 1.0
-    return float(mf._numint.rsh_and_hybrid_coeff(mf.xc, spin=mf.mol.spin)[2])
 
 
 def check_supported(mf: Any) -> None:

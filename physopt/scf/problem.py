@@ -11,8 +11,11 @@ from physopt.core.problem import AbstractProblem, Evaluation
 
 from .kernel import ResponseKernel
 from .model import Anchor, Orbitals, Response
-from .oracle import Oracle, check_supported, exact_exchange
+from .oracle import Oracle, check_supported
 from .secants import credible_share
+from .start import FittedField
+
+PASSES = 2  # of the start: the second sees the local response where the first has led
 
 
 class SCF(AbstractProblem):
@@ -45,23 +48,36 @@ class SCF(AbstractProblem):
 
     @classmethod
     def of(cls, mf: scf.hf.SCF) -> "SCF":
-        """Return the problem with the standard response kernel for the functional's fraction of exact exchange."""
-        return cls(mf, ResponseKernel(mf.mol, exact_exchange(mf)))
+        """Return the problem with the standard response kernel."""
+        return cls(mf, ResponseKernel.of(mf))
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:
-        """Return `start` from PySCF's own initial guess; the key is not used. Costs one exact build."""
+        """Return `start` from PySCF's own initial guess; the key is not used."""
         return self.start(self.oracle.mf.get_init_guess(self.oracle.mf.mol, self.oracle.mf.init_guess))
 
     def start(self, dm: ndarray) -> Orbitals:
-        """Return where the model anchored at an AO density (not idempotent in general) is stationary. Costs one exact build."""
+        """Return where the model anchored at an AO density (not idempotent in general) is stationary.
+
+        Its Fock matrix there comes from fitted integrals and a coarse grid: no exact build; without a kernel it costs one.
+        """
         nao = self.oracle.overlap.shape[0]
         if not self.oracle.restricted and dm.shape == (nao, nao):
             dm = np.stack([dm, dm]) / 2.0
         wanted = (nao, nao) if self.oracle.restricted else (2, nao, nao)
         if dm.shape != wanted:
             raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
-        _, fock = self.oracle.build(dm)
         density = self.oracle.density_of_ao(dm)
+        if self.oracle.kernel is None:
+            _, fock = self.oracle.build(dm)
+            return self._target(fock, density)
+        field = FittedField(self.oracle)
+        for _ in range(PASSES):
+            self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
+            point = self._target(field.fock(density), density)
+            density = np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
+        return point
+
+    def _target(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals:
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         model = self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
         return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point

@@ -59,6 +59,8 @@ class Secants(eqx.Module):
 def credible_share(actual: ndarray, predicted: ndarray) -> float:
     r"""Return how much of a predicted response to use: its least-squares scale against the actual one, at most 1.
 
+    From 0.85 on it counts as 1: the test is a potential that is not all response, as $v_\mathrm{xc}$ is not.
+
     Zero where the prediction is not finite, where its squared cosine with the fact is below one half, or where it is wrong by a factor
     of two too strong or four too weak: such a response says less than none at all. A weak one is not blown up, because too strong a
     response does more harm than too weak a one.
@@ -68,4 +70,5 @@ def credible_share(actual: ndarray, predicted: ndarray) -> float:
     match, square, norm = np.vdot(actual, predicted), np.vdot(predicted, predicted), np.vdot(actual, actual)
     if not (match > 0.0 and match**2 > 0.5 * square * norm and 0.5 * square < match < 4.0 * square):
         return 0.0
-    return float(min(match / square, 1.0))
+    scale = float(match / square)
+    return scale if scale < 0.85 else 1.0

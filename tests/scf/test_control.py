@@ -8,8 +8,7 @@ from pyscf import dft, scf
 from physopt import Stop, minimize
 from physopt.rules.control import CLASSICAL, DESCENT, QUICK, Control
 from physopt.rules.diis import adiis_cdiis, response_diis
-from physopt.scf.kernel import ResponseKernel
-from physopt.scf.oracle import exact_exchange
+from physopt.scf.kernel import ResponseKernel, exchange_terms
 from physopt.scf.problem import SCF
 
 STOP = Stop(grad_norm=6e-5, decrease=1e-9, max_evaluations=100)
@@ -34,7 +33,7 @@ class Spoiled(ResponseKernel):
     """A kernel whose answers are spoiled, always in the same way."""
 
     def __init__(self, mf, how):
-        super().__init__(mf.mol, exact_exchange(mf))
+        super().__init__(mf.mol, exchange_terms(mf))
         self._how = how
 
     def __call__(self, orbitals, weights, electrons):
