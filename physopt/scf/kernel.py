@@ -78,7 +78,7 @@ class ResponseKernel:
             half, sign = c[:, kept] * np.sqrt(abs(n[kept])), np.sign(n[kept])
             halves.append((half, sign))
             moments.append(electrons * self.moments((half * sign) @ half.T))
-        result = self.potentials(moments)
+        result = self.semilocal(moments) + self.coulomb(moments)
         for fraction, factors in self._factors:
             result -= fraction * np.stack([_exchange(factors, half, sign) for half, sign in halves])
         return result
@@ -103,12 +103,14 @@ class ResponseKernel:
         """Return the Coulomb potential that answers the moments of all spins together, in hartree."""
         return lib.unpack_tril((self._solve @ np.sum(moments, axis=0)) @ self.integrals)
 
-    def potentials(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "spin ao ao"]:
-        """Return the Coulomb and local potentials that answer the moments of each spin, in hartree."""
-        coulomb = self._solve @ np.sum(moments, axis=0)
-        charges = np.stack([coulomb] * len(moments))
-        if self.local is not None and len(self.local) == len(moments):
-            charges += np.einsum("stpq,tq->sp", self.local, np.stack(moments), optimize=True)
+    def semilocal(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "spin ao ao"]:
+        """Return the functional's own response to the moments of each spin, in hartree; zero before `respond_locally`.
+
+        Zero also for unequal spins where the response is known for equal ones only, after a restricted mean field.
+        """
+        if self.local is None or len(self.local) != len(moments):
+            return np.zeros((len(moments), self.mol.nao, self.mol.nao))
+        charges = np.einsum("stpq,tq->sp", self.local, np.stack(moments), optimize=True)
         return np.stack([lib.unpack_tril(row @ self.integrals) for row in charges])
 
 

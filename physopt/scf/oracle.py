@@ -98,6 +98,12 @@ class Oracle:
         natural = [scipy.linalg.eigh(p) for p in density]
         return self.induced([v for _, v in natural], [w for w, _ in natural])
 
+    def induced_semilocally(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
+        """Return the functional's share of the kernel's response to a density."""
+        assert self.kernel is not None
+        moments = [self.electrons * self.kernel.moments(self.basis @ p @ self.basis.T) for p in density]
+        return self.basis.T @ self.kernel.semilocal(moments) @ self.basis
+
 
 def check_supported(mf: Any) -> None:
     """Raise `TypeError` unless `mf` is restricted closed-shell or unrestricted with real orbitals and plain occupations."""

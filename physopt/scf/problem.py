@@ -68,18 +68,36 @@ class SCF(AbstractProblem):
             raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
         density = self.oracle.density_of_ao(dm)
         if self.oracle.kernel is None:
-            _, fock = self.oracle.build(dm)
-            return self._target(fock, density)
+            return self._stationary(self._at(self.oracle.build(dm)[1], density))
         field = FittedField(self.oracle)
-        for _ in range(PASSES):
+        for count in range(PASSES):
             self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
-            point = self._target(field.fock(density), density)
+            fock = field.fock(density)
+            if count == 0 and (solved := self._solved(fock, density)):
+                return solved
+            model = self._at(fock, density)
+            if not model.believed():  # weights that say nonsense of the response may say it of the start
+                model = self._at(self.oracle.build(dm)[1], self.oracle.density_of_ao(dm))
+                return self._stationary(model)
+            point = self._stationary(model)
             density = np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
         return point
 
-    def _target(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals:
+    def _solved(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals | None:
+        """Return a density as a determinant if it is one, and so nearly stationary that a fitted Fock matrix would only do harm."""
+        occupations, natural = zip(*(scipy.linalg.eigh(p) for p in density), strict=True)
+        if max(float(abs(n * (1.0 - n)).max()) for n in occupations) > 0.05:
+            return None
+        error = self._at(fock, density).error()
+        if np.linalg.norm(error) > 0.1 * np.sqrt(sum(self.oracle.nocc)):
+            return None
+        return Orbitals(tuple(v[:, ::-1].copy() for v in natural))
+
+    def _at(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Response:
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
-        model = self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
+        return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
+
+    def _stationary(self, model: Response) -> Orbitals:
         return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
 
     def evaluate(self, point: Orbitals) -> Evaluation:

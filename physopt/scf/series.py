@@ -21,7 +21,8 @@ RIDGES = 10.0 ** -np.arange(2, 9)
 class Frame(eqx.Module):
     r"""A solved geometry in its own Löwdin basis, $S^{1/2} C$, which is smooth in the geometry and free of gauge.
 
-    - `core`: the core Hamiltonian $h$. `potential`: $F - h$. `density`, `induced`: as in `Anchor`. `occupied`: $C_o$ of each spin.
+    - `core`: the core Hamiltonian $h$. `potential`: $F - h$. `density`, `induced`: as in `Anchor`, the latter
+      without the functional's response. `occupied`: $C_o$ of each spin.
     """
 
     core: Float[ndarray, "ao ao"]
@@ -37,7 +38,9 @@ class Frame(eqx.Module):
         to = _loewdin(oracle)
         core = _root(oracle.overlap, -0.5)
         core = core @ oracle.hcore @ core
-        fock, density, induced = (to @ a @ to.T for a in (anchor.fock, anchor.density, anchor.induced))
+        # The functional's response comes from a grid, whose noise does not extrapolate.
+        smooth = anchor.induced - oracle.induced_semilocally(anchor.density)
+        fock, density, induced = (to @ a @ to.T for a in (anchor.fock, anchor.density, smooth))
         occupied = tuple(to @ c for c in oracle.occupied(model.orbitals.coeff))
         return cls(core, fock - core, density, induced, occupied)
 
@@ -104,6 +107,9 @@ class Series:
         back = _loewdin(oracle).T
         fock, density, induced = (back @ a @ back.T for a in (core + potential, density, induced))
         share = credible_share(fock - back @ core @ back.T, induced)
+        assert oracle.kernel is not None
+        oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
+        induced = induced + oracle.induced_semilocally(density)
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         model = Response(Anchor(fock, density, induced), identity, oracle, share)
         start = model.target(accuracy=accuracy).point

@@ -50,8 +50,6 @@ class FittedField:
 
     def _exchange_of(self, half: Float[ndarray, "ao k"]) -> Float[ndarray, "ao ao"]:
         # Single precision: the start is good to three digits.
-        nao, k = half.shape
         transformed = self._kernel.half_transform(half)
-        white = (self._whiten @ transformed.reshape(len(transformed), -1)).reshape(-1, nao, k)
-        rows = white.transpose(1, 0, 2).reshape(nao, -1)
-        return (rows @ rows.T).astype(float)
+        white = np.tensordot(self._whiten, transformed, 1)
+        return np.tensordot(white, white, ((0, 2), (0, 2))).astype(float)

@@ -61,7 +61,7 @@ def test_a_scan_costs_two_builds_a_step_and_ends_where_fresh_runs_end(name):
         assert scanner.converged
         assert energy == pytest.approx(fresh.e_tot, abs=1e-8)
     assert np.median(builds[3:]) <= 2
-    assert builds[0] > 3
+    assert builds[0] > np.median(builds[3:])
 
 
 def test_a_solved_geometry_costs_one_build_also_after_others():
@@ -181,7 +181,7 @@ def test_coordinates_an_own_density_and_the_way_back():
     energy = scanner(peroxide(90.0).atom_coords(unit="Ang"))
     assert scanner.as_scanner() is scanner
     guess = scanner.get_init_guess()
-    assert counted(scanner, peroxide(90.0), dm0=guess)[0] > 3
+    assert counted(scanner, peroxide(90.0), dm0=guess)[0] > 1
     plain = scanner.undo_accelerate()
     assert type(plain) is scf.hf.RHF
     assert plain.e_tot == pytest.approx(energy, abs=1e-8)

@@ -14,13 +14,11 @@ from physopt.rules.diis import response_diis
 CARBON = "C 0 0 0; C 0 0 1.2425"
 NITROGEN = "N 0 0 0; N 0 0 2"
 FLUORINE = "F 0 0 0; F 0 0 2.5"
-MANGANESE_HYDRIDE = "Mn 0 0 0; H 0 0 1.731"
 
 SADDLES = {
     "carbon": lambda: scf.RHF(molecule(CARBON)),
     "nitrogen-stretched": lambda: scf.RHF(molecule(NITROGEN)),
     "fluorine-uhf": lambda: scf.UHF(molecule(FLUORINE)),
-    "manganese-hydride": lambda: scf.UHF(molecule(MANGANESE_HYDRIDE, spin=6, basis="def2-svp")),
 }
 
 
@@ -31,8 +29,11 @@ def is_stable(mf):
 
 @pytest.mark.parametrize("name", SADDLES)
 def test_stable_follows_the_instabilities_down(name):
-    # DIIS alone, which does not mind a saddle.
-    nearest, stable = (accelerate(SADDLES[name](), rule=response_diis(), target=t).run() for t in ("nearest", "stable"))
+    # From PySCF's saddle, with DIIS alone, which does not mind one.
+    saddle = SADDLES[name]().run().make_rdm1()
+    nearest, stable = (accelerate(SADDLES[name](), rule=response_diis(), target=t) for t in ("nearest", "stable"))
+    nearest.kernel(saddle)
+    stable.kernel(saddle)
     assert nearest.state.stable is None and not is_stable(nearest)
     assert stable.converged and stable.state.stable and is_stable(stable)
     assert stable.e_tot < nearest.e_tot - 1e-4
@@ -71,7 +72,7 @@ def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():
     mf = accelerate(dft.RKS(molecule(CARBON), xc="pbe0"), target="lowest")
     meter = Meter()
     meter.watch(mf).kernel()
-    assert mf.state.stable and meter.builds == 1 + mf.state.evaluations + mf.state.products
+    assert mf.state.stable and meter.builds == mf.state.evaluations + mf.state.products
     assert mf.e_tot == pytest.approx(mf.energy_tot(mf.make_rdm1()), abs=1e-8)
 
 
@@ -82,7 +83,7 @@ def test_the_search_is_fitted_where_the_integrals_do_not_fit():
     meter = Meter()
     meter.watch(mf).kernel()
     assert mf.state.stable and mf.e_tot == pytest.approx(accelerate(SADDLES["carbon"](), target="lowest").run().e_tot, abs=1e-7)
-    assert meter.builds == 1 + mf.state.evaluations + mf.state.products <= 12
+    assert meter.builds == mf.state.evaluations + mf.state.products <= 12
     assert sum(c.builds for c in mf.state.tried) >= 10
 
 
@@ -110,8 +111,7 @@ def test_the_account_is_complete(target):
     mf = accelerate(SADDLES["carbon"](), target=target)
     meter = Meter()
     meter.watch(mf).kernel()
-    # The start is one build more.
-    assert meter.builds == 1 + mf.state.evaluations + mf.state.products
+    assert meter.builds == mf.state.evaluations + mf.state.products
     assert mf.cycles == mf.state.evaluations
 
 
