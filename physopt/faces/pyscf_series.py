@@ -46,7 +46,7 @@ class SeriesScanner(SCF_Scanner):
         super().scf(dm0)
         if not (self.converged and isinstance(model := self.solution.evaluation.model, Response)):
             return self.e_tot
-        overlap = 1.0 if self._prediction is None else self._prediction.nearest.overlap(model)
+        overlap = 1.0 if self._prediction is None else self._prediction.overlap(self.solution.point)
         if overlap < SAME_STATE:
             self._compare_with_fresh_start(overlap)
         self.series.remember(self.solution.evaluation.model)
@@ -64,10 +64,11 @@ class SeriesScanner(SCF_Scanner):
         prediction = self.series.predict(problem.oracle, accuracy=0.1 * float(grad_tol))
         if prediction is None:
             return None
-        if not prediction.overlap >= SAME_STATE:
-            logger.info(self, "The nearest of %d frames has overlap %.2f: starting afresh.", len(self.series), prediction.overlap)
+        overlap = prediction.overlap(prediction.orbitals)
+        if not overlap >= SAME_STATE:
+            logger.info(self, "The nearest of %d frames has overlap %.2f: starting afresh.", len(self.series), overlap)
             return None
-        logger.info(self, "Start predicted from %d frames, overlap %.4f with the nearest.", len(self.series), prediction.overlap)
+        logger.info(self, "Start predicted from %d frames, overlap %.4f with the nearest.", len(self.series), overlap)
         self._prediction = prediction
         return prediction.orbitals
 

@@ -1,6 +1,5 @@
 """What earlier geometries of a molecule say about the next: an exact Fock matrix and a density, predicted before the first build."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +8,7 @@ import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
 
+from .frames import Body, Frame, centered, overlap
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle
 from .secants import credible_share
@@ -18,52 +18,23 @@ SPACE = 12  # frames combined
 RIDGES = 10.0 ** -np.arange(2, 9)
 
 
-class Frame(eqx.Module):
-    r"""A solved geometry in its own Löwdin basis, $S^{1/2} C$, which is smooth in the geometry and free of gauge.
-
-    - `core`: the core Hamiltonian $h$. `potential`: $F - h$. `density`, `induced`: as in `Anchor`, the latter
-      without the functional's response. `occupied`: $C_o$ of each spin.
-    """
-
-    core: Float[ndarray, "ao ao"]
-    potential: Float[ndarray, "spin ao ao"]
-    density: Float[ndarray, "spin ao ao"]
-    induced: Float[ndarray, "spin ao ao"]
-    occupied: tuple[Float[ndarray, "ao _occ"], ...]
-
-    @classmethod
-    def of(cls, model: Response) -> "Frame":
-        """Return the frame of an exact evaluation."""
-        oracle, anchor = model.oracle, model.anchor
-        to = _loewdin(oracle)
-        core = _root(oracle.overlap, -0.5)
-        core = core @ oracle.hcore @ core
-        # The functional's response comes from a grid, whose noise does not extrapolate.
-        smooth = anchor.induced - oracle.induced_semilocally(anchor.density)
-        fock, density, induced = (to @ a @ to.T for a in (anchor.fock, anchor.density, smooth))
-        occupied = tuple(to @ c for c in oracle.occupied(model.orbitals.coeff))
-        return cls(core, fock - core, density, induced, occupied)
-
-    def overlap(self, model: Response) -> float:
-        """Return the smallest cosine of the angles between the occupied spaces here and there: 1 is the same state, 0 another one."""
-        to = _loewdin(model.oracle)
-        pairs = zip(self.occupied, (to @ c for c in model.oracle.occupied(model.orbitals.coeff)), strict=True)
-        return min((float(scipy.linalg.svdvals(a.T @ b)[-1]) for a, b in pairs if a.shape[1]), default=1.0)
-
-
 class Prediction(eqx.Module):
-    """A start for a new geometry: the determinant, and its `overlap` with the nearest solved frame (see `Frame.overlap`)."""
+    """A start for a new geometry, a determinant, and the solved frame nearest to it."""
 
     orbitals: Orbitals
-    overlap: float
     nearest: Frame
+    body: Body = eqx.field(static=True)
+
+    def overlap(self, point: Orbitals) -> float:
+        """Return the smallest cosine between the occupied spaces of a determinant at the new geometry and of the nearest frame."""
+        return overlap(self.nearest.occupied, self.body.occupied(point))
 
 
 class Series:
     r"""The solved frames of one molecule, and what they predict for the next geometry.
 
     With weights $c$, $\sum_k c_k = 1$, that reproduce the new core Hamiltonian from the old ones, $h \approx \sum_k c_k h_k$ (least
-    squares with a ridge, nearest frames first), the model of the new geometry is anchored at
+    squares with a ridge, over the nearest frames), the model of the new geometry is anchored at
     $F_0 = h + \sum_k c_k (F_k - h_k)$, $P_0 = \sum_k c_k P_k$, $G[P_0] = \sum_k c_k G_k[P_k]$: what is extrapolated is only what the new
     integrals and the response model do not know. Its self-consistent field is the start, a determinant, so its exact build is the first
     evaluation. The ridge is the one that would have predicted the newest frame best.
@@ -76,20 +47,23 @@ class Series:
     def __init__(self) -> None:
         self._frames: list[Frame] = []
         self._molecule: tuple[Any, ...] = ()
+        self._reference = np.zeros((0, 3))
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def remember(self, model: Response) -> Frame:
-        """Keep an exact, converged evaluation; the oldest goes where the memory is full."""
-        frame = Frame.of(model)
-        self._frames = [*(self._known(model.oracle)[1 - MEMORY :]), frame]
-        self._molecule = _molecule(model.oracle)
+        """Keep an exact, converged evaluation; the oldest goes where the memory is full, all go where the molecule is another one."""
+        if not self._knows(model.oracle):
+            self.forget()
+            self._molecule, self._reference = _molecule(model.oracle), centered(model.oracle.mf.mol)
+        frame = Frame.of(model, Body(model.oracle, self._reference))
+        self._frames = [*self._frames[1 - MEMORY :], frame]
         return frame
 
-    def _known(self, oracle: Oracle) -> list[Frame]:
-        """Return the frames of the oracle's molecule: none if it is another one than before."""
-        return self._frames if self._molecule == _molecule(oracle) else []
+    def forget(self) -> None:
+        """Drop all frames."""
+        self._frames, self._molecule = [], ()
 
     def predict(self, oracle: Oracle, accuracy: float) -> Prediction | None:
         """Return the start for the oracle's geometry, without an exact build; `None` if nothing is known.
@@ -98,22 +72,20 @@ class Series:
 
         - `accuracy`: converge the model to this norm of its gradient (PySCF's), in hartree.
         """
-        if not (frames := self._known(oracle)):
+        if not self._knows(oracle):
             return None
-        root = _root(oracle.overlap, -0.5)
-        core = root @ oracle.hcore @ root
-        near = nearest(frames, core)
-        potential, density, induced = _combine(near, weights(near, core)[self._best_ridge()])
-        back = _loewdin(oracle).T
-        fock, density, induced = (back @ a @ back.T for a in (core + potential, density, induced))
-        share = credible_share(fock - back @ core @ back.T, induced)
-        assert oracle.kernel is not None
-        oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
-        induced = induced + oracle.induced_semilocally(density)
-        identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
-        model = Response(Anchor(fock, density, induced), identity, oracle, share)
-        start = model.target(accuracy=accuracy).point
-        return Prediction(start, near[0].overlap(dataclasses.replace(model, orbitals=start)), near[0])
+        body = Body(oracle, self._reference)
+        near = nearest(self._frames, body.core)
+        coefficients = weights(near, body.core)[self._best_ridge()]
+        columns = zip(*((f.potential, f.density, f.induced) for f in near), strict=True)
+        potential, density, induced = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
+        anchor = Anchor(body.to_oracle(body.core) + potential, density, induced)
+        identity = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
+        model = Response(anchor, identity, oracle, credible_share(potential, induced))
+        return Prediction(model.target(accuracy=accuracy).point, near[0], body)
+
+    def _knows(self, oracle: Oracle) -> bool:
+        return bool(self._frames) and self._molecule == _molecule(oracle)
 
     def _best_ridge(self) -> int:
         """Return the index of the ridge that would have predicted the newest frame best."""
@@ -157,23 +129,6 @@ def _molecule(oracle: Oracle) -> tuple[Any, ...]:
     mf, mol = oracle.mf, oracle.mf.mol
     functions = (repr(mol._basis), repr(mol._ecp), mol.cart)  # nothing public tells two basis sets of one size apart
     return (oracle.restricted, getattr(mf, "xc", None), tuple(mol.elements), oracle.nocc, *functions)
-
-
-def _combine(frames: list[Frame], coefficients: Float[ndarray, " k"]) -> tuple[ndarray, ndarray, ndarray]:
-    """Return potential, density and induced response of an affine combination."""
-    columns = zip(*((f.potential, f.density, f.induced) for f in frames), strict=True)
-    potential, density, induced = (np.tensordot(coefficients, np.stack(column), 1) for column in columns)
-    return potential, density, induced
-
-
-def _root(overlap: Float[ndarray, "ao ao"], power: float) -> Float[ndarray, "ao ao"]:
-    w, v = scipy.linalg.eigh(overlap)
-    return (v * w**power) @ v.T
-
-
-def _loewdin(oracle: Oracle) -> Float[ndarray, "ao mo"]:
-    """Return the oracle's orthonormal basis in the Löwdin basis, $S^{1/2} X$: orthonormal columns."""
-    return _root(oracle.overlap, 0.5) @ oracle.basis
 
 
 def _virtual_occupied(matrices: Float[ndarray, "spin ao ao"], density: Float[ndarray, "spin ao ao"]) -> Float[ndarray, "spin ao ao"]:

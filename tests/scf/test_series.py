@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from instances import molecule
 from pyscf import dft, gto, scf
+from scipy.spatial.transform import Rotation
 
 from physopt import accelerate
 from physopt.core.tree import tree_norm
 from physopt.faces.scf_bench import Meter
+from physopt.scf.frames import Body, Frame, centered, overlap
 from physopt.scf.problem import SCF
-from physopt.scf.series import MEMORY, RIDGES, Frame, Series, nearest, weights
+from physopt.scf.series import MEMORY, RIDGES, Prediction, Series, nearest, weights
 
 PEROXIDE = "O 0 0.73 -0.05; O 0 -0.73 -0.05; H {x:.8f} 0.9 {z:.8f}; H 0.85 -0.9 0.4"
 
@@ -151,21 +153,50 @@ def test_another_molecule_starts_as_usual(change):
     assert len(scanner.series) == 1
 
 
+def rotated(mol, seed=0):
+    return mol.set_geom_(Rotation.random(random_state=seed).apply(mol.atom_coords()) + 1.0, unit="Bohr", inplace=False)
+
+
+@pytest.mark.parametrize("basis", ["cc-pvtz", "6-31g"])
+def test_a_frame_does_not_see_how_the_molecule_is_turned(basis):
+    reference, frames = None, []
+    for mol in (peroxide(90.0, basis), rotated(peroxide(90.0, basis))):
+        mf = accelerate(scf.RHF(mol)).run(conv_tol=1e-12)
+        reference = centered(mol) if reference is None else reference
+        model = mf.solution.evaluation.model
+        frames.append(Frame.of(model, Body(model.oracle, reference)))
+    first, second = frames
+    np.testing.assert_allclose(second.core, first.core, atol=1e-10)
+    np.testing.assert_allclose(second.density, first.density, atol=1e-5)
+    np.testing.assert_allclose(second.potential, first.potential, atol=1e-5)
+    assert overlap(first.occupied, second.occupied) == pytest.approx(1.0, abs=1e-8)
+
+
+def test_a_turned_molecule_is_known():
+    scanner = accelerate(scf.RHF(peroxide(90.0))).as_scanner()
+    energy = scanner(peroxide(90.0))
+    used, again = counted(scanner, rotated(peroxide(90.0)))
+    assert used == 1
+    assert again == pytest.approx(energy, abs=1e-8)
+
+
 def test_a_jump_starts_as_usual_and_says_so():
     scanner = accelerate(scf.RHF(peroxide(90.0))).as_scanner()
     scanner(peroxide(90.0))
-    turned = peroxide(90.0)
-    turned.set_geom_(turned.atom_coords() @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]]), unit="Bohr")
+    swapped = peroxide(90.0)  # the first hydrogen moves to the other side of the molecule
+    coords = swapped.atom_coords()
+    coords[0], coords[3] = coords[3].copy(), coords[0].copy()
+    swapped.set_geom_(coords, unit="Bohr")
     scanner.verbose, scanner.stdout = 4, io.StringIO()
-    turned.verbose, turned.stdout = 4, scanner.stdout
-    assert scanner(turned) == pytest.approx(scf.RHF(turned).set(verbose=0).kernel(), abs=1e-8)
+    swapped.verbose, swapped.stdout = 4, scanner.stdout
+    assert scanner(swapped) == pytest.approx(scf.RHF(swapped).set(verbose=0).kernel(), abs=1e-8)
     assert "starting afresh" in scanner.stdout.getvalue()
 
 
 def test_a_lost_state_is_compared_with_a_fresh_start(monkeypatch):
     scanner = accelerate(scf.RHF(peroxide(90.0))).as_scanner()
     scanner(peroxide(90.0))
-    monkeypatch.setattr(Frame, "overlap", lambda frame, model: 0.6 if np.isnan(model.oracle.energy) else 0.1)  # before and after the run
+    monkeypatch.setattr(Prediction, "overlap", lambda told, point: 0.6 if np.isnan(told.body.oracle.energy) else 0.1)  # before, after
     mol = peroxide(92.0)
     scanner.verbose, scanner.stdout = 3, io.StringIO()
     mol.verbose, mol.stdout = 3, scanner.stdout

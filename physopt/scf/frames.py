@@ -1,0 +1,86 @@
+"""Solved geometries, written down in axes that turn with the molecule, so that they can be compared and combined."""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+from numpy import ndarray
+from pyscf import gto
+
+from .model import Orbitals, Response
+from .oracle import Oracle
+
+
+class Body:
+    r"""The Löwdin basis of one geometry in the molecule's own axes: smooth in the shape, blind to rotations and to gauge.
+
+    With $U$ the rotation of the basis functions that turns the molecule onto `reference`, orbitals become $U S^{1/2} C$. A Cartesian
+    basis, whose rotations are not orthogonal, stays in its axes.
+
+    - `basis`: the oracle's orthonormal basis, $U S^{1/2} X$. `core`: the core Hamiltonian $U S^{-1/2} h S^{-1/2} U^T$, in hartree.
+
+    ??? cite "Reference"
+        The rotation: Kabsch, Acta Cryst. A32 (1976) 922.
+    """
+
+    def __init__(self, oracle: Oracle, reference: Float[ndarray, "atom xyz"]):
+        w, v = scipy.linalg.eigh(oracle.overlap)
+        turn = _rotation(oracle.mf.mol, reference)
+        half = (v / np.sqrt(w)) @ v.T @ turn.T
+        self.oracle = oracle
+        self.basis: Float[ndarray, "ao mo"] = turn @ (v * np.sqrt(w)) @ v.T @ oracle.basis
+        self.core: Float[ndarray, "ao ao"] = half.T @ oracle.hcore @ half
+
+    def of_oracle(self, matrices: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin ao ao"]:
+        """Return matrices of the oracle's orthonormal basis in this one."""
+        return self.basis @ matrices @ self.basis.T
+
+    def to_oracle(self, matrices: Float[ndarray, "... ao ao"]) -> Float[ndarray, "... mo mo"]:
+        """Return matrices of this basis in the oracle's orthonormal one."""
+        return self.basis.T @ matrices @ self.basis
+
+    def occupied(self, point: Orbitals) -> tuple[ndarray, ...]:
+        """Return the occupied orbitals of each spin in this basis."""
+        return tuple(self.basis @ c for c in self.oracle.occupied(point.coeff))
+
+
+class Frame(eqx.Module):
+    r"""What one solved geometry tells others, in the basis of its `Body`.
+
+    - `core`: the core Hamiltonian $h$. `potential`: $F - h$. `density`, `induced`: as in `Anchor`. `occupied`: $C_o$ of each spin.
+    """
+
+    core: Float[ndarray, "ao ao"]
+    potential: Float[ndarray, "spin ao ao"]
+    density: Float[ndarray, "spin ao ao"]
+    induced: Float[ndarray, "spin ao ao"]
+    occupied: tuple[Float[ndarray, "ao _occ"], ...]
+
+    @classmethod
+    def of(cls, model: Response, body: Body) -> "Frame":
+        """Return the frame of an exact evaluation."""
+        fock, density, induced = (body.of_oracle(a) for a in (model.anchor.fock, model.anchor.density, model.anchor.induced))
+        return cls(body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
+
+
+def overlap(first: tuple[ndarray, ...], second: tuple[ndarray, ...]) -> float:
+    """Return the smallest cosine of the angles between occupied spaces, over all spins: 1 is the same state, 0 another one."""
+    pairs = zip(first, second, strict=True)
+    return min((float(scipy.linalg.svdvals(a.T @ b)[-1]) for a, b in pairs if a.shape[1]), default=1.0)
+
+
+def centered(mol: Any) -> Float[ndarray, "atom xyz"]:
+    """Return coordinates in bohr about the centre of nuclear charge."""
+    charges, coords = mol.atom_charges(), mol.atom_coords()
+    return coords - charges @ coords / charges.sum()
+
+
+def _rotation(mol: Any, reference: Float[ndarray, "atom xyz"]) -> Float[ndarray, "ao ao"]:
+    if mol.cart or mol.natm < 2:
+        return np.eye(mol.nao)
+    u, _, vt = scipy.linalg.svd((centered(mol) * mol.atom_charges()[:, None]).T @ reference)
+    axes = u @ np.diag([1.0, 1.0, np.sign(scipy.linalg.det(u @ vt))]) @ vt
+    # coords @ axes lies on the reference; PySCF's function takes the matrix that multiplies rows of coordinates from the right.
+    return gto.mole.ao_rotation_matrix(mol, axes)
