@@ -44,7 +44,7 @@ class SeriesScanner(SCF_Scanner):
         """Run the accelerated SCF and remember what it found."""
         self._prediction = None
         super().scf(dm0)
-        if not (self.converged and isinstance(model := self.solution.evaluation.model, Response)):
+        if not (self.converged and isinstance(self.solution.evaluation.model, Response)):
             return self.e_tot
         overlap = 1.0 if self._prediction is None else self._prediction.overlap(self.solution.point)
         if overlap < SAME_STATE:

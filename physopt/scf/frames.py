@@ -1,5 +1,6 @@
 """Solved geometries, written down in axes that turn with the molecule, so that they can be compared and combined."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -16,18 +17,19 @@ from .oracle import Oracle
 class Body:
     r"""The Löwdin basis of one geometry in the molecule's own axes: smooth in the shape, blind to rotations and to gauge.
 
-    With $U$ the rotation of the basis functions that turns the molecule onto `reference`, orbitals become $U S^{1/2} C$. A Cartesian
-    basis, whose rotations are not orthogonal, stays in its axes.
+    With $U$ the rotation of the basis functions that turns the molecule onto the most similar of the `references`, coordinates of
+    earlier bodies, orbitals become $U S^{1/2} C$. A Cartesian basis, whose rotations are not orthogonal, stays in its axes.
 
+    - `coords`: the nuclei about the centre of their charge, turned, in bohr.
     - `basis`: the oracle's orthonormal basis, $U S^{1/2} X$. `core`: the core Hamiltonian $U S^{-1/2} h S^{-1/2} U^T$, in hartree.
 
     ??? cite "Reference"
         The rotation: Kabsch, Acta Cryst. A32 (1976) 922.
     """
 
-    def __init__(self, oracle: Oracle, reference: Float[ndarray, "atom xyz"]):
+    def __init__(self, oracle: Oracle, references: Sequence[Float[ndarray, "atom xyz"]] = ()):
         w, v = scipy.linalg.eigh(oracle.overlap)
-        turn = _rotation(oracle.mf.mol, reference)
+        self.coords, turn = _aligned(oracle.mf.mol, references)
         half = (v / np.sqrt(w)) @ v.T @ turn.T
         self.oracle = oracle
         self.basis: Float[ndarray, "ao mo"] = turn @ (v * np.sqrt(w)) @ v.T @ oracle.basis
@@ -49,9 +51,11 @@ class Body:
 class Frame(eqx.Module):
     r"""What one solved geometry tells others, in the basis of its `Body`.
 
-    - `core`: the core Hamiltonian $h$. `potential`: $F - h$. `density`, `induced`: as in `Anchor`. `occupied`: $C_o$ of each spin.
+    - `coords`: in the body's axes, bohr. `core`: the core Hamiltonian $h$. `potential`: $F - h$.
+    - `density`, `induced`: as in `Anchor`. `occupied`: $C_o$ of each spin.
     """
 
+    coords: Float[ndarray, "atom xyz"]
     core: Float[ndarray, "ao ao"]
     potential: Float[ndarray, "spin ao ao"]
     density: Float[ndarray, "spin ao ao"]
@@ -62,7 +66,7 @@ class Frame(eqx.Module):
     def of(cls, model: Response, body: Body) -> "Frame":
         """Return the frame of an exact evaluation."""
         fock, density, induced = (body.of_oracle(a) for a in (model.anchor.fock, model.anchor.density, model.anchor.induced))
-        return cls(body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
+        return cls(body.coords, body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
 
 
 def overlap(first: tuple[ndarray, ...], second: tuple[ndarray, ...]) -> float:
@@ -71,16 +75,17 @@ def overlap(first: tuple[ndarray, ...], second: tuple[ndarray, ...]) -> float:
     return min((float(scipy.linalg.svdvals(a.T @ b)[-1]) for a, b in pairs if a.shape[1]), default=1.0)
 
 
-def centered(mol: Any) -> Float[ndarray, "atom xyz"]:
-    """Return coordinates in bohr about the centre of nuclear charge."""
+def _aligned(mol: Any, references: Sequence[Float[ndarray, "atom xyz"]]) -> tuple[Float[ndarray, "atom xyz"], Float[ndarray, "ao ao"]]:
+    """Return the turned coordinates, in bohr, and the rotation of the basis functions."""
     charges, coords = mol.atom_charges(), mol.atom_coords()
-    return coords - charges @ coords / charges.sum()
-
-
-def _rotation(mol: Any, reference: Float[ndarray, "atom xyz"]) -> Float[ndarray, "ao ao"]:
-    if mol.cart or mol.natm < 2:
-        return np.eye(mol.nao)
-    u, _, vt = scipy.linalg.svd((centered(mol) * mol.atom_charges()[:, None]).T @ reference)
-    axes = u @ np.diag([1.0, 1.0, np.sign(scipy.linalg.det(u @ vt))]) @ vt
-    # coords @ axes lies on the reference; PySCF's function takes the matrix that multiplies rows of coordinates from the right.
-    return gto.mole.ao_rotation_matrix(mol, axes)
+    coords = coords - charges @ coords / charges.sum()
+    if mol.cart or mol.natm < 2 or not len(references):
+        return coords, np.eye(mol.nao)
+    candidates = []
+    for reference in references:
+        u, _, vt = scipy.linalg.svd((coords * charges[:, None]).T @ reference)
+        axes = u @ np.diag([1.0, 1.0, np.sign(scipy.linalg.det(u @ vt))]) @ vt
+        candidates.append((charges @ ((coords @ axes - reference) ** 2).sum(axis=1), axes))
+    _, axes = min(candidates, key=lambda pair: pair[0])
+    # PySCF's function takes the matrix that multiplies rows of coordinates from the right.
+    return coords @ axes, gto.mole.ao_rotation_matrix(mol, axes)

@@ -8,14 +8,14 @@ import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
 
-from .frames import Body, Frame, centered, overlap
+from .frames import Body, Frame, overlap
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle
 from .secants import credible_share
 
 MEMORY = 24  # frames kept
 SPACE = 12  # frames combined
-RIDGES = 10.0 ** -np.arange(2, 9)
+CAUTIONS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # per hartree
 
 
 class Prediction(eqx.Module):
@@ -47,7 +47,6 @@ class Series:
     def __init__(self) -> None:
         self._frames: list[Frame] = []
         self._molecule: tuple[Any, ...] = ()
-        self._reference = np.zeros((0, 3))
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -56,8 +55,8 @@ class Series:
         """Keep an exact, converged evaluation; the oldest goes where the memory is full, all go where the molecule is another one."""
         if not self._knows(model.oracle):
             self.forget()
-            self._molecule, self._reference = _molecule(model.oracle), centered(model.oracle.mf.mol)
-        frame = Frame.of(model, Body(model.oracle, self._reference))
+            self._molecule = _molecule(model.oracle)
+        frame = Frame.of(model, self._body(model.oracle))
         self._frames = [*self._frames[1 - MEMORY :], frame]
         return frame
 
@@ -74,9 +73,9 @@ class Series:
         """
         if not self._knows(oracle):
             return None
-        body = Body(oracle, self._reference)
+        body = self._body(oracle)
         near = nearest(self._frames, body.core)
-        coefficients = weights(near, body.core)[self._best_ridge()]
+        coefficients = weights(near, body.core, self._caution())
         columns = zip(*((f.potential, f.density, f.induced) for f in near), strict=True)
         potential, density, induced = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
         anchor = Anchor(body.to_oracle(body.core) + potential, density, induced)
@@ -84,21 +83,26 @@ class Series:
         model = Response(anchor, identity, oracle, credible_share(potential, induced))
         return Prediction(model.target(accuracy=accuracy).point, near[0], body)
 
+    def _body(self, oracle: Oracle) -> Body:
+        return Body(oracle, [frame.coords for frame in self._frames])
+
     def _knows(self, oracle: Oracle) -> bool:
         return bool(self._frames) and self._molecule == _molecule(oracle)
 
-    def _best_ridge(self) -> int:
-        """Return the index of the ridge that would have predicted the newest frame best."""
+    def _caution(self) -> float:
+        """Return the $\\rho$ of `weights` that would have predicted the newest frame best."""
         *known, newest = self._frames
         if len(known) < 2:
-            return len(RIDGES) - 1
+            return CAUTIONS[0]
         near = nearest(known, newest.core)
         share = credible_share(newest.potential, newest.induced)
         # The block between occupied and virtual orbitals is the gradient that the run would have started with.
         blocks = np.stack([_virtual_occupied(f.potential - share * f.induced, newest.density) for f in near])
         wanted = _virtual_occupied(newest.potential - share * newest.induced, newest.density)
-        misses = np.tensordot(weights(near, newest.core), blocks, 1) - wanted
-        return int(np.argmin([np.linalg.norm(miss) for miss in misses]))
+        misses = [np.tensordot(weights(near, newest.core, caution), blocks, 1) - wanted for caution in CAUTIONS]
+        norms = np.array([np.linalg.norm(miss) for miss in misses])
+        # Of those that do about as well, the most cautious: the next geometry may be further away.
+        return CAUTIONS[int(np.argmax(norms <= 1.1 * norms.min()))]
 
 
 def nearest(frames: list[Frame], core: Float[ndarray, "ao ao"]) -> list[Frame]:
@@ -106,22 +110,27 @@ def nearest(frames: list[Frame], core: Float[ndarray, "ao ao"]) -> list[Frame]:
     return sorted(frames, key=lambda frame: float(np.linalg.norm(frame.core - core)))[:SPACE]
 
 
-def weights(frames: list[Frame], core: Float[ndarray, "ao ao"]) -> Float[ndarray, "ridge k"]:
-    r"""Return for each ridge the $c$ that minimizes $|\sum_k c_k h_k - h|^2 + \rho^2 |H|^2 \sum_{k>1} c_k^2$, $\sum_k c_k = 1$.
+def weights(frames: list[Frame], core: Float[ndarray, "ao ao"], caution: float) -> Float[ndarray, " k"]:
+    r"""Return the $c$ that minimizes $|\sum_k c_k h_k - h|^2 + \rho^2 \sum_k c_k^2 |h_k - h|^4$, $\sum_k c_k = 1$.
 
-    $H$ holds the differences $h_k - h_1$ from the first, nearest frame, to which a large ridge falls back.
+    The first term is what linear extrapolation leaves out, the second what curvature does to it: large weights of opposite sign pay
+    only as long as the frames are near.
+
+    **Arguments:**
+
+    - `core`: $h$. `caution`: $\rho$, in 1 / hartree.
     """
+    if len(frames) == 1:
+        return np.ones(1)
     reference = frames[0].core
-    result = np.zeros((len(RIDGES), len(frames)))
-    if len(frames) > 1:
-        differences = np.stack([(f.core - reference).ravel() for f in frames[1:]])
-        u, s, vt = scipy.linalg.svd(differences, full_matrices=False)
-        along = vt @ (core - reference).ravel()
-        scale = np.linalg.norm(s)
-        for row, ridge in zip(result, RIDGES, strict=True):
-            row[1:] = u @ (s / (s**2 + (ridge * scale) ** 2 + 1e-300) * along)
-    result[:, 0] = 1.0 - result[:, 1:].sum(axis=1)
-    return result
+    differences = np.stack([(f.core - reference).ravel() for f in frames[1:]])
+    u, s, vt = scipy.linalg.svd(differences, full_matrices=False)
+    curvature = caution * np.array([np.linalg.norm(f.core - core) ** 2 for f in frames])
+    # The first weight is one less the others.
+    matrix = np.vstack([s[:, None] * u.T, np.diag(curvature[1:]), np.full(len(s), -curvature[0])])
+    wanted = np.concatenate([vt @ (core - reference).ravel(), np.zeros(len(s)), [-curvature[0]]])
+    others = scipy.linalg.lstsq(matrix, wanted)[0]
+    return np.concatenate([[1.0 - others.sum()], others])
 
 
 def _molecule(oracle: Oracle) -> tuple[Any, ...]:

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from physopt import accelerate
 from physopt.core.tree import tree_norm
 from physopt.faces.scf_bench import Meter
-from physopt.scf.frames import Body, Frame, centered, overlap
+from physopt.scf.frames import Body, Frame, overlap
 from physopt.scf.problem import SCF
-from physopt.scf.series import MEMORY, RIDGES, Prediction, Series, nearest, weights
+from physopt.scf.series import CAUTIONS, MEMORY, Prediction, Series, nearest, weights
 
 PEROXIDE = "O 0 0.73 -0.05; O 0 -0.73 -0.05; H {x:.8f} 0.9 {z:.8f}; H 0.85 -0.9 0.4"
 
@@ -109,19 +109,27 @@ def test_the_prediction_does_not_depend_on_the_gauge():
 
 
 def test_the_weights_sum_to_one_and_reproduce_what_is_affine():
-    rng = np.random.default_rng(1)
     series = Series()
     frames = [series.remember(solved(angle)) for angle in (90.0, 95.0, 103.0)]
     wanted = np.array([0.2, 1.5, -0.7])
     core = sum(w * f.core for w, f in zip(wanted, frames, strict=True))
     near = nearest(frames, core)
-    found = weights(near, core)
-    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-12)
-    order = [next(i for i, f in enumerate(frames) if f is g) for g in near]
-    np.testing.assert_allclose(found[-1][np.argsort(order)], wanted, atol=1e-3)
-    assert found.shape == (len(RIDGES), 3)
-    assert nearest([*frames, *frames], frames[1].core)[0] is frames[1]
-    assert np.isfinite(weights([frames[0], frames[0]], frames[0].core + rng.normal(size=core.shape))).all()
+    found = dict(zip([id(f) for f in near], weights(near, core, 1e-9), strict=True))
+    np.testing.assert_allclose([found[id(f)] for f in frames], wanted, atol=1e-6)
+    for caution in (0.0, 1e-3, 1e3):
+        assert weights(near, core, caution).sum() == pytest.approx(1.0)
+        assert np.isfinite(weights([*near, near[0]], core, caution)).all()
+
+
+def test_caution_trusts_near_frames_only_and_a_known_geometry_completely():
+    series = Series()
+    frames = [series.remember(solved(angle)) for angle in (90.0, 91.0, 92.0)]
+    core = 3.0 * frames[2].core - 2.0 * frames[0].core
+    bold, cautious = (np.abs(weights(nearest(frames, core), core, caution)).sum() for caution in (1e-6, 1e3))
+    assert bold > 4.0
+    assert cautious < 0.5 * bold
+    for caution in CAUTIONS:
+        np.testing.assert_allclose(weights(nearest(frames, frames[1].core), frames[1].core, caution), [1.0, 0.0, 0.0], atol=1e-6)
 
 
 def test_the_memory_is_bounded():
@@ -159,12 +167,11 @@ def rotated(mol, seed=0):
 
 @pytest.mark.parametrize("basis", ["cc-pvtz", "6-31g"])
 def test_a_frame_does_not_see_how_the_molecule_is_turned(basis):
-    reference, frames = None, []
+    frames = []
     for mol in (peroxide(90.0, basis), rotated(peroxide(90.0, basis))):
         mf = accelerate(scf.RHF(mol)).run(conv_tol=1e-12)
-        reference = centered(mol) if reference is None else reference
         model = mf.solution.evaluation.model
-        frames.append(Frame.of(model, Body(model.oracle, reference)))
+        frames.append(Frame.of(model, Body(model.oracle, [f.coords for f in frames])))
     first, second = frames
     np.testing.assert_allclose(second.core, first.core, atol=1e-10)
     np.testing.assert_allclose(second.density, first.density, atol=1e-5)
