@@ -52,7 +52,7 @@ class Frame(eqx.Module):
     r"""What one solved geometry tells others, in the basis of its `Body`.
 
     - `coords`: in the body's axes, bohr. `core`: the core Hamiltonian $h$. `potential`: $F - h$.
-    - `density`, `induced`: as in `Anchor`. `occupied`: $C_o$ of each spin.
+    - `density`, `induced`: as in `Anchor`, the latter without the functional's response. `occupied`: $C_o$ of each spin.
     """
 
     coords: Float[ndarray, "atom xyz"]
@@ -65,7 +65,10 @@ class Frame(eqx.Module):
     @classmethod
     def of(cls, model: Response, body: Body) -> "Frame":
         """Return the frame of an exact evaluation."""
-        fock, density, induced = (body.of_oracle(a) for a in (model.anchor.fock, model.anchor.density, model.anchor.induced))
+        anchor = model.anchor
+        # The functional's response comes from a grid, whose noise does not extrapolate.
+        smooth = anchor.induced - model.oracle.induced_semilocally(anchor.density)
+        fock, density, induced = (body.of_oracle(a) for a in (anchor.fock, anchor.density, smooth))
         return cls(body.coords, body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
 
 

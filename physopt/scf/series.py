@@ -78,9 +78,12 @@ class Series:
         coefficients = weights(near, body.core, self._caution())
         columns = zip(*((f.potential, f.density, f.induced) for f in near), strict=True)
         potential, density, induced = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
-        anchor = Anchor(body.to_oracle(body.core) + potential, density, induced)
+        share = credible_share(potential, induced)
+        assert oracle.kernel is not None
+        oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
+        anchor = Anchor(body.to_oracle(body.core) + potential, density, induced + oracle.induced_semilocally(density))
         identity = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
-        model = Response(anchor, identity, oracle, credible_share(potential, induced))
+        model = Response(anchor, identity, oracle, share)
         return Prediction(model.target(accuracy=accuracy).point, near[0], body)
 
     def _body(self, oracle: Oracle) -> Body:
