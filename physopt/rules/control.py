@@ -15,6 +15,7 @@ from .diis import adiis_cdiis, response_diis
 from .trust import TrustRegion, TrustState
 
 QUICK, DESCENT, CLASSICAL = range(3)
+SHARP = 0.2  # a contraction that needs no second opinion
 
 
 class ControlState(eqx.Module):
@@ -75,6 +76,9 @@ class Control(AbstractRule):
         if turn == CLASSICAL and count <= self.dwell:
             move, classical = self.classical.step(evaluation, state.classical)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
+        if turn == QUICK and not strikes and count > 1 and norm < SHARP * float(state.norm):
+            move, quick = self.quick.step(evaluation, state.quick)
+            return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
         move, descent = self.descent.resume(watched)
         if turn == QUICK:
             inside = tree_norm(move.step) < 0.99 * descent.radius

@@ -83,6 +83,30 @@ class ResponseKernel:
             result -= fraction * np.stack([_exchange(factors, half, sign) for half, sign in halves])
         return result
 
+    def transformed(self, orbitals: list[ndarray]) -> list[list[Float[ndarray, "ao aux k"]]]:
+        """Return what `transition` needs to know of orbitals that stay the same: $B^t C_s$ for each term and spin."""
+        return [[factors @ c for c in orbitals] for _, factors in self._factors]
+
+    def transition(
+        self, orbitals: list[ndarray], moved: list[ndarray], transformed: list[list[ndarray]], electrons: float
+    ) -> Float[ndarray, "spin ao ao"]:
+        r"""Return $G$ of the changes $\delta P_s = M_s C_s^T + C_s M_s^T$ of the densities, in hartree: half the work of a density.
+
+        **Arguments:**
+
+        - `orbitals`, `moved`: $C_s$, $M_s$, shape `(ao, k_s)`. `transformed`: of `orbitals`. `electrons`: per spin orbital.
+        """
+        moments = []
+        for c, m in zip(orbitals, moved, strict=True):
+            half = m @ c.T
+            moments.append(electrons * self.moments(half + half.T))
+        result = self.semilocal(moments) + self.coulomb(moments)
+        for (fraction, factors), known in zip(self._factors, transformed, strict=True):
+            for change, m, fixed in zip(result, moved, known, strict=True):
+                exchange = np.tensordot(factors @ m, fixed, ((1, 2), (1, 2)))
+                change -= fraction * (exchange + exchange.T)
+        return result
+
     def moments(self, density: Float[ndarray, "ao ao"]) -> Float[ndarray, " aux"]:
         r"""Return $\langle A, P \rangle$ of a symmetric density."""
         pairs = lib.pack_tril(2.0 * density)

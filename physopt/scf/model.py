@@ -140,7 +140,7 @@ class Response(AbstractAnchored):
             step, residual = trial, _axpy(length, image, residual)
             rest = frame.precondition(residual)
             previous, weight = weight, tree_dot(residual, rest)
-            if weight < 1e-8 * start:
+            if weight < 1e-5 * start:  # the model is not good to more than three digits
                 break
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
@@ -167,6 +167,7 @@ class SemiCanonical:
             (eo, uo), (ev, uv) = scipy.linalg.eigh(o.T @ f @ o), scipy.linalg.eigh(v.T @ f @ v)
             gaps = ev[:, None] - eo
             self._frames.append((o, v, uo, uv, gaps, np.maximum(abs(gaps), 0.1)))
+        self._transformed = model.oracle.transformed([o for o, *_ in self._frames]) if model.share else []
 
     def precondition(self, force: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
         """Divide by the orbital-energy gaps, no smaller than 0.1 hartree."""
@@ -180,13 +181,9 @@ class SemiCanonical:
     def curve(self, rotation: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
         """Apply the model's Hessian to a rotation."""
         model, oracle = self._model, self._model.oracle
-        pairs = []
-        for k, (o, v, *_) in zip(rotation, self._frames, strict=True):
-            moved = v @ k
-            # C_v k C_o^T + h.c. as a difference of two squares, which the kernel takes.
-            pairs.append((np.hstack([o + moved, o - moved]), np.repeat([0.5, -0.5], o.shape[1])))
-        change = np.stack([(c * n) @ c.T for c, n in pairs])
-        induced = model._induced(change, oracle.induced([c for c, _ in pairs], [n for _, n in pairs]) if model.share else change)
+        occupied, moved = [o for o, *_ in self._frames], [v @ k for k, (_, v, *_) in zip(rotation, self._frames, strict=True)]
+        change = np.stack([(half := m @ o.T) + half.T for o, m in zip(occupied, moved, strict=True)])
+        induced = model._induced(change, oracle.induced_change(occupied, moved, self._transformed) if model.share else change)
         result = []
         for k, g, (o, v, uo, uv, gaps, _) in zip(rotation, induced, self._frames, strict=True):
             result.append(2.0 * oracle.electrons * (uv @ (gaps * (uv.T @ k @ uo)) @ uo.T + v.T @ g @ o))

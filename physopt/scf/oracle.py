@@ -93,6 +93,17 @@ class Oracle:
         weights = [np.ones(c.shape[1]) for c in orbitals] if weights is None else weights
         return self.basis.T @ self.kernel([self.basis @ c for c in orbitals], weights, self.electrons) @ self.basis
 
+    def transformed(self, orbitals: list[ndarray]) -> list[list[ndarray]]:
+        """Return what `induced_change` needs to know of the orbitals."""
+        return [] if self.kernel is None else self.kernel.transformed([self.basis @ c for c in orbitals])
+
+    def induced_change(self, orbitals: list[ndarray], moved: list[ndarray], transformed: list[list[ndarray]]) -> ndarray:
+        """Return the kernel's response to $M C^T + C M^T$ of each spin, `(spin, mo, mo)`, zero without a kernel."""
+        if self.kernel is None:
+            return self.induced(orbitals)
+        ao = [[self.basis @ c for c in each] for each in (orbitals, moved)]
+        return self.basis.T @ self.kernel.transition(*ao, transformed, self.electrons) @ self.basis
+
     def induced_by_density(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
         """Return the kernel's response to any symmetric density, through its natural orbitals."""
         natural = [scipy.linalg.eigh(p) for p in density]

@@ -15,8 +15,6 @@ from .oracle import Oracle, check_supported
 from .secants import credible_share
 from .start import FittedField
 
-PASSES = 2  # of the start: the second sees the local response where the first has led
-
 
 class SCF(AbstractProblem):
     r"""The energy of a Slater determinant, $E(C)$, over rotations of occupied into virtual orbitals.
@@ -69,19 +67,28 @@ class SCF(AbstractProblem):
         density = self.oracle.density_of_ao(dm)
         if self.oracle.kernel is None:
             return self._stationary(self._at(self.oracle.build(dm)[1], density))
+        self._respond_at(density)
         field = FittedField(self.oracle)
-        for count in range(PASSES):
-            self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
-            fock = field.fock(density)
-            if count == 0 and (solved := self._solved(fock, density)):
-                return solved
-            model = self._at(fock, density)
-            if not model.believed():  # weights that say nonsense of the response may say it of the start
-                model = self._at(self.oracle.build(dm)[1], self.oracle.density_of_ao(dm))
-                return self._stationary(model)
-            point = self._stationary(model)
-            density = np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
+        fock = field.fock(density)
+        if solved := self._solved(fock, density):
+            return solved
+        model = self._at(fock, density)
+        if not model.believed():  # weights that say nonsense of the response may say it of the start
+            return self._stationary(self._at(self.oracle.build(dm)[1], density))
+        point = self._stationary(model)
+        if not self.oracle.restricted:  # a guess has no spin; where the first pass has polarized it, a second is worth its cost
+            density = self._density(point)
+            self._respond_at(density)
+            point = self._stationary(self._at(field.fock(density), density))
+        self._respond_at(self._density(point))
         return point
+
+    def _density(self, point: Orbitals) -> Float[ndarray, "spin mo mo"]:
+        return np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
+
+    def _respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
+        assert self.oracle.kernel is not None
+        self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
 
     def _solved(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals | None:
         """Return a density as a determinant if it is one, and so nearly stationary that a fitted Fock matrix would only do harm."""
@@ -103,9 +110,7 @@ class SCF(AbstractProblem):
     def evaluate(self, point: Orbitals) -> Evaluation:
         """Build the exact Fock matrix of the determinant."""
         energy, fock = self.oracle.build(self.oracle.dm(point.coeff))
-        occupied = self.oracle.occupied(point.coeff)
-        density = np.stack([c @ c.T for c in occupied])
-        model = self._model(Anchor(fock, density, self.oracle.induced(occupied)), point)
+        model = self._model(Anchor(fock, self._density(point), self.oracle.induced(self.oracle.occupied(point.coeff))), point)
         return Evaluation(np.float64(energy), model.gradient(), model)
 
     def _model(self, anchor: Anchor, point: Orbitals) -> Response:
