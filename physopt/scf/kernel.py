@@ -49,6 +49,17 @@ class ResponseKernel:
         """Return the kernel of a mean field: Hartree-Fock, or a functional's fractions of exact exchange."""
         return cls(mf.mol, exchange_terms(mf), auxiliary)
 
+    @staticmethod
+    def megabytes(mol: gto.Mole, exchange: Sequence[tuple[float, float]], auxiliary: Auxiliary = Auxiliary()) -> float:
+        """Return the memory that the kernel of a molecule will hold, in megabytes."""
+        symbols = [mol.atom_symbol(a) for a in range(mol.natm) if gto.charge(mol.atom_symbol(a))]
+        charges, exchanges = (
+            sum(2 * angular + 1 for symbol in symbols for angular, _ in shells(symbol))
+            for shells in (auxiliary.charge_shells, auxiliary.exchange_shells)
+        )
+        terms = sum(1 for fraction, _ in exchange if fraction)
+        return 8e-6 * (charges * mol.nao * (mol.nao + 1) / 2 + terms * exchanges * mol.nao**2 + 4 * charges**2)
+
     @property
     def num_functions(self) -> int:
         """Number of functions that charges are fitted with."""

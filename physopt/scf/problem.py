@@ -5,11 +5,12 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpy import ndarray
-from pyscf import scf
+from pyscf import lib, scf
+from pyscf.lib import logger
 
 from physopt.core.problem import AbstractProblem, Evaluation
 
-from .kernel import ResponseKernel
+from .kernel import ResponseKernel, exchange_terms
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle, check_supported
 from .secants import credible_share
@@ -46,7 +47,13 @@ class SCF(AbstractProblem):
 
     @classmethod
     def of(cls, mf: scf.hf.SCF) -> "SCF":
-        """Return the problem with the standard response kernel."""
+        """Return the problem with the standard response kernel, or with none where it would not fit into `mf.max_memory`."""
+        check_supported(mf)
+        needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf)), mf.max_memory - lib.current_memory()[0]
+        if needed > free:
+            advice = "this run goes without it. Raise mf.max_memory."
+            logger.warn(mf, "The response model needs %.0f MB and max_memory leaves %.0f: %s", needed, free, advice)
+            return cls(mf, None)
         return cls(mf, ResponseKernel.of(mf))
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:

@@ -79,8 +79,8 @@ class Series:
         columns = zip(*((f.potential, f.density, f.induced) for f in near), strict=True)
         potential, density, induced = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
         share = credible_share(potential, induced)
-        assert oracle.kernel is not None
-        oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
+        if oracle.kernel is not None:
+            oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
         anchor = Anchor(body.to_oracle(body.core) + potential, density, induced + oracle.induced_semilocally(density))
         identity = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
         model = Response(anchor, identity, oracle, share)

@@ -267,3 +267,21 @@ def test_a_rule_of_ones_own():
     assert fast.converged
     assert isinstance(fast.rule, LBFGS)
     assert physopt.accelerate is accelerate
+
+
+def test_a_kernel_that_does_not_fit_is_left_out_and_named():
+    mol = molecule(WATER)
+    mf = accelerate(scf.RHF(mol))
+    mf.verbose, mf.stdout, mf.max_memory = 3, io.StringIO(), 0
+    mf.kernel()
+    assert "The response model needs" in mf.stdout.getvalue() and "Raise mf.max_memory" in mf.stdout.getvalue()
+    assert mf.converged and mf.e_tot == pytest.approx(scf.RHF(mol).kernel(), abs=1e-8)
+
+
+@pytest.mark.parametrize("xc", ["hf", "pbe", "b3lyp", "wb97x", "scan"])
+def test_no_exact_build_goes_into_the_start(xc):
+    mol = molecule(WATER)
+    mf = accelerate(scf.RHF(mol) if xc == "hf" else dft.RKS(mol, xc=xc))
+    meter = Meter()
+    meter.watch(mf).kernel()
+    assert mf.converged and meter.builds == mf.cycles <= 5
