@@ -118,7 +118,7 @@ def displaced(problem: SCF) -> tuple[SCF, Any]:
     """Return the problem and a determinant away from its stationary points."""
     point = problem.init()
     rng = np.random.default_rng(1)
-    sizes = [(len(c) - n, n) for c, n in zip(point.coeff, problem.oracle.nocc, strict=True)]
+    sizes = problem.oracle.rotations.shapes(len(point.coeff[0]))
     return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
 
 
@@ -138,6 +138,7 @@ PROBLEMS = [
     Instance("host-quadratic", lambda: started(HostQuadratic())),
     Instance("rhf-water", lambda: displaced(SCF.of(scf.RHF(molecule(WATER))))),
     Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),
+    Instance("rohf-hydroxyl", lambda: displaced(SCF.of(scf.ROHF(molecule(HYDROXYL, spin=1))))),
     Instance("rks-water", lambda: displaced(SCF.of(dft.RKS(molecule(WATER, basis="sto-3g"), xc="b3lyp").set(grids_level=0)))),
     Instance("pinn-poisson", lambda: started(Poisson(single_mode(1), scatter(jax.random.key(1), 40), width=4, depth=1)), traceable=True),
     Instance(

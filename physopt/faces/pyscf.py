@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 from pyscf import lib
 from pyscf.lib import chkfile, logger
@@ -18,8 +19,8 @@ from physopt.core.stop import Stop
 from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
-from physopt.scf.model import Orbitals, Response
-from physopt.scf.oracle import check_supported
+from physopt.scf.model import Anchor, Orbitals, Response
+from physopt.scf.oracle import Oracle, check_supported
 from physopt.scf.problem import SCF
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
@@ -40,7 +41,7 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
 
     **Arguments:**
 
-    - `mf`: RHF, UHF, RKS or UKS of a molecule, not yet run or with orbitals to start from. Not changed.
+    - `mf`: RHF, UHF, ROHF, RKS, UKS or ROKS of a molecule, not yet run or with orbitals to start from. Not changed.
     - `rule`: any rule of physopt, for the run from the start; default: DIIS on the response model, with a trust region and ADIIS/CDIIS
       behind it (`Control`).
     - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
@@ -187,16 +188,16 @@ class _Report:
         """Return the names that PySCF's kernel would have at this point."""
         mf, oracle, model = self._mf, self._oracle, evaluation.model
         assert isinstance(model, Response)
-        fock = oracle.to_ao(model.anchor.fock)
-        energies = np.stack([(c * (f @ c)).sum(axis=0) for c, f in zip(coeff, model.anchor.fock, strict=True)])
+        fock, energies = _in_pyscfs_shape(oracle, coeff, model.anchor)
         grad_norm = 0.5 * np.sqrt(sum(np.vdot(g, g) for g in evaluation.grad))
         names = {
             "mf": mf, "mol": mf.mol, "s1e": oracle.overlap, "h1e": oracle.hcore, "conv_tol": mf.conv_tol, "conv_tol_grad": mf.conv_tol_grad,
             "e_tot": float(evaluation.value), "last_hf_e": self._energy, "norm_gorb": float(grad_norm),
-            "mo_coeff": oracle.mo_coeff(coeff), "mo_occ": oracle.mo_occ(), "mo_energy": energies[0] if oracle.restricted else energies,
-            "dm": oracle.dm(coeff), "dm_last": self._dm, "fock": fock[0] if oracle.restricted else fock,
+            "mo_coeff": oracle.mo_coeff(coeff), "mo_occ": oracle.mo_occ(), "mo_energy": energies,
+            "dm": oracle.dm(coeff), "dm_last": self._dm, "fock": fock,
         }  # fmt: skip
-        names["vhf"] = names["fock"] - oracle.hcore
+        spins = oracle.to_ao(model.anchor.fock)
+        names["vhf"] = (spins[0] if oracle.restricted else spins) - oracle.hcore
         names["norm_ddm"] = float(np.linalg.norm(names["dm"] - self._dm)) if np.shape(names["dm"]) == np.shape(self._dm) else np.nan
         return names
 
@@ -217,6 +218,20 @@ class _Report:
             mf.callback(envs)
         self._dm, self._energy = envs["dm"], envs["e_tot"]
         return finished
+
+
+def _in_pyscfs_shape(oracle: Oracle, coeff: tuple[ndarray, ...], anchor: Anchor) -> tuple[ndarray, ndarray]:
+    """Return Fock matrix and orbital energies as PySCF has them: in an open shell Roothaan's, with each spin's own as tags."""
+    fock, energies = oracle.to_ao(anchor.fock), np.stack([_diagonal(c, f) for c, f in zip(coeff, anchor.fock, strict=True)])
+    if not oracle.rotations.shared:
+        return (fock[0], energies[0]) if oracle.restricted else (fock, energies)
+    effective = oracle.rotations.effective(anchor.fock, anchor.density)[:1]
+    tagged = lib.tag_array(oracle.to_ao(effective)[0], focka=fock[0], fockb=fock[1])
+    return tagged, lib.tag_array(_diagonal(coeff[0], effective[0]), mo_ea=energies[0], mo_eb=energies[1])
+
+
+def _diagonal(coeff: Float[ndarray, "mo mo"], fock: Float[ndarray, "mo mo"]) -> Float[ndarray, " mo"]:
+    return (coeff * (fock @ coeff)).sum(axis=0)
 
 
 def _warn_of_ignored(mf: Any) -> None:

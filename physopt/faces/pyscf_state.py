@@ -13,7 +13,7 @@ from physopt.core.run import Progress, Solution, minimize
 from physopt.core.stop import Stop
 from physopt.core.tree import tree_dot, tree_scale
 from physopt.rules.trust import TrustRegion
-from physopt.scf.model import Orbitals, Response, SemiCanonical
+from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.stability import Stability, analyze
 from physopt.scf.starts import distance
@@ -157,7 +157,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tup
 def downhill(problem: SCF, solution: Solution, found: Stability) -> Orbitals:
     """Return the point along the unstable mode, to either side, where the model, with the exact curvature, is lowest."""
     model = _model(solution)
-    excess = found.curvature - tree_dot(found.mode, SemiCanonical(model).curve(found.mode))
+    excess = found.curvature - tree_dot(found.mode, model.frame().curve(found.mode, model.responder()))
     best, lowest = solution.point, np.inf
     for angle in np.outer((1.0, -1.0), (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)).ravel():
         point = problem.retract(solution.point, tree_scale(angle, found.mode))

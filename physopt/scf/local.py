@@ -30,7 +30,7 @@ def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin
     numint, mol = mf._numint, mf.mol
     grids = coarse_grids(mol, KERNEL_GRID)
     xc, kind = _kernel_functional(mf)
-    spins = 2 if mf.istype("UHF") else 1
+    spins = 2 if mf.istype("UHF") or mf.istype("ROHF") else 1
     size = auxmol.nao
     result = np.zeros((spins, spins, size, size))
     if kind == "HF":

@@ -15,11 +15,13 @@ from physopt.core.tree import Scalar, tree_combine, tree_dot
 
 from .oracle import Oracle
 from .secants import Secants
+from .semicanonical import OpenShell, Respond, SemiCanonical
 
 
 class Orbitals(eqx.Module):
     """A Slater determinant: orthonormal coefficients of each spin, occupied columns first, in the oracle's basis.
 
+    In a restricted open shell both spins have the same matrix: closed, then open, then empty columns.
     Columns are never canonicalized, so that a tangent keeps its coordinates when it is transported.
     """
 
@@ -48,19 +50,18 @@ class Response(AbstractAnchored):
     share: float = 1.0
     secants: Secants | None = None
 
-    def gradient(self) -> tuple[Float[ndarray, "_virt _occ"], ...]:
-        r"""Return $dE/d\kappa = 2 m C_v^T F C_o$ of each spin, in hartree per radian; twice PySCF's `get_grad`."""
-        m = self.oracle.electrons
-        return tuple(2.0 * m * v.T @ f @ o for f, (o, v) in zip(self.anchor.fock, self._split(), strict=True))
+    def gradient(self) -> tuple[Float[ndarray, "_rows _columns"], ...]:
+        r"""Return $dE/d\kappa = 2 m C_v^T F C_o$ of each block of `Rotations`, in hartree per radian; twice PySCF's `get_grad`."""
+        blocks = self.oracle.rotations.derivative(self.orbitals.coeff, self.anchor.fock)
+        return tuple(2.0 * self.oracle.electrons * b for b in blocks)
 
     def believed(self) -> bool:
         """Say whether any of the kernel's response is used."""
         return self.share > 0.0
 
     def error(self) -> Float[ndarray, " e"]:
-        r"""Return $m (F P - P F) / \sqrt 2$; at a determinant its norm is that of PySCF's `get_grad`."""
-        f, p = self.anchor.fock, self.anchor.density
-        return (self.oracle.electrons / np.sqrt(2.0) * (f @ p - p @ f)).ravel()
+        r"""Return $m (F P - P F) / \sqrt 2$; at a determinant its norm is that of PySCF's `get_grad`. Open shells: summed over spins."""
+        return (self.oracle.electrons * self.oracle.rotations.residual(self.anchor.fock, self.anchor.density)).ravel()
 
     def pairing(self, first: Anchor, second: Anchor) -> float:
         r"""Return $m \sum_s \mathrm{tr}\, P_{1,s} F_{2,s}$ in hartree."""
@@ -90,11 +91,11 @@ class Response(AbstractAnchored):
         self, *, accuracy: float = 0.0, respond: bool = True, shift: float | Float[ndarray, " spin"] = 0.0, about: Anchor | None = None
     ) -> Endpoint:
         """Converge the model's own self-consistent field by diagonalizations. See `AbstractAnchored.target`."""
-        anchor = self.anchor
+        anchor, rotations = self.anchor, self.oracle.rotations
         core = anchor.fock
         if about is not None and np.any(shift):
             core = core - np.reshape(shift, (-1, 1, 1)) * about.density
-        coeff = self._diagonalize(core)
+        coeff = rotations.aufbau(rotations.effective(core, anchor.density))
         if not respond or (self.secants is None and (self.oracle.kernel is None or not self.share)):
             return Endpoint(Orbitals(coeff))
         rounding = 1e-14 * float(np.linalg.norm(core))
@@ -107,8 +108,8 @@ class Response(AbstractAnchored):
             norm = np.linalg.norm(error := model.error())
             if norm < tolerance or not np.isfinite(norm):
                 break  # where the kernel yields nonsense from the start, this is the classical step
-            history = [*history[-7:], (model.anchor.fock, error)]
-            coeff = self._diagonalize(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
+            history = [*history[-7:], (rotations.effective(model.anchor.fock, density), error)]
+            coeff = rotations.aufbau(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
         return Endpoint(Orbitals(coeff))
 
     def minimize(self, tilt: tuple[ndarray, ...] | None = None, radius: Scalar | None = None) -> tuple[ndarray, ...]:
@@ -119,7 +120,7 @@ class Response(AbstractAnchored):
         ??? cite "Reference"
             Steihaug, SIAM J. Numer. Anal. 20 (1983) 626, section 2.
         """
-        frame = SemiCanonical(self)
+        frame, respond = self.frame(), self.responder()
         force = self.gradient() if tilt is None else tuple(g + t for g, t in zip(self.gradient(), tilt, strict=True))
         step = tuple(0.0 * f for f in force)
         residual = force
@@ -129,7 +130,7 @@ class Response(AbstractAnchored):
         if not weight > 0.0:
             return step
         for _ in range(30):
-            image = frame.curve(direction)
+            image = frame.curve(direction, respond)
             curvature = tree_dot(direction, image)
             if not curvature > 0.0:
                 return _to_boundary(step, direction, radius) if radius is not None else (step if tree_dot(step, step) else direction)
@@ -145,49 +146,28 @@ class Response(AbstractAnchored):
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
 
+    def frame(self) -> SemiCanonical | OpenShell:
+        """Return the orbitals that diagonalize their own blocks of the Fock matrix, in which the Hessian is nearly diagonal."""
+        rotations = self.oracle.rotations
+        if rotations.shared:
+            return OpenShell(self.anchor.fock, self.orbitals.coeff, rotations)
+        return SemiCanonical(self.anchor.fock, self.orbitals.coeff, rotations, self.oracle.electrons)
+
+    def responder(self) -> Respond:
+        r"""Return the map from first-order changes $D_s$ of the occupied orbitals $C_s$ to $G[D_s C_s^T + C_s D_s^T]$."""
+        occupied = self.oracle.occupied(self.orbitals.coeff)
+        transformed = self.oracle.transformed(occupied) if self.share else []
+
+        def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
+            change = np.stack([(half := d @ o.T) + half.T for o, d in zip(occupied, moved, strict=True)])
+            return self._induced(change, self.oracle.induced_change(occupied, list(moved), transformed) if self.share else change)
+
+        return respond
+
     def _induced(self, density: Float[ndarray, "spin mo mo"], kernel: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
         """Return the response to a density, given the kernel's (which is not looked at where its share is zero)."""
         result = self.share * kernel if self.share else np.zeros_like(density)
         return result if self.secants is None else result + self.secants(density)
-
-    def _split(self) -> list[tuple[ndarray, ndarray]]:
-        return [(c[:, :n], c[:, n:]) for c, n in zip(self.orbitals.coeff, self.oracle.nocc, strict=True)]
-
-    def _diagonalize(self, fock: Float[ndarray, "spin mo mo"]) -> tuple[ndarray, ...]:
-        return tuple(scipy.linalg.eigh(f, driver="evd", check_finite=False)[1] for f in fock)
-
-
-class SemiCanonical:
-    """Occupied and virtual orbitals that diagonalize their own blocks of the Fock matrix, and the model's Hessian in them."""
-
-    def __init__(self, model: Response):
-        self._model = model
-        self._frames = []
-        for f, (o, v) in zip(model.anchor.fock, model._split(), strict=True):
-            (eo, uo), (ev, uv) = scipy.linalg.eigh(o.T @ f @ o), scipy.linalg.eigh(v.T @ f @ v)
-            gaps = ev[:, None] - eo
-            self._frames.append((o, v, uo, uv, gaps, np.maximum(abs(gaps), 0.1)))
-        self._transformed = model.oracle.transformed([o for o, *_ in self._frames]) if model.share else []
-
-    def precondition(self, force: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
-        """Divide by the orbital-energy gaps, no smaller than 0.1 hartree."""
-        m = self._model.oracle.electrons
-        return tuple(uv @ ((uv.T @ k @ uo) / (2.0 * m * d)) @ uo.T for k, (_, _, uo, uv, _, d) in zip(force, self._frames, strict=True))
-
-    def gaps(self) -> list[tuple[ndarray, ndarray, ndarray]]:
-        """Return the orbital-energy differences of each spin, `(virt, occ)`, and the rotations of its virtual and occupied orbitals."""
-        return [(gaps, uv, uo) for _, _, uo, uv, gaps, _ in self._frames]
-
-    def curve(self, rotation: tuple[ndarray, ...]) -> tuple[ndarray, ...]:
-        """Apply the model's Hessian to a rotation."""
-        model, oracle = self._model, self._model.oracle
-        occupied, moved = [o for o, *_ in self._frames], [v @ k for k, (_, v, *_) in zip(rotation, self._frames, strict=True)]
-        change = np.stack([(half := m @ o.T) + half.T for o, m in zip(occupied, moved, strict=True)])
-        induced = model._induced(change, oracle.induced_change(occupied, moved, self._transformed) if model.share else change)
-        result = []
-        for k, g, (o, v, uo, uv, gaps, _) in zip(rotation, induced, self._frames, strict=True):
-            result.append(2.0 * oracle.electrons * (uv @ (gaps * (uv.T @ k @ uo)) @ uo.T + v.T @ g @ o))
-        return tuple(result)
 
 
 def _commutator_weights(errors: list[ndarray]) -> ndarray:

@@ -9,6 +9,7 @@ from numpy import ndarray
 from pyscf import scf
 
 from .kernel import ResponseKernel
+from .rotations import Rotations
 
 
 class Oracle:
@@ -19,7 +20,7 @@ class Oracle:
 
     **Arguments:**
 
-    - `mf`: a restricted closed-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
+    - `mf`: a restricted, restricted open-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
     - `kernel`: the response of the model; `None` freezes the Fock matrix, as the classical methods do.
 
     """
@@ -27,7 +28,8 @@ class Oracle:
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
         self.mf = mf
         self.kernel = kernel
-        self.restricted = not mf.istype("UHF")
+        shared = mf.istype("ROHF")
+        self.restricted = not (shared or mf.istype("UHF"))
         self.electrons = 2.0 if self.restricted else 1.0
         self.overlap = mf.get_ovlp()
         self.hcore = mf.get_hcore()
@@ -35,17 +37,19 @@ class Oracle:
         self.inverse = self.basis.T @ self.overlap
         alpha, beta = mf.mol.nelec if self.restricted else mf.nelec
         self.nocc = (alpha,) if self.restricted else (alpha, beta)
+        self.rotations = Rotations(self.nocc, shared)
         self.energy = float("nan")  # of the last build, hartree
-        self._last: tuple[Any, Any] = (0, 0)
+        self._last: tuple[Any, ...] = ()
 
     def build(self, dm: ndarray) -> tuple[float, Float[ndarray, "spin mo mo"]]:
         """Return the energy in hartree and the exact Fock matrices of an AO density: the expensive call."""
-        dm_last, vhf_last = self._last
-        vhf = self.mf.get_veff(self.mf.mol, dm, dm_last, vhf_last)
+        vhf = self.mf.get_veff(self.mf.mol, dm, *self._last)
         self._last = (dm, vhf)
         self.energy = float(self.mf.energy_tot(dm, self.hcore, vhf))
-        fock = np.asarray(self.mf.get_fock(self.hcore, self.overlap, vhf, dm))
-        return self.energy, self.to_orthonormal(fock)
+        fock = self.mf.get_fock(self.hcore, self.overlap, vhf, dm)
+        if self.rotations.shared:
+            fock = np.stack([fock.focka, fock.fockb])  # Roothaan's effective matrix has lost one of them
+        return self.energy, self.to_orthonormal(np.asarray(fock))
 
     def to_orthonormal(self, fock: ndarray) -> Float[ndarray, "spin mo mo"]:
         """Return AO Fock matrices, of PySCF's shape, in the orthonormal basis: $X^T F X$."""
@@ -71,15 +75,16 @@ class Oracle:
 
     def mo_coeff(self, coeff: tuple[ndarray, ...]) -> Float[ndarray, "..."]:
         """Return coefficients in PySCF's shape: `(ao, mo)` restricted, `(2, ao, mo)` unrestricted."""
-        ao = np.stack([self.basis @ c for c in coeff])
-        return ao[0] if self.restricted else ao
+        if self.restricted or self.rotations.shared:
+            return self.basis @ coeff[0]
+        return np.stack([self.basis @ c for c in coeff])
 
     def mo_occ(self) -> Float[ndarray, "..."]:
         """Return occupations in PySCF's shape, occupied orbitals first."""
         occ = np.zeros((len(self.nocc), self.basis.shape[1]))
         for row, n in zip(occ, self.nocc, strict=True):
             row[:n] = self.electrons
-        return occ[0] if self.restricted else occ
+        return occ.sum(axis=0) if self.restricted or self.rotations.shared else occ
 
     def dm(self, coeff: tuple[ndarray, ...]) -> ndarray:
         """Return the AO density matrix, tagged with its orbitals as PySCF's own is."""
@@ -101,8 +106,8 @@ class Oracle:
         """Return the kernel's response to $M C^T + C M^T$ of each spin, `(spin, mo, mo)`, zero without a kernel."""
         if self.kernel is None:
             return self.induced(orbitals)
-        ao = [[self.basis @ c for c in each] for each in (orbitals, moved)]
-        return self.basis.T @ self.kernel.transition(*ao, transformed, self.electrons) @ self.basis
+        occupied, changes = ([self.basis @ c for c in each] for each in (orbitals, moved))
+        return self.basis.T @ self.kernel.transition(occupied, changes, transformed, self.electrons) @ self.basis
 
     def induced_by_density(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
         """Return the kernel's response to any symmetric density, through its natural orbitals."""
@@ -118,18 +123,20 @@ class Oracle:
 
 
 def check_supported(mf: Any) -> None:
-    """Raise `TypeError` unless `mf` is restricted closed-shell or unrestricted with real orbitals and plain occupations."""
-    hint = "Run it without physopt, or give the molecule's mean field as RHF, UHF, RKS or UKS."
+    """Raise `TypeError` unless `mf` is restricted or unrestricted with real orbitals and plain occupations."""
+    hint = "Run it without physopt, or give the molecule's mean field as RHF, UHF, ROHF, RKS, UKS or ROKS."
     name = type(mf).__name__
     if not isinstance(mf, scf.hf.SCF):
         raise TypeError(f"accelerate() takes a PySCF mean field such as scf.RHF(mol), not {name}. {hint}")
     # Not hasattr(mf, ...): PySCF answers an unknown name by importing every method it has.
     if hasattr(type(mf.mol), "lattice_vectors"):
         raise TypeError(f"{name} is periodic; only molecules are supported. Run it without physopt.")
-    if mf.istype("ROHF") or not (mf.istype("RHF") or mf.istype("UHF")):
-        raise TypeError(f"{name} is not supported yet: restricted closed-shell and unrestricted molecules are. {hint}")
-    if not mf.istype("UHF") and mf.mol.spin:
-        raise TypeError(f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use UHF or UKS.")
+    if not (mf.istype("RHF") or mf.istype("UHF")):
+        raise TypeError(f"{name} is not supported: restricted and unrestricted real orbitals are. {hint}")
+    if not (mf.istype("UHF") or mf.istype("ROHF")) and mf.mol.spin:
+        raise TypeError(f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use ROHF, UHF, ROKS or UKS.")
+    if mf.istype("ROHF") and mf.nelec[0] < mf.nelec[1]:
+        raise TypeError(f"{name} with {mf.nelec} alpha and beta electrons: the open shell must be alpha. Set mol.spin to {-mf.mol.spin}.")
     if getattr(mf.mol, "symmetry", False):
         raise TypeError(
             f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, "

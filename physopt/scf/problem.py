@@ -20,13 +20,14 @@ from .start import FittedField
 class SCF(AbstractProblem):
     r"""The energy of a Slater determinant, $E(C)$, over rotations of occupied into virtual orbitals.
 
-    A point is `Orbitals`; a tangent is a tuple of $\kappa$, shape `(virt, occ)`, one for each spin, in radians;
+    A point is `Orbitals`; a tangent is a tuple of $\kappa$, shape `(virt, occ)`, one for each spin, in radians (restricted open shells:
+    three, see `Rotations`);
     $\mathrm{retract}(C, \kappa) = C \exp\begin{pmatrix} 0 & -\kappa^T \\ \kappa & 0 \end{pmatrix}$. One evaluation is one exact
     Fock build. The gradient is $dE/d\kappa$, twice PySCF's `get_grad`.
 
     **Arguments:**
 
-    - `mf`: a PySCF mean field: RHF, UHF, RKS or UKS, density-fitted or not, with or without solvent.
+    - `mf`: a PySCF mean field: RHF, UHF, ROHF, RKS, UKS or ROKS, density-fitted or not, with or without solvent.
     - `kernel`: the model's response; `None` freezes the Fock matrix. `SCF.of(mf)` makes the standard one.
 
     **Raises:** `TypeError` for a mean field of another kind, with what to use instead.
@@ -99,13 +100,12 @@ class SCF(AbstractProblem):
 
     def _solved(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals | None:
         """Return a density as a determinant if it is one, and so nearly stationary that a fitted Fock matrix would only do harm."""
-        occupations, natural = zip(*(scipy.linalg.eigh(p) for p in density), strict=True)
-        if max(float(abs(n * (1.0 - n)).max()) for n in occupations) > 0.05:
+        if max(float(abs(n * (1.0 - n)).max()) for n in map(scipy.linalg.eigvalsh, density)) > 0.05:
             return None
         error = self._at(fock, density).error()
         if np.linalg.norm(error) > 0.1 * np.sqrt(sum(self.oracle.nocc)):
             return None
-        return Orbitals(tuple(v[:, ::-1].copy() for v in natural))
+        return Orbitals(self.oracle.rotations.natural(density))
 
     def _at(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Response:
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
@@ -127,12 +127,6 @@ class SCF(AbstractProblem):
         share = credible_share(anchor.fock - core, anchor.induced)
         return Response(anchor, point, self.oracle, share)
 
-    def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_virt _occ"], ...]) -> Orbitals:
+    def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_rows _columns"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""
-        rotated = []
-        for c, kappa, n in zip(point.coeff, step, self.oracle.nocc, strict=True):
-            generator = np.zeros_like(c)
-            kappa = np.asarray(kappa)  # a rule written in JAX hands JAX arrays
-            generator[n:, :n], generator[:n, n:] = kappa, -kappa.T
-            rotated.append(c @ scipy.linalg.expm(generator))
-        return Orbitals(tuple(rotated))
+        return Orbitals(self.oracle.rotations.turn(point.coeff, step))

@@ -140,7 +140,7 @@ def _molecule(oracle: Oracle) -> tuple[Any, ...]:
     """Return what must not change within a series: spin treatment, functional, atoms, basis set and occupation."""
     mf, mol = oracle.mf, oracle.mf.mol
     functions = (repr(mol._basis), repr(mol._ecp), mol.cart)  # nothing public tells two basis sets of one size apart
-    return (oracle.restricted, getattr(mf, "xc", None), tuple(mol.elements), oracle.nocc, *functions)
+    return (oracle.restricted, oracle.rotations.shared, getattr(mf, "xc", None), tuple(mol.elements), oracle.nocc, *functions)
 
 
 def _virtual_occupied(matrices: Float[ndarray, "spin ao ao"], density: Float[ndarray, "spin ao ao"]) -> Float[ndarray, "spin ao ao"]:

@@ -1,6 +1,6 @@
 """Is a converged determinant a minimum? The lowest curvature, found on the model and confirmed by exact products."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import numpy as np
@@ -9,8 +9,9 @@ from numpy import ndarray
 
 from physopt.core.tree import tree_combine, tree_dot, tree_norm
 
-from .model import Response, SemiCanonical
+from .model import Response
 from .modes import ModeSearch
+from .semicanonical import OpenShell, SemiCanonical
 
 Rotation = tuple[ndarray, ...]
 
@@ -53,13 +54,13 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
     - `model`: at the point's own anchor. `threshold`: in hartree per squared radian.
     - `max_products`: the budget; a mode still in doubt after that is judged by its Ritz value.
     """
-    frame = SemiCanonical(model)
+    frame, respond = model.frame(), model.responder()
     exact = exact_curve(model)
     pack, unpack = _coordinates(frame)
     gaps = np.concatenate([g.ravel() for g, *_ in frame.gaps()])
     if not len(gaps):
         return Stability(True, np.inf, 0.0, unpack(gaps), 0, None)  # nothing to rotate
-    search = ModeSearch(lambda x: pack(frame.curve(unpack(x))), 2.0 * model.oracle.electrons * gaps, _starts(gaps))
+    search = ModeSearch(lambda x: pack(frame.curve(unpack(x), respond)), 2.0 * model.oracle.electrons * gaps, _starts(gaps))
     for rotation in _free_rotations(model):
         search.teach(pack(rotation), pack(rotation))  # raised out of the way, by 1 hartree
     value, error, mode, worst, products = 0.0, 0.0, 0.0 * gaps, DOUBT, 0
@@ -78,24 +79,22 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
 
 def exact_curve(model: Response) -> Callable[[Rotation], Rotation]:
     r"""Return $\kappa \mapsto 2m (F_{vv} \kappa - \kappa F_{oo} + V[\delta P]_{vo})$ with PySCF's exact response $V$, one build a call."""
-    oracle = model.oracle
-    coeff = model.orbitals.coeff
-    response = oracle.mf.gen_response(oracle.mo_coeff(coeff), oracle.mo_occ(), hermi=1, with_nlc=False)
-    blocks = [(c[:, :n], c[:, n:]) for c, n in zip(coeff, oracle.nocc, strict=True)]
+    oracle, frame = model.oracle, model.frame()
+    occupied = oracle.occupied(model.orbitals.coeff)
+    coeff, occ = oracle.mo_coeff(model.orbitals.coeff), oracle.mo_occ()
+    if oracle.rotations.shared:  # PySCF's response of an open shell is that of two spins
+        coeff, occ = np.stack([coeff, coeff]), np.stack([occ > 0, occ == 2]).astype(float)
+    response = oracle.mf.gen_response(coeff, occ, hermi=1, with_nlc=False)
 
-    def curve(rotation: Rotation) -> Rotation:
-        moved = [v @ k @ o.T for k, (o, v) in zip(rotation, blocks, strict=True)]
-        dm = oracle.electrons * np.stack([oracle.basis @ (d + d.T) @ oracle.basis.T for d in moved])
-        potential = oracle.to_orthonormal(np.asarray(response(dm[0] if oracle.restricted else dm)))
-        return tuple(
-            2.0 * oracle.electrons * (v.T @ f @ v @ k - k @ (o.T @ f @ o) + v.T @ p @ o)
-            for k, p, f, (o, v) in zip(rotation, potential, model.anchor.fock, blocks, strict=True)
-        )
+    def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
+        halves = [d @ o.T for o, d in zip(occupied, moved, strict=True)]
+        dm = oracle.electrons * np.stack([oracle.basis @ (d + d.T) @ oracle.basis.T for d in halves])
+        return oracle.to_orthonormal(np.asarray(response(dm[0] if oracle.restricted else dm)))
 
-    return curve
+    return lambda rotation: frame.curve(rotation, respond)
 
 
-def _coordinates(frame: SemiCanonical) -> tuple[Callable[[Rotation], ndarray], Callable[[ndarray], Rotation]]:
+def _coordinates(frame: SemiCanonical | OpenShell) -> tuple[Callable[[Rotation], ndarray], Callable[[ndarray], Rotation]]:
     """Return the maps between a rotation and its entries in the semicanonical frame, where the Hessian is nearly diagonal."""
     frames = frame.gaps()
     ends = np.cumsum([g.size for g, *_ in frames])[:-1]
@@ -122,7 +121,7 @@ def _free_rotations(model: Response) -> list[Rotation]:
         generator = oracle.basis.T @ moment @ oracle.basis
         if np.linalg.norm(hcore @ generator - generator @ hcore) > 1e-6 * np.linalg.norm(hcore):
             continue
-        rotation = tuple(c[:, n:].T @ generator @ c[:, :n] for c, n in zip(model.orbitals.coeff, oracle.nocc, strict=True))
+        rotation = tuple(rows.T @ generator @ columns for rows, columns in oracle.rotations.pairs(model.orbitals.coeff))
         for other in found:
             rotation = tree_combine([1.0, -tree_dot(rotation, other)], [rotation, other])
         if tree_norm(rotation) > 0.05:  # else a closed shell about that axis
@@ -136,7 +135,7 @@ def _starts(gaps: Float[ndarray, " n"], count: int = 4) -> Float[ndarray, "k n"]
     return np.vstack([np.eye(len(gaps))[np.argsort(gaps)[:count]], noise / np.linalg.norm(noise)])
 
 
-def _external(model: Response, frame: SemiCanonical) -> float | None:
+def _external(model: Response, frame: SemiCanonical | OpenShell) -> float | None:
     """Return the model's lowest curvature for rotations of opposite sign for the two spins: no Coulomb response, one spin's exchange."""
     oracle, kernel = model.oracle, model.oracle.kernel
     if not oracle.restricted or kernel is None:

@@ -32,9 +32,9 @@ def shaken(problem: SCF, point: Orbitals, amplitude: float, seed: int) -> Orbita
     """Return a point off all symmetries: turned by a fixed pseudo-random rotation of norm `amplitude`, in radians, mostly near the gap."""
     generator = np.random.default_rng(seed)
     step: list[ndarray] = []
-    for c, n in zip(point.coeff, problem.oracle.nocc, strict=True):
-        virtual, occupied = np.arange(c.shape[1] - n)[:, None], np.arange(n)[::-1]
-        step.append(generator.standard_normal((c.shape[1] - n, n)) / (1.0 + virtual + occupied))
+    for shape in problem.oracle.rotations.shapes(len(point.coeff[0])):
+        virtual, occupied = np.arange(shape[0])[:, None], np.arange(shape[1])[::-1]
+        step.append(generator.standard_normal(shape) / (1.0 + virtual + occupied))
     norm = np.sqrt(sum(np.vdot(k, k) for k in step))
     return problem.retract(point, tuple(amplitude / norm * k for k in step)) if norm else point
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from physopt.faces import scf_bench
 from physopt.faces.scf_bench import METHODS, SERIES_METHODS, Judge, Meter, Result, compare, compare_series, mean_field
 from physopt.xyz import Molecule
 
@@ -54,11 +55,17 @@ def test_the_judge_is_not_impressed():
     assert verdict["stable"] is None
 
 
-def test_a_method_that_fails_has_a_record():
+def test_a_method_that_fails_has_a_record(monkeypatch):
+    def refuse(mf, meter):
+        raise TypeError("not this one")
+
+    monkeypatch.setitem(scf_bench.METHODS, "refusing", refuse)
     radical = Molecule(("O", "H"), np.array([[0, 0, 0], [0, 0, 0.97]]), spin=1)
-    record = compare("hydroxyl", radical, "hf", "6-31g", "physopt", Judge(radical, "hf", "6-31g", rohf=True), rohf=True)
+    judge = Judge(radical, "hf", "6-31g", rohf=True)
+    record = compare("hydroxyl", radical, "hf", "6-31g", "refusing", judge, rohf=True)
     assert not record["converged"]
     assert "TypeError" in record["error"]
+    assert compare("hydroxyl", radical, "hf", "6-31g", "physopt", judge, rohf=True)["converged"]
 
 
 def test_a_series_starts_from_the_last_frame():

@@ -8,7 +8,6 @@ from pyscf import dft, scf
 from physopt import accelerate
 from physopt.core.tree import tree_norm
 from physopt.faces.scf_bench import Meter
-from physopt.scf.model import SemiCanonical
 from physopt.scf.modes import ModeSearch
 from physopt.scf.problem import SCF
 from physopt.scf.stability import UNSTABLE, analyze, exact_curve
@@ -33,7 +32,7 @@ def converged(mf):
 def spectrum(mf):
     """Return all eigenvalues of the exact Hessian, column by column."""
     model = mf.solution.evaluation.model
-    curve, shapes = exact_curve(model), [g.shape for g, *_ in SemiCanonical(model).gaps()]
+    curve, shapes = exact_curve(model), [g.shape for g, *_ in model.frame().gaps()]
     ends = np.cumsum([a * b for a, b in shapes])
     columns = []
     for unit in np.eye(ends[-1]):

@@ -23,7 +23,7 @@ def answers(name, count=4):
     """Return the problem and its answers at a few determinants about one point."""
     problem, point = displaced(SCF.of(MEAN_FIELDS[name]()))
     rng = np.random.default_rng(3)
-    shapes = [(len(c) - n, n) for c, n in zip(point.coeff, problem.oracle.nocc, strict=True)]
+    shapes = problem.oracle.rotations.shapes(len(point.coeff[0]))
     points = [problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in shapes)) for _ in range(count)]
     return problem, [problem.evaluate(p) for p in points]
 
