@@ -62,10 +62,13 @@ class Meter:
         return counted
 
     def equivalents(self, wall: float) -> float | None:
-        """Return exact builds plus all other work, in units of the median exact build of this run; `None` without one."""
+        """Return exact builds plus all other work, in units of one full exact build of this run, its first; `None` without one.
+
+        Later builds may be incremental, or find their integrals in memory: they count as builds, but are no measure of one.
+        """
         if not self.durations:
             return None
-        return self.builds + max(wall - sum(self.durations), 0.0) / float(np.median(self.durations))
+        return self.builds + max(wall - sum(self.durations), 0.0) / self.durations[0]
 
 
 @dataclasses.dataclass(frozen=True)
