@@ -3,8 +3,8 @@
     python data/build/lowest_energies.py [SECONDS]
 
 Every start is converged by CDIIS, or by 10 cycles or one of it and the second-order solver, and then followed along its internal
-instabilities until it is stable. Cases that are in the file already are left alone; a case gets SECONDS (180) and then keeps the best
-so far.
+instabilities until it is stable. Cases that are in the file already are left alone; a case gets SECONDS (180, of one core) and then keeps the
+best so far.
 """
 
 import csv
@@ -37,7 +37,7 @@ class Search:
 
     def __init__(self, molecule, seconds):
         self.molecule = molecule
-        self.until = time.monotonic() + seconds
+        self.until = time.process_time() + seconds
         self.found = []  # energy, how, mean field
 
     def fresh(self):
@@ -46,7 +46,7 @@ class Search:
         return mf.set(conv_tol=1e-10, conv_tol_grad=5e-6, callback=self._watch)
 
     def _watch(self, envs):
-        if time.monotonic() > self.until:
+        if time.process_time() > self.until:
             raise OutOfTimeError
 
     def cdiis(self, how, dm):
