@@ -3,8 +3,8 @@
     python data/build/lowest_energies.py [SECONDS]
 
 Every start is converged by CDIIS, or by 10 cycles or one of it and the second-order solver, and then followed along its internal
-instabilities until it is stable. Cases that are in the file already are left alone; a case gets SECONDS (180, of one core) and then keeps the
-best so far.
+instabilities until it is stable. Cases that are in the file already are left alone; a case gets SECONDS (180) of one core
+and then keeps the best so far.
 """
 
 import csv
