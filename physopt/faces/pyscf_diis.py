@@ -48,7 +48,9 @@ class ResponseDIIS(lib.diis.DIIS):
         if self._oracle is None:
             if not (mf.istype("RHF") or mf.istype("UHF")) or mf.istype("ROHF"):
                 raise TypeError(f"ResponseDIIS knows RHF, UHF, RKS and UKS, not {type(mf).__name__}. Use pyscf.scf.diis.CDIIS there.")
-            self._oracle = Oracle(mf, ResponseKernel.of(mf))
+            kernel = ResponseKernel.of(mf)
+            kernel.respond_locally(mf, d)
+            self._oracle = Oracle(mf, kernel)
         fock = np.asarray(f) if not self.damp or f_prev is None else (1.0 - self.damp) * np.asarray(f) + self.damp * np.asarray(f_prev)
         oracle = self._oracle
         density = oracle.density_of_ao(d)
