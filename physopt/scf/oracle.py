@@ -137,18 +137,15 @@ def check_supported(mf: Any) -> None:
         raise TypeError(f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use ROHF, UHF, ROKS or UKS.")
     if mf.istype("ROHF") and mf.nelec[0] < mf.nelec[1]:
         raise TypeError(f"{name} with {mf.nelec} alpha and beta electrons: the open shell must be alpha. Set mol.spin to {-mf.mol.spin}.")
+    instead = "Run it without physopt."
+    if not mf.istype("ROHF"):  # PySCF hands DIIS no spin densities there
+        instead = "Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves diagonalization and occupations to PySCF."
     if getattr(mf.mol, "symmetry", False):
-        raise TypeError(
-            f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, "
-            "or keep it and set mf.DIIS = physopt.faces.pyscf.ResponseDIIS, which leaves occupations to PySCF."
-        )
+        raise TypeError(f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, or keep it: {instead}")
     if {"eig", "_eigh"} & set(vars(mf)):
-        raise TypeError(
-            f"{name} has its own diagonalization (such as remove_linear_dep_), which the model does not know. "
-            "Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves diagonalization to PySCF."
-        )
+        raise TypeError(f"{name} has its own diagonalization (such as remove_linear_dep_), which the model does not know. {instead}")
     if "get_occ" in vars(mf) or hasattr(type(mf), "smearing_method") or vars(mf).get("smearing_method") is not None:
         raise TypeError(
             f"{name} has its own occupation rule (smearing, fractional or maximum-overlap occupations), which the model does not "
-            "know. Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves occupations to PySCF."
+            f"know. {instead}"
         )

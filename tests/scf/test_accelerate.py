@@ -243,6 +243,7 @@ def test_the_diis_class_keeps_symmetry_and_smearing():
     ("make", "advice"),
     [
         (lambda: scf.ROHF(molecule(HYDROXYL, spin=-1)), "spin to 1"),
+        (lambda: scf.ROHF(molecule(HYDROXYL, spin=1, symmetry=True)), "without physopt"),
         (lambda: scf.hf.RHF(molecule("O 0 0 0; O 0 0 1.2", spin=2)), "spin=2"),
         (lambda: scf.RHF(molecule(WATER)).set(_eigh=lambda h, s, overwrite=False, x=None: scf.hf.eig(h, s)), "ResponseDIIS"),
         (lambda: scf.GHF(molecule(WATER)), "UHF"),
@@ -253,7 +254,7 @@ def test_the_diis_class_keeps_symmetry_and_smearing():
         (lambda: molecule(WATER), "RHF"),
         (lambda: "water.xyz", "RHF"),
     ],
-    ids=["beta-rohf", "open-rhf", "own-eig", "ghf", "symmetry", "smearing", "fractional", "newton", "molecule", "text"],
+    ids=["beta-rohf", "symmetric-rohf", "open-rhf", "own-eig", "ghf", "symmetry", "smearing", "fractional", "newton", "molecule", "text"],
 )
 def test_what_it_cannot_do_it_says(make, advice):
     with pytest.raises(TypeError, match=advice):

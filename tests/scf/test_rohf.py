@@ -126,3 +126,14 @@ def test_level_shifts_change_the_path_only():
     shifted, plain = (accelerate(scf.ROHF(molecule(NITRIC_OXIDE, spin=1))) for _ in range(2))
     assert shifted.set(level_shift=0.3).kernel() == pytest.approx(plain.kernel(), abs=1e-8)
     assert shifted.cycles > plain.cycles
+
+
+def test_instabilities_are_followed_and_the_search_finds_no_higher_state():
+    make = lambda: scf.ROHF(molecule("C 0 0 0; C 0 0 1.3", spin=2))  # noqa: E731
+    saddle = make().run()
+    stable = accelerate(make(), target="stable")
+    assert stable.kernel(saddle.make_rdm1()) < saddle.e_tot - 5e-3
+    assert stable.state.stable
+    lowest = accelerate(make(), target="lowest").run()
+    assert lowest.state.stable
+    assert lowest.e_tot <= stable.e_tot + 1e-7

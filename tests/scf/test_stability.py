@@ -51,6 +51,8 @@ CASES = {
     "fluorine-stretched": (lambda: scf.RHF(molecule(FLUORINE)), True),
     "fluorine-stretched-uhf": (lambda: scf.UHF(molecule(FLUORINE)), False),
     "oxygen": (lambda: scf.UHF(molecule(OXYGEN, spin=2)), True),
+    "oxygen-rohf": (lambda: scf.ROHF(molecule(OXYGEN, spin=2)), False),
+    "oxygen-roks": (lambda: dft.ROKS(molecule(OXYGEN, basis="sto-3g", spin=2), xc="pbe0").set(grids_level=0), True),
     "carbon-uks": (lambda: dft.UKS(molecule(CARBON, basis="sto-3g"), xc="pbe0").set(grids_level=0), False),
 }
 
