@@ -9,13 +9,13 @@ import jax
 import numpy as np
 import optax
 
+from physopt.core.weights import load_weights, save_weights
 from physopt.meta.estimators import Antithetic, draw
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.score import steps_to_tolerance
 from physopt.meta.train import meta_train
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
-from physopt.rules.weights import load_rule, save_rule
 
 jax.config.update("jax_enable_x64", True)
 
@@ -32,8 +32,8 @@ print(f"{training.evaluations[-1]} evaluations, {training.seconds[-1]:.0f} s")
 # %% Weights are arrays and a checksum in a safetensors file.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "span.safetensors"
-    save_rule(path, trained, {"family": "Quadratics(dim=8)", "seed": 0})
-    trained = load_rule(path, like=untrained)
+    save_weights(path, trained, {"family": "Quadratics(dim=8)", "seed": 0})
+    trained = load_weights(path, like=untrained)
 
 # %% Held-out tasks, four times as many unknowns.
 unseen = draw(Quadratics(dim=32), jax.random.key(1), 64)

@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from physopt.cli import main
+from physopt.core.weights import load_weights, read_provenance
 from physopt.rules.learned import Span
-from physopt.rules.weights import load_rule, read_provenance
 
 
 @pytest.mark.parametrize("arguments", [["--steps", "0"], ["--seeds", "-1"], ["--resume"], ["--estimator", "magic"], ["--tasks", "many"]])
@@ -32,5 +32,5 @@ def test_trained_rules_need_at_most_half_the_steps(estimator, tmp_path):
     for (circle, seed, method), steps in medians.items():
         if method == "trained":
             assert steps <= 0.5 * medians[circle, seed, "untrained"]
-    load_rule(out, Span(key=jax.random.key(7)))
+    load_weights(out, Span(key=jax.random.key(7)))
     assert read_provenance(out)["seed"] == 0

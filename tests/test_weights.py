@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from physopt.rules import weights
+from physopt.core import weights
+from physopt.core.weights import MAX_BYTES, WeightsError, load_weights, read_provenance, save_weights
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
 from physopt.rules.search import Backtracking
-from physopt.rules.weights import MAX_BYTES, WeightsError, load_rule, read_provenance, save_rule
 
 
 def rule(seed: int = 0, width: int = 3) -> Span:
@@ -25,7 +25,7 @@ def rule(seed: int = 0, width: int = 3) -> Span:
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "span.safetensors"
-    save_rule(path, rule(), {"command": "physopt train quadratics", "seed": 0})
+    save_weights(path, rule(), {"command": "physopt train quadratics", "seed": 0})
     return path
 
 
@@ -41,7 +41,7 @@ def rewrite(path, header, payload):
 
 
 def test_a_rule_comes_back_bit_for_bit(saved):
-    back = load_rule(saved, rule(seed=1))
+    back = load_weights(saved, rule(seed=1))
     assert eqx.tree_equal(back, rule())
     assert read_provenance(saved) == {"command": "physopt train quadratics", "seed": 0}
     assert [p.name for p in saved.parent.iterdir()] == [saved.name]
@@ -52,7 +52,7 @@ def test_every_flipped_byte_is_noticed(saved):
     for place in range(0, len(data), 7):
         saved.write_bytes(data[:place] + bytes([data[place] ^ 0x11]) + data[place + 1 :])
         with pytest.raises(WeightsError):
-            load_rule(saved, rule())
+            load_weights(saved, rule())
 
 
 def test_every_truncation_is_noticed(saved):
@@ -60,10 +60,10 @@ def test_every_truncation_is_noticed(saved):
     for length in [0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1]:
         saved.write_bytes(data[:length])
         with pytest.raises(WeightsError):
-            load_rule(saved, rule())
+            load_weights(saved, rule())
     saved.write_bytes(data + b"more")
     with pytest.raises(WeightsError):
-        load_rule(saved, rule())
+        load_weights(saved, rule())
 
 
 @pytest.mark.parametrize("key", ["format", "class", "hyperparameters", "provenance", "version", "sha256"])
@@ -73,7 +73,7 @@ def test_edited_metadata_are_refused(saved, key, value):
     header["__metadata__"][key] = value
     rewrite(saved, header, payload)
     with pytest.raises(WeightsError):
-        load_rule(saved, rule())
+        load_weights(saved, rule())
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_foreign_files_are_refused(tmp_path, content):
     path = tmp_path / "foreign"
     path.write_bytes(content)
     with pytest.raises(WeightsError):
-        load_rule(path, rule())
+        load_weights(path, rule())
 
 
 @pytest.mark.parametrize(
@@ -116,39 +116,39 @@ def test_hostile_array_entries_are_refused(saved, entry):
     first = next(name for name in header if name != "__metadata__")
     rewrite(saved, {**header, first: entry}, payload)
     with pytest.raises(WeightsError):
-        load_rule(saved, rule())
+        load_weights(saved, rule())
     rewrite(saved, {"__metadata__": header["__metadata__"], first: entry}, bytes(8))
     with pytest.raises(WeightsError):
-        load_rule(saved, rule())
+        load_weights(saved, rule())
 
 
 def test_oversize_files_are_refused_unread(saved):
     os.truncate(saved, MAX_BYTES + 1)
     with pytest.raises(WeightsError, match="larger"):
-        load_rule(saved, rule())
+        load_weights(saved, rule())
 
 
 def test_another_rule_is_refused(saved):
     with pytest.raises(WeightsError, match="LBFGS"):
-        load_rule(saved, LBFGS())
+        load_weights(saved, LBFGS())
     with pytest.raises(WeightsError, match="same arguments"):
-        load_rule(saved, rule(width=4))
+        load_weights(saved, rule(width=4))
     with pytest.raises(WeightsError, match=r"0\.5"):
-        load_rule(saved, Span(3, key=jax.random.key(0), search=Backtracking(shrink=0.3)))
+        load_weights(saved, Span(3, key=jax.random.key(0), search=Backtracking(shrink=0.3)))
     single = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_array(a) else a, rule())
     with pytest.raises(WeightsError, match="float32"):
-        load_rule(saved, single)
+        load_weights(saved, single)
 
 
 def test_weights_that_are_not_finite_are_neither_written_nor_read(saved):
     bad = eqx.tree_at(lambda r: r.head.bias, rule(), jnp.full(4, jnp.nan))
     before = saved.read_bytes()
     with pytest.raises(WeightsError, match="bias"):
-        save_rule(saved, bad, {})
+        save_weights(saved, bad, {})
     assert saved.read_bytes() == before
     arrays = {k: np.full_like(v, np.inf) for k, v in safetensors.numpy.load(before).items()}
     metadata = parts(saved)[0]["__metadata__"]
     metadata["sha256"] = weights._digest({k: v for k, v in metadata.items() if k != "sha256"}, arrays)
     saved.write_bytes(safetensors.numpy.save(arrays, metadata))
     with pytest.raises(WeightsError, match="finite"):
-        load_rule(saved, rule())
+        load_weights(saved, rule())

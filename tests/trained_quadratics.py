@@ -6,11 +6,11 @@ import jax
 import optax
 
 from physopt import Recording
+from physopt.core.weights import save_weights
 from physopt.meta.estimators import Antithetic
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.train import meta_train
 from physopt.rules.learned import Span
-from physopt.rules.weights import save_rule
 
 
 def train(folder: str, num_steps: int, callback=None):
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     folder, weights, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
     rule, _ = train(folder, steps, lambda progress: print(progress.index, flush=True))
-    save_rule(weights, rule, {})
+    save_weights(weights, rule, {})

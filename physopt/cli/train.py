@@ -15,6 +15,7 @@ from rich.table import Table
 from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
+from physopt.core.weights import save_weights
 from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop, Tasks, draw
 from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.meta.score import steps_to_tolerance
@@ -22,7 +23,6 @@ from physopt.meta.train import Training, TrainingProgress, meta_train
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
-from physopt.rules.weights import save_rule
 
 from .outputs import check_outputs, command_line, recording, write_report
 from .progress import Progress
@@ -43,6 +43,7 @@ ESTIMATORS: dict[str, tuple[AbstractEstimator, float]] = {
 }
 
 app = cyclopts.App(name="train", help="Meta-train a learned rule.")
+app.command("physopt.cli.train_scf:scf", name="scf")
 
 
 @app.command
@@ -97,7 +98,7 @@ def quadratics(
         records += [{**row, **(cost if row["method"] == "trained" else {})} for row in rows]
         if out is not None and current == seed:
             scores = {row["circle"]: row["median_steps"] for row in rows if row["method"] == "trained"}
-            save_rule(out, trained, {"command": command_line(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
+            save_weights(out, trained, {"command": command_line(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
     _print(records)
     if out is not None:
         Console().print(f"weights of seed {seed} in {out}", highlight=False, soft_wrap=True)

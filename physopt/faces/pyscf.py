@@ -19,6 +19,8 @@ from physopt.core.stop import Stop
 from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
+from physopt.scf.auxiliary import Auxiliary
+from physopt.scf.learned import load_kernel
 from physopt.scf.model import Anchor, Orbitals, Response
 from physopt.scf.oracle import Oracle, check_supported
 from physopt.scf.problem import SCF
@@ -28,7 +30,14 @@ from .pyscf_series import SeriesScanner
 from .pyscf_state import State, check_target, reach
 
 
-def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | Recording | None = None, *, target: str = "nearest") -> Any:
+def accelerate(
+    mf: Any,
+    rule: AbstractRule | None = None,
+    record: str | Path | Recording | None = None,
+    *,
+    target: str = "nearest",
+    weights: str | Path | Auxiliary | None = None,
+) -> Any:
     r"""Return `mf` dressed so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
     These keep their meaning: `conv_tol` (hartree; here compared with an estimate of the energy still to be gained),
@@ -48,11 +57,14 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
       of a scanner, go to `folder-2`, `folder-3`, ...
     - `target`: which state. `"nearest"`: where the start leads. `"stable"`: follow instabilities until it is a minimum.
       `"lowest"`: search from several starts, too. What was done is logged and kept in `state`.
+    - `weights`: of the response model: a file that `physopt train scf` wrote, or `Auxiliary()` for the untrained model;
+      default: those that physopt ships.
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
     what is known of the state.
 
-    **Raises:** `TypeError` for a mean field the model does not know, with what to use instead.
+    **Raises:** `TypeError` for a mean field the model does not know, with what to use instead; `WeightsError` for a weight
+    file that is damaged or foreign.
 
     ??? cite "Reference"
         The dressing follows `pyscf.soscf.newton_ah`; the estimate is the second-order energy $\tfrac12 g^T H^{-1} g$ with the
@@ -64,7 +76,8 @@ def accelerate(mf: Any, rule: AbstractRule | None = None, record: str | Path | R
         mf = mf.undo_accelerate()
     check_supported(mf)
     check_target(target)
-    return lib.set_class(_Accelerated(mf, rule, record, target), (_Accelerated, mf.__class__))
+    auxiliary = load_kernel(weights).auxiliary() if isinstance(weights, str | Path) else weights
+    return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary), (_Accelerated, mf.__class__))
 
 
 def default_rule(mf: Any) -> Control:
@@ -79,13 +92,14 @@ class _Accelerated:
     """The mixin of `accelerate`: overrides `scf` and nothing else."""
 
     __name_mixin__ = "Accelerated"
-    _keys = {"rule", "record", "target", "solution", "state"}
+    _keys = {"rule", "record", "target", "auxiliary", "solution", "state"}
 
-    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None, target: str):
+    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None, target: str, auxiliary: Auxiliary | None):
         self.__dict__.update(mf.__dict__)
         self.rule = rule
         self.record = record
         self.target = target
+        self.auxiliary = auxiliary
         self.solution: Solution | None = None
         self.state: State | None = None
         self._recorded = False
@@ -110,7 +124,7 @@ class _Accelerated:
         self.dump_flags()
         self.build(self.mol)
         _warn_of_ignored(self)
-        problem = SCF.of(self)
+        problem = SCF.of(self, self.auxiliary)
         point = self._predicted(problem) if dm0 is None else None
         dm = problem.oracle.dm(point.coeff) if point is not None else self._first_density() if dm0 is None else np.asarray(dm0)
         if self.chkfile:

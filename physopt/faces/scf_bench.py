@@ -14,6 +14,7 @@ from pyscf import dft, gto, scf
 from physopt.core.run import minimize
 from physopt.core.stop import Stop
 from physopt.rules.diis import adiis_cdiis
+from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.problem import SCF
 from physopt.xyz import Molecule, check_basis_name
 
@@ -127,6 +128,12 @@ def _physopt(mf: Any, meter: Meter) -> Result:
     return Result(mf.mo_coeff, mf.mo_occ)
 
 
+def _untrained(mf: Any, meter: Meter) -> Result:
+    mf = meter.watch(accelerate(mf, weights=Auxiliary()))
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
 def _stable(mf: Any, meter: Meter) -> Result:
     mf = meter.watch(accelerate(mf, target="stable"))
     mf.kernel()
@@ -139,7 +146,7 @@ def _lowest(mf: Any, meter: Meter) -> Result:
     return Result(mf.mo_coeff, mf.mo_occ)
 
 
-# `physopt` is whatever accelerate(mf) does by default; no weights are shipped for SCF yet, so it is the untrained model.
+# `physopt` is whatever accelerate(mf) does by default: the shipped weights.
 METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
     "pyscf": _pyscf,
     "pyscf-newton": _newton,
@@ -148,7 +155,7 @@ METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
     "ooo": _ooo,
     "two-stage": _two_stage,
     "physopt": _physopt,
-    "physopt-untrained": _physopt,
+    "physopt-untrained": _untrained,
     "physopt-stable": _stable,
     "physopt-lowest": _lowest,
 }

@@ -5,30 +5,31 @@ from collections.abc import Mapping, Sequence
 import equinox as eqx
 import numpy as np
 from pyscf import df, gto
-from pyscf.data import radii
+from pyscf.data import elements, radii
 
 
 class Auxiliary(eqx.Module):
     r"""Exponents of the s, p and d functions that charges and exchange are fitted with.
 
     Charges: for each angular momentum $l$ a geometric series from $a_l / R^2$ upward with ratio $b_l$, while below $c_l Z^2$, where the
-    core ends; $R$ is the covalent radius in bohr times the element's `scale`. Exchange: `exchange[l]` $/ R^2$.
+    core ends; $R$ is the covalent radius in bohr. Exchange: `exchange[l]` $/ (s R)^2$ with the element's `scale` $s$.
 
     **Arguments:**
 
-    - `lowest`, `ratio`, `highest`: $a_l, b_l, c_l$ for $l = 0, 1, 2$. `exchange`: for each $l$, ascending.
-    - `scale`: by element symbol; 1 for the rest.
+    - `lowest`, `ratio`, `highest`: $a_l, b_l, c_l$ for $l = 0, 1, 2$.
+    - `exchange`: for each $l$. `light`: the same of H and He. `scale`: by element symbol; 1 for the rest.
     """
 
     lowest: tuple[float, ...] = (0.2, 0.2, 0.3)
     ratio: tuple[float, ...] = (3.2, 3.2, 2.8)
     highest: tuple[float, ...] = (1.0, 0.25, 0.08)
     exchange: tuple[tuple[float, ...], ...] = ((0.3, 1.5), (0.3, 1.5), (0.8,))
+    light: tuple[tuple[float, ...], ...] = ((0.3, 1.5), (0.3, 1.5))
     scale: Mapping[str, float] = eqx.field(default_factory=dict)
 
     def charge_shells(self, symbol: str) -> list[tuple[int, float]]:
         """Return `(l, exponent)` of the functions that charges are fitted with, exponents in 1 / bohr^2."""
-        number, radius = self._size(symbol)
+        number, radius = _size(symbol)
         shells = []
         for angular, (lowest, ratio, highest) in enumerate(zip(self.lowest, self.ratio, self.highest, strict=True)):
             if number <= 2 and angular == 2:
@@ -40,13 +41,10 @@ class Auxiliary(eqx.Module):
 
     def exchange_shells(self, symbol: str) -> list[tuple[int, float]]:
         """Return `(l, exponent)` of the functions that exchange is fitted with, exponents in 1 / bohr^2."""
-        number, radius = self._size(symbol)
-        ratios = self.exchange if number > 2 else self.exchange[:2]
+        number, radius = _size(symbol)
+        radius *= self.scale.get(elements.ELEMENTS[number], 1.0)
+        ratios = self.exchange if number > 2 else self.light
         return [(angular, ratio / radius**2) for angular, each in enumerate(ratios) for ratio in each]
-
-    def _size(self, symbol: str) -> tuple[int, float]:
-        number = gto.charge(symbol)
-        return number, radii.COVALENT[min(number, len(radii.COVALENT) - 1)] * self.scale.get(symbol, 1.0)
 
 
 def auxiliary_mol(mol: gto.Mole, shells: Mapping[str, Sequence[tuple[int, float]]]) -> gto.Mole:
@@ -58,3 +56,8 @@ def auxiliary_mol(mol: gto.Mole, shells: Mapping[str, Sequence[tuple[int, float]
 def real_symbols(mol: gto.Mole) -> list[str]:
     """Return the distinct symbols of the atoms that are no ghosts, as PySCF writes them."""
     return sorted({mol.atom_symbol(a) for a in range(mol.natm) if gto.charge(mol.atom_symbol(a))})
+
+
+def _size(symbol: str) -> tuple[int, float]:
+    number = gto.charge(symbol)
+    return number, radii.COVALENT[min(number, len(radii.COVALENT) - 1)]

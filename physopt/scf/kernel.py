@@ -10,6 +10,7 @@ from numpy import ndarray
 from pyscf import df, dft, gto, lib
 
 from .auxiliary import Auxiliary, auxiliary_mol, real_symbols
+from .learned import trained
 from .local import local_kernel
 
 
@@ -42,12 +43,12 @@ class ResponseKernel:
         self.integrals = np.ascontiguousarray(df.incore.aux_e2(mol, self.auxmol, "int3c2e", aosym="s2ij").T)
         self.local: Float[ndarray, "spin spin aux aux"] | None = None
         small = auxiliary_mol(mol, {symbol: auxiliary.exchange_shells(symbol) for symbol in symbols}) if self.exchange else None
-        self._factors = [] if small is None else [(a, _factors(mol, small, omega)) for a, omega in self.exchange]
+        self._factors = [] if small is None else [(a, exchange_factors(mol, small, omega)) for a, omega in self.exchange]
 
     @classmethod
-    def of(cls, mf: Any, auxiliary: Auxiliary = Auxiliary()) -> "ResponseKernel":
-        """Return the kernel of a mean field: Hartree-Fock, or a functional's fractions of exact exchange."""
-        return cls(mf.mol, exchange_terms(mf), auxiliary)
+    def of(cls, mf: Any, auxiliary: Auxiliary | None = None) -> "ResponseKernel":
+        """Return the kernel of a mean field: Hartree-Fock, or a functional's fractions of exact exchange; by default the trained one."""
+        return cls(mf.mol, exchange_terms(mf), trained() if auxiliary is None else auxiliary)
 
     @staticmethod
     def megabytes(mol: gto.Mole, exchange: Sequence[tuple[float, float]], auxiliary: Auxiliary = Auxiliary()) -> float:
@@ -91,7 +92,7 @@ class ResponseKernel:
             moments.append(electrons * self.moments((half * sign) @ half.T))
         result = self.semilocal(moments) + self.coulomb(moments)
         for fraction, factors in self._factors:
-            result -= fraction * np.stack([_exchange(factors, half, sign) for half, sign in halves])
+            result -= fraction * np.stack([exchange_potential(factors, half, sign) for half, sign in halves])
         return result
 
     def transformed(self, orbitals: list[ndarray]) -> list[list[Float[ndarray, "ao aux k"]]]:
@@ -164,8 +165,8 @@ def _inverse(metric: Float[ndarray, "aux aux"]) -> Float[ndarray, "aux aux"]:
     return (v[:, kept] / w[kept]) @ v[:, kept].T
 
 
-def _factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[ndarray, "ao aux ao"]:
-    """Return $B$ with the auxiliary index in the middle: half-transforming is one product whose result is in order for the next."""
+def exchange_factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[ndarray, "ao aux ao"]:
+    r"""Return $B$ with the auxiliary index in the middle: half-transforming is one product whose result is in order for the next."""
     with auxmol.with_range_coulomb(omega), mol.with_range_coulomb(omega):
         w, v = scipy.linalg.eigh(auxmol.intor("int2c2e"))
         three = df.incore.aux_e2(mol, auxmol, "int3c2e", aosym="s2ij")
@@ -177,7 +178,10 @@ def _factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[ndarray, "a
     return result
 
 
-def _exchange(factors: Float[ndarray, "ao aux ao"], half: Float[ndarray, "ao k"], sign: Float[ndarray, " k"]) -> Float[ndarray, "ao ao"]:
+def exchange_potential(
+    factors: Float[ndarray, "ao aux ao"], half: Float[ndarray, "ao k"], sign: Float[ndarray, " k"]
+) -> Float[ndarray, "ao ao"]:
+    r"""Return $\sum_Q B_Q P B_Q$ of a density $P = \sum_i s_i c_i c_i^T$, from `half` $c$ and `sign` $s$."""
     transformed = factors @ half
     signed = transformed if (sign > 0).all() else transformed * sign
     return np.tensordot(signed, transformed, ((1, 2), (1, 2)))

@@ -10,6 +10,7 @@ from pyscf.lib import logger
 
 from physopt.core.problem import AbstractProblem, Evaluation
 
+from .auxiliary import Auxiliary
 from .kernel import ResponseKernel, exchange_terms
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle, check_supported
@@ -47,7 +48,7 @@ class SCF(AbstractProblem):
         self.unit = "hartree"
 
     @classmethod
-    def of(cls, mf: scf.hf.SCF) -> "SCF":
+    def of(cls, mf: scf.hf.SCF, auxiliary: Auxiliary | None = None) -> "SCF":
         """Return the problem with the standard response kernel, or with none where it would not fit into `mf.max_memory`."""
         check_supported(mf)
         needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf)), mf.max_memory - lib.current_memory()[0]
@@ -55,7 +56,7 @@ class SCF(AbstractProblem):
             advice = "this run goes without it. Raise mf.max_memory."
             logger.warn(mf, "The response model needs %.0f MB and max_memory leaves %.0f: %s", needed, free, advice)
             return cls(mf, None)
-        return cls(mf, ResponseKernel.of(mf))
+        return cls(mf, ResponseKernel.of(mf, auxiliary))
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:
         """Return `start` from PySCF's own initial guess; the key is not used."""

@@ -1,4 +1,4 @@
-"""Weight files of learned rules: safetensors with a digest, never pickle; a foreign file can be refused but not run anything."""
+"""Weight files of whatever was learned: safetensors with a digest, never pickle; a foreign file can be refused but not run anything."""
 
 import dataclasses
 import hashlib
@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,20 +16,19 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from physopt.core.rule import AbstractRule
-
 FORMAT = "physopt-rule/1"
 MAX_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 2**20
+Kind = TypeVar("Kind", bound=eqx.Module)
 KEYS = {"format", "class", "hyperparameters", "provenance", "version", "sha256"}
 
 
 class WeightsError(ValueError):
-    """A weight file that is damaged, foreign, or made for another rule."""
+    """A weight file that is damaged, foreign, or made for something else."""
 
 
-def save_rule(path: str | Path, rule: AbstractRule, provenance: Mapping[str, Any]) -> None:
-    """Write the arrays of `rule` to one file, replacing it atomically.
+def save_weights(path: str | Path, module: eqx.Module, provenance: Mapping[str, Any]) -> None:
+    """Write the arrays of a module, such as a learned rule, to one file, replacing it atomically.
 
     The header says class, hyperparameters, physopt's version, `provenance`, and a SHA-256 of all that and the arrays.
 
@@ -39,12 +38,12 @@ def save_rule(path: str | Path, rule: AbstractRule, provenance: Mapping[str, Any
 
     **Raises:** `WeightsError` for weights that are not finite; `OSError` where it cannot write.
     """
-    arrays = _arrays(rule)
+    arrays = _arrays(module)
     _refuse_nonfinite(path, arrays)
     header = {
         "format": FORMAT,
-        "class": type(rule).__name__,
-        "hyperparameters": json.dumps(_hyperparameters(rule), sort_keys=True),
+        "class": type(module).__name__,
+        "hyperparameters": json.dumps(_hyperparameters(module), sort_keys=True),
         "provenance": json.dumps(dict(provenance), sort_keys=True),
         "version": _version(),
     }
@@ -58,33 +57,31 @@ def save_rule(path: str | Path, rule: AbstractRule, provenance: Mapping[str, Any
         partial.unlink(missing_ok=True)
 
 
-def load_rule(path: str | Path, like: AbstractRule) -> AbstractRule:
-    """Read the arrays of a file into a rule like `like`: the same class, hyperparameters, shapes and types.
+def load_weights(path: str | Path, like: Kind) -> Kind:
+    """Read the arrays of a file into a module like `like`: the same class, hyperparameters, shapes and types.
 
     **Raises:** `WeightsError` for anything else: a wrong digest, another class, non-finite weights, files above 64 MiB.
     """
     header, arrays = _read(Path(path))
     expected = _arrays(like)
     if header["class"] != type(like).__name__:
-        raise WeightsError(
-            f"{path} holds weights of a {header['class']!r}, not of a {type(like).__name__}: pass like= a rule of that class."
-        )
+        raise WeightsError(f"{path} holds weights of a {header['class']!r}, not of a {type(like).__name__}: pass like= one of that class.")
     if header["hyperparameters"] != json.dumps(_hyperparameters(like), sort_keys=True):
-        raise WeightsError(f"{path} was trained with {header['hyperparameters']}: pass like= a rule made with the same arguments.")
+        raise WeightsError(f"{path} was trained with {header['hyperparameters']}: pass like= one made with the same arguments.")
     for name in sorted(expected.keys() | arrays.keys()):
         ours, theirs = _describe(expected.get(name)), _describe(arrays.get(name))
         if ours != theirs:
             raise WeightsError(
-                f"{path} has {theirs} for {name!r} where the rule has {ours}: pass like= a rule made with the same arguments."
+                f"{path} has {theirs} for {name!r} where it should have {ours}: pass like= one made with the same arguments."
             )
     _refuse_nonfinite(path, arrays)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    filled = [jnp.asarray(arrays[_name(where)]) if eqx.is_array(leaf) else leaf for where, leaf in leaves]
+    filled = [_like(leaf, arrays[_name(where)]) if _is_array(leaf) else leaf for where, leaf in leaves]
     return jax.tree.unflatten(structure, filled)
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Return what `save_rule` was told about the training. Raises `WeightsError` like `load_rule`."""
+    """Return what `save_weights` was told about the training. Raises `WeightsError` like `load_weights`."""
     return json.loads(_read(Path(path))[0]["provenance"])
 
 
@@ -142,9 +139,17 @@ def _version() -> str:
         return "unknown"  # a checkout on PYTHONPATH has no metadata
 
 
-def _arrays(rule: AbstractRule) -> dict[str, np.ndarray]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(rule)
-    return {_name(where): np.ascontiguousarray(leaf) for where, leaf in leaves if eqx.is_array(leaf)}
+def _arrays(module: eqx.Module) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(module)
+    return {_name(where): np.ascontiguousarray(leaf) for where, leaf in leaves if _is_array(leaf)}
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
+
+
+def _like(leaf: Any, array: np.ndarray) -> Any:
+    return jnp.asarray(array) if isinstance(leaf, jax.Array) else array
 
 
 def _name(where: Any) -> str:
@@ -155,18 +160,20 @@ def _describe(array: np.ndarray | None) -> str:
     return "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
 
 
-def _hyperparameters(rule: Any) -> Any:
+def _hyperparameters(module: Any) -> Any:
     """Describe everything about a Module but its arrays, as JSON."""
-    if dataclasses.is_dataclass(rule):
-        fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
-        described = {name: _hyperparameters(value) for name, value in fields.items() if not eqx.is_array(value)}
-        return {"class": type(rule).__name__, **described}
-    if isinstance(rule, tuple | list):
-        return [_hyperparameters(value) for value in rule]
-    return rule if rule is None or isinstance(rule, bool | int | float | str) else getattr(rule, "__qualname__", type(rule).__name__)
+    if dataclasses.is_dataclass(module):
+        fields = {f.name: getattr(module, f.name) for f in dataclasses.fields(module)}
+        described = {name: _hyperparameters(value) for name, value in fields.items() if not _is_array(value)}
+        return {"class": type(module).__name__, **described}
+    if isinstance(module, tuple | list):
+        return [_hyperparameters(value) for value in module]
+    return (
+        module if module is None or isinstance(module, bool | int | float | str) else getattr(module, "__qualname__", type(module).__name__)
+    )
 
 
 def _refuse_nonfinite(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
-        raise WeightsError(f"{path}: the weights {', '.join(bad)} are not all finite, and such a rule proposes nothing. Train it again.")
+        raise WeightsError(f"{path}: the weights {', '.join(bad)} are not all finite, and nothing good comes of such. Train it again.")

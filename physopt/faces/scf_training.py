@@ -1,0 +1,92 @@
+"""The training of the response kernel: a deterministic regression of exact responses, and what it is worth in exact builds."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy import ndarray
+from pyscf import gto
+
+from physopt.scf.auxiliary import Auxiliary
+from physopt.scf.learned import KernelWeights
+
+from .pyscf import accelerate
+from .scf_bench import GRAD_TOL, Meter
+from .scf_lessons import Lesson
+
+RIDGE = 0.02  # of a weight of 1, in decades of the error
+SHARED = 28  # lessons that settle the exponents of all elements
+
+Tell = Callable[[str, float], None]
+
+
+def loss(lessons: Sequence[Lesson], weights: KernelWeights) -> float:
+    r"""Return the mean $\log_{10}$ of the relative error of the response; every lesson counts the same."""
+    auxiliary = weights.auxiliary()
+    return float(np.mean([np.log10(lesson.errors(auxiliary)).mean() for lesson in lessons]))
+
+
+def fit(lessons: Sequence[Lesson], start: KernelWeights, *, evaluations: int, tell: Tell = lambda stage, value: None) -> KernelWeights:
+    """Return weights that answer the lessons better: first the exponents of all elements, then a scale for each that occurs.
+
+    By Powell's method and Brent's, which need no derivative by exponents and give the same result each time. A ridge keeps
+    weights where the lessons do not care.
+
+    **Arguments:**
+
+    - `start`: where to start, and what the ridge pulls to. `evaluations`: of the loss, for the exponents.
+    - `tell`: called as `tell(stage, loss)` after each evaluation.
+
+    ??? cite "Reference"
+        Powell, Comput. J. 7 (1964) 155; Brent, Algorithms for Minimization without Derivatives (1973), chapter 5.
+    """
+    few = lessons[:: -(-len(lessons) // SHARED)]
+
+    def shared(values: ndarray) -> float:
+        value = loss(few, dataclasses.replace(start, exponents=values))
+        tell("exponents", value)
+        return value + RIDGE * float(np.sum((values - start.exponents) ** 2)) / len(values)
+
+    options = {"maxfev": evaluations, "xtol": 0.01, "ftol": 1e-4}
+    found = scipy.optimize.minimize(shared, start.exponents, method="Powell", options=options)
+    weights = dataclasses.replace(start, exponents=np.asarray(found.x))
+    for symbol in sorted(frozenset().union(*(lesson.symbols for lesson in lessons))):
+        weights = _scaled(symbol, [lesson for lesson in lessons if symbol in lesson.symbols], start, weights, tell)
+    return weights
+
+
+def _scaled(symbol: str, lessons: Sequence[Lesson], start: KernelWeights, weights: KernelWeights, tell: Tell) -> KernelWeights:
+    number = gto.charge(symbol)
+
+    def moved(value: float) -> KernelWeights:
+        scales = weights.scales.copy()
+        scales[number] = value
+        return dataclasses.replace(weights, scales=scales)
+
+    def each(value: float) -> float:
+        found = loss(lessons, moved(value))
+        tell(symbol, found)
+        return found + RIDGE * float(value - start.scales[number]) ** 2
+
+    centre = float(start.scales[number])
+    found = scipy.optimize.minimize_scalar(
+        each, bounds=(centre - 1.0, centre + 1.0), method="bounded", options={"maxiter": 8, "xatol": 0.02}
+    )
+    return moved(float(found.x)) if found.fun < each(centre) else weights
+
+
+def score(mf: Any, auxiliary: Auxiliary) -> dict[str, Any]:
+    """Return the exact builds of one accelerated run and $|g|$, in PySCF's norm, after each of the first three.
+
+    A run that has ended stands at a twentieth of its last gradient, so that means remain defined.
+    """
+    norms: list[float] = []
+    meter = Meter()
+    mf = meter.watch(accelerate(mf, weights=auxiliary))
+    mf.conv_tol_grad = GRAD_TOL
+    mf.callback = lambda envs: norms.append(float(envs["norm_gorb"]))
+    mf.kernel()
+    first = [*norms[:3], *[norms[-1] / 20.0] * (3 - len(norms))]
+    return {"exact_builds": meter.builds, "converged": bool(mf.converged), "grad_norms": first}
