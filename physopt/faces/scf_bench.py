@@ -122,28 +122,13 @@ def _two_stage(mf: Any, meter: Meter) -> Result:
     return Result(mf.mo_coeff, mf.mo_occ)
 
 
-def _physopt(mf: Any, meter: Meter) -> Result:
-    mf = meter.watch(accelerate(mf))
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
+def _physopt(**settings: Any) -> Callable[[Any, Meter], Result]:
+    def run(mf: Any, meter: Meter) -> Result:
+        mf = meter.watch(accelerate(mf, **settings))
+        mf.kernel()
+        return Result(mf.mo_coeff, mf.mo_occ)
 
-
-def _untrained(mf: Any, meter: Meter) -> Result:
-    mf = meter.watch(accelerate(mf, weights=Auxiliary()))
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _stable(mf: Any, meter: Meter) -> Result:
-    mf = meter.watch(accelerate(mf, target="stable"))
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _lowest(mf: Any, meter: Meter) -> Result:
-    mf = meter.watch(accelerate(mf, target="lowest"))
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
+    return run
 
 
 # `physopt` is whatever accelerate(mf) does by default: the shipped weights.
@@ -154,10 +139,10 @@ METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
     "adiis-cdiis": _adiis_cdiis,
     "ooo": _ooo,
     "two-stage": _two_stage,
-    "physopt": _physopt,
-    "physopt-untrained": _untrained,
-    "physopt-stable": _stable,
-    "physopt-lowest": _lowest,
+    "physopt": _physopt(),
+    "physopt-untrained": _physopt(weights=Auxiliary()),
+    "physopt-stable": _physopt(target="stable"),
+    "physopt-lowest": _physopt(target="lowest"),
 }
 
 
