@@ -124,7 +124,7 @@ class _Accelerated:
         self.dump_flags()
         self.build(self.mol)
         _warn_of_ignored(self)
-        problem = SCF.of(self, self.auxiliary)
+        problem = self._problem()
         point = self._predicted(problem) if dm0 is None else None
         dm = problem.oracle.dm(point.coeff) if point is not None else self._first_density() if dm0 is None else np.asarray(dm0)
         if self.chkfile:
@@ -175,6 +175,9 @@ class _Accelerated:
             return self
         logger.info(self, "Create scanner for %s", self.__class__)
         return lib.set_class(SeriesScanner(self), (SeriesScanner, self.__class__), f"{self.__class__.__name__}_Scanner")
+
+    def _problem(self: Any) -> SCF:
+        return SCF.of(self, self.auxiliary)
 
     def _predicted(self, problem: SCF) -> Orbitals | None:
         return None

@@ -8,6 +8,7 @@ from pyscf import gto
 from pyscf.lib import drop_class, logger, view
 from pyscf.scf.hf import SCF_Scanner
 
+from physopt.scf.auxiliary import Tabulated
 from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.series import Prediction, Series
@@ -30,12 +31,12 @@ class SeriesScanner(SCF_Scanner):
         super().__init__(mf)
         self.series = Series()
         self._prediction: Prediction | None = None
-        if mf.converged and mf.solution is not None:
-            self.series.remember(mf.solution.evaluation.model)
 
     def __call__(self: Any, mol_or_geom: Any, dm0: ndarray | None = None) -> float:
         """Return the energy in hartree at a molecule or at coordinates of this one, as PySCF's scanners do."""
         mol = mol_or_geom if isinstance(mol_or_geom, gto.MoleBase) else self.mol.set_geom_(mol_or_geom, inplace=False)
+        if dm0 is None and not len(self.series) and self.mo_coeff is not None and np.array_equal(self._last_mol_fp, mol.ao_loc):
+            dm0 = self.make_rdm1()  # solved before it became a scanner
         self.reset(mol)
         self.mo_coeff = None  # the orbitals of another geometry are no start
         return self.kernel(dm0=dm0)
@@ -58,6 +59,10 @@ class SeriesScanner(SCF_Scanner):
         for name in ("series", "_prediction", "_last_mol_fp"):
             delattr(mf, name)
         return mf.undo_accelerate()
+
+    def _problem(self: Any) -> SCF:
+        # A richer model pays here: what it does not explain is all that has to be extrapolated.
+        return SCF.of(self, Tabulated() if self.auxiliary is None else self.auxiliary)
 
     def _predicted(self: Any, problem: SCF) -> Orbitals | None:
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad

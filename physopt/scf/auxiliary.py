@@ -1,5 +1,7 @@
 """The auxiliary functions of the response model: even-tempered Gaussians, a few numbers for each element."""
 
+import abc
+import warnings
 from collections.abc import Mapping, Sequence
 
 import equinox as eqx
@@ -8,7 +10,49 @@ from pyscf import df, gto
 from pyscf.data import elements, radii
 
 
-class Auxiliary(eqx.Module):
+class AbstractAuxiliary(eqx.Module):
+    """Names the functions of each element; exponents are in 1 / bohr^2."""
+
+    @abc.abstractmethod
+    def charge_shells(self, symbol: str) -> list[tuple[int, float]]:
+        """Return `(l, exponent)` of the functions that charges are fitted with."""
+
+    @abc.abstractmethod
+    def exchange_shells(self, symbol: str) -> list[tuple[int, float]]:
+        """Return `(l, exponent)` of the functions that exchange is fitted with."""
+
+
+class Tabulated(AbstractAuxiliary):
+    """The primitive functions of a fitting basis set that PySCF knows, up to f, for charges and exchange; other elements as `otherwise`.
+
+    Four functions for each of a double-zeta basis: the model costs several times more, and errs several times less.
+
+    ??? cite "Reference"
+        def2-universal-jfit: Weigend, Phys. Chem. Chem. Phys. 8 (2006) 1057.
+    """
+
+    name: str = "def2-universal-jfit"
+    otherwise: AbstractAuxiliary = eqx.field(default_factory=lambda: Auxiliary())
+
+    def charge_shells(self, symbol: str) -> list[tuple[int, float]]:
+        """See `AbstractAuxiliary.charge_shells`."""
+        return self._shells(symbol) or self.otherwise.charge_shells(symbol)
+
+    def exchange_shells(self, symbol: str) -> list[tuple[int, float]]:
+        """See `AbstractAuxiliary.exchange_shells`."""
+        return self._shells(symbol) or self.otherwise.exchange_shells(symbol)
+
+    def _shells(self, symbol: str) -> list[tuple[int, float]]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PySCF's advice to look for the missing element elsewhere
+                shells = gto.basis.load(self.name, symbol)
+        except gto.basis.BasisNotFoundError:
+            return []
+        return [(angular, primitive[0]) for angular, *primitives in shells for primitive in primitives if angular < 4]
+
+
+class Auxiliary(AbstractAuxiliary):
     r"""Exponents of the s, p and d functions that charges and exchange are fitted with.
 
     Charges: for each angular momentum $l$ a geometric series from $a_l / R^2$ upward with ratio $b_l$, while below $c_l Z^2$, where the
@@ -28,7 +72,7 @@ class Auxiliary(eqx.Module):
     scale: Mapping[str, float] = eqx.field(default_factory=dict)
 
     def charge_shells(self, symbol: str) -> list[tuple[int, float]]:
-        """Return `(l, exponent)` of the functions that charges are fitted with, exponents in 1 / bohr^2."""
+        """See `AbstractAuxiliary.charge_shells`."""
         number, radius = _size(symbol)
         shells = []
         for angular, (lowest, ratio, highest) in enumerate(zip(self.lowest, self.ratio, self.highest, strict=True)):
@@ -40,7 +84,7 @@ class Auxiliary(eqx.Module):
         return shells
 
     def exchange_shells(self, symbol: str) -> list[tuple[int, float]]:
-        """Return `(l, exponent)` of the functions that exchange is fitted with, exponents in 1 / bohr^2."""
+        """See `AbstractAuxiliary.exchange_shells`."""
         number, radius = _size(symbol)
         radius *= self.scale.get(elements.ELEMENTS[number], 1.0)
         ratios = self.exchange if number > 2 else self.light

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from pyscf import df, dft, gto, lib
 
-from .auxiliary import Auxiliary, auxiliary_mol, real_symbols
+from .auxiliary import AbstractAuxiliary, Auxiliary, auxiliary_mol, real_symbols
 from .learned import trained
 from .local import local_kernel
 
@@ -32,7 +32,7 @@ class ResponseKernel:
         Density fitting: Dunlap, Connolly, Sabin, J. Chem. Phys. 71 (1979) 3396.
     """
 
-    def __init__(self, mol: gto.Mole, exchange: Sequence[tuple[float, float]] = (), auxiliary: Auxiliary = Auxiliary()):
+    def __init__(self, mol: gto.Mole, exchange: Sequence[tuple[float, float]] = (), auxiliary: AbstractAuxiliary = Auxiliary()):
         self.mol = mol
         self.exchange = [(fraction, omega) for fraction, omega in exchange if fraction]
         symbols = real_symbols(mol)
@@ -46,12 +46,12 @@ class ResponseKernel:
         self._factors = [] if small is None else [(a, exchange_factors(mol, small, omega)) for a, omega in self.exchange]
 
     @classmethod
-    def of(cls, mf: Any, auxiliary: Auxiliary | None = None) -> "ResponseKernel":
+    def of(cls, mf: Any, auxiliary: AbstractAuxiliary | None = None) -> "ResponseKernel":
         """Return the kernel of a mean field: Hartree-Fock, or a functional's fractions of exact exchange; by default the trained one."""
         return cls(mf.mol, exchange_terms(mf), trained() if auxiliary is None else auxiliary)
 
     @staticmethod
-    def megabytes(mol: gto.Mole, exchange: Sequence[tuple[float, float]], auxiliary: Auxiliary = Auxiliary()) -> float:
+    def megabytes(mol: gto.Mole, exchange: Sequence[tuple[float, float]], auxiliary: AbstractAuxiliary = Auxiliary()) -> float:
         """Return the memory that the kernel of a molecule will hold, in megabytes."""
         symbols = [mol.atom_symbol(a) for a in range(mol.natm) if gto.charge(mol.atom_symbol(a))]
         charges, exchanges = (

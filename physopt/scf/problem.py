@@ -10,8 +10,9 @@ from pyscf.lib import logger
 
 from physopt.core.problem import AbstractProblem, Evaluation
 
-from .auxiliary import Auxiliary
+from .auxiliary import AbstractAuxiliary
 from .kernel import ResponseKernel, exchange_terms
+from .learned import trained
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle, check_supported
 from .secants import credible_share
@@ -48,15 +49,17 @@ class SCF(AbstractProblem):
         self.unit = "hartree"
 
     @classmethod
-    def of(cls, mf: scf.hf.SCF, auxiliary: Auxiliary | None = None) -> "SCF":
-        """Return the problem with the standard response kernel, or with none where it would not fit into `mf.max_memory`."""
+    def of(cls, mf: scf.hf.SCF, auxiliary: AbstractAuxiliary | None = None) -> "SCF":
+        """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows."""
         check_supported(mf)
-        needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf)), mf.max_memory - lib.current_memory()[0]
-        if needed > free:
-            advice = "this run goes without it. Raise mf.max_memory."
-            logger.warn(mf, "The response model needs %.0f MB and max_memory leaves %.0f: %s", needed, free, advice)
-            return cls(mf, None)
-        return cls(mf, ResponseKernel.of(mf, auxiliary))
+        needed, free = np.inf, mf.max_memory - lib.current_memory()[0]
+        for each in (trained() if auxiliary is None else auxiliary, trained()):
+            needed = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each)
+            if needed <= free:
+                return cls(mf, ResponseKernel.of(mf, each))
+        advice = "this run goes without it. Raise mf.max_memory."
+        logger.warn(mf, "The response model needs %.0f MB and max_memory leaves %.0f: %s", needed, free, advice)
+        return cls(mf, None)
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:
         """Return `start` from PySCF's own initial guess; the key is not used."""

