@@ -67,7 +67,7 @@ class Frame(eqx.Module):
         """Return the frame of an exact evaluation."""
         anchor = model.anchor
         # The functional's response comes from a grid, whose noise does not extrapolate.
-        rough = 0.0 if model.oracle.kernel is None else model.oracle.induced_semilocally(anchor.density)
+        rough = model.oracle.induced_semilocally(anchor.density)
         fock, density, induced = (body.of_oracle(a) for a in (anchor.fock, anchor.density, anchor.induced - rough))
         return cls(body.coords, body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
 
