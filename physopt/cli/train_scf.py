@@ -12,7 +12,7 @@ from rich.table import Table
 from .outputs import check_outputs, command_line, write_report
 from .progress import Progress
 
-EVALUATIONS = 500  # of the loss, from nothing; every fifth of it for a family, which starts from the shipped weights
+EVALUATIONS = 200  # of the loss, from nothing; every fifth of it for a family, which starts from the shipped weights
 VALIDATION = 5  # one family of molecules in so many is not trained on
 
 

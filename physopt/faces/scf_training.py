@@ -17,7 +17,7 @@ from .scf_bench import GRAD_TOL, Meter
 from .scf_lessons import Lesson
 
 RIDGE = 0.02  # of a weight of 1, in decades of the error
-SHARED = 28  # lessons that settle the exponents of all elements
+SHARED = 20  # lessons that settle the exponents of all elements
 
 Tell = Callable[[str, float], None]
 
