@@ -9,20 +9,25 @@ from pyscf.lib import drop_class, logger, view
 from pyscf.scf.hf import SCF_Scanner
 
 from physopt.scf.auxiliary import Tabulated
+from physopt.scf.frames import Frame, overlap
 from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.series import Prediction, Series
 
-# Half: two occupied spaces further apart, 60 degrees in some direction, are not called the same state.
+# Cosines of the largest angle between occupied spaces. Beyond 60 degrees it is another state; within 2.5 degrees nothing has happened.
 SAME_STATE = 0.5
+SAME_PLACE = 0.999
+GAIN = 1e-8  # hartree: less is not a lower state
 
 
 class SeriesScanner(SCF_Scanner):
     """The mixin of `accelerate(mf).as_scanner()`: overrides where a run starts, and looks at where it ended.
 
     The frames solved so far are in `series`; a geometry that is too far from all of them, another molecule or an explicit `dm0` starts
-    as `kernel()` does. If the state reached has lost its overlap with the nearest frame's, a run from `init_guess` is compared, the
-    lower energy is kept, and the log says so.
+    as `kernel()` does. A state that was followed from frame to frame may have stopped being the one that a fresh run finds. So whenever
+    the occupied space has turned by 2.5 degrees since the last look, it is compared with a fresh start, which costs no exact build as long
+    as both agree; where they do not, or where the state has lost its overlap with the nearest frame, a fresh run is made,
+    the lower energy is kept, and the log says so.
     """
 
     _keys = {"series"}
@@ -31,6 +36,7 @@ class SeriesScanner(SCF_Scanner):
         super().__init__(mf)
         self.series = Series()
         self._prediction: Prediction | None = None
+        self._looked: Frame | None = None
 
     def __call__(self: Any, mol_or_geom: Any, dm0: ndarray | None = None) -> float:
         """Return the energy in hartree at a molecule or at coordinates of this one, as PySCF's scanners do."""
@@ -42,21 +48,24 @@ class SeriesScanner(SCF_Scanner):
         return self.kernel(dm0=dm0)
 
     def scf(self: Any, dm0: ndarray | None = None) -> float:
-        """Run the accelerated SCF and remember what it found."""
+        """Run the accelerated SCF, look whether it is still in the right state, and remember what it found."""
         self._prediction = None
         super().scf(dm0)
         if not (self.converged and isinstance(self.solution.evaluation.model, Response)):
             return self.e_tot
-        overlap = 1.0 if self._prediction is None else self._prediction.overlap(self.solution.point)
-        if overlap < SAME_STATE:
-            self._compare_with_fresh_start(overlap)
-        self.series.remember(self.solution.evaluation.model)
+        if dm0 is not None:
+            self.series.forget()  # whoever brings a density may want another state than that of the frames
+        if self._prediction is not None and self._is_doubtful(self._prediction):
+            self._compare_with_fresh_run()
+        frame = self.series.remember(self.solution.evaluation.model)
+        if self._prediction is None:
+            self._looked = frame
         return self.e_tot
 
     def undo_accelerate(self: Any) -> Any:
         """Return the plain mean field, with the results found so far."""
         mf: Any = view(self, drop_class(self.__class__, SeriesScanner))
-        for name in ("series", "_prediction", "_last_mol_fp"):
+        for name in ("series", "_prediction", "_looked", "_last_mol_fp"):
             delattr(mf, name)
         return mf.undo_accelerate()
 
@@ -69,22 +78,36 @@ class SeriesScanner(SCF_Scanner):
         prediction = self.series.predict(problem.oracle, accuracy=0.1 * float(grad_tol))
         if prediction is None:
             return None
-        overlap = prediction.overlap(prediction.orbitals)
-        if not overlap >= SAME_STATE:
-            logger.info(self, "The nearest of %d frames has overlap %.2f: starting afresh.", len(self.series), overlap)
+        cosine = prediction.overlap(prediction.orbitals)
+        if not cosine >= SAME_STATE:
+            logger.info(self, "The nearest of %d frames has overlap %.2f: starting afresh.", len(self.series), cosine)
             return None
-        logger.info(self, "Start predicted from %d frames, overlap %.4f with the nearest.", len(self.series), overlap)
+        logger.info(self, "Start predicted from %d frames, overlap %.4f with the nearest.", len(self.series), cosine)
         self._prediction = prediction
         return prediction.orbitals
 
-    def _compare_with_fresh_start(self: Any, overlap: float) -> None:
-        found, energy = dict(vars(self)), self.e_tot
+    def _is_doubtful(self: Any, prediction: Prediction) -> bool:
+        model, point, here = self.solution.evaluation.model, self.solution.point, prediction.body.occupied(self.solution.point)
+        if not prediction.overlap(point) >= SAME_STATE:
+            return True
+        if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
+            return False
+        self._looked = Frame.of(model, prediction.body)
+        fresh = self._problem().start(np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
+
+    def _compare_with_fresh_run(self: Any) -> None:
+        kept, energy = dict(vars(self)), self.e_tot
         super().scf(self.get_init_guess(self.mol, self.init_guess))
-        if self.converged and self.e_tot < energy:
-            logger.warn(self, "The state has overlap %.2f with the nearest frame's; a fresh start is %.3g hartree lower and kept.",
-                        overlap, energy - self.e_tot)  # fmt: skip
+        gain = energy - self.e_tot
+        if self.converged and gain > GAIN:
+            logger.warn(self, "A fresh run ends in another state, %.3g hartree lower: the series goes on from there.", gain)
+            self.series.forget()
+            self._prediction = None
             return
-        fresh = self.e_tot
-        self.__dict__.update(found)
-        logger.warn(self, "The state has overlap %.2f with the nearest frame's; a fresh start is %.3g hartree above it.",
-                    overlap, fresh - energy)  # fmt: skip
+        self.__dict__.update(kept)
+        logger.warn(
+            self,
+            "The state turned far or a fresh start differs, but a fresh run ends no lower (%.3g hartree): the series stays where it is.",
+            -gain,
+        )

@@ -14,7 +14,7 @@ from physopt.faces.scf_bench import Meter
 from physopt.scf.auxiliary import Auxiliary, Tabulated
 from physopt.scf.frames import Body, Frame, overlap
 from physopt.scf.problem import SCF
-from physopt.scf.series import CAUTIONS, MEMORY, Prediction, Series, nearest, weights
+from physopt.scf.series import CAUTIONS, MEMORY, Series, nearest, weights
 
 PEROXIDE = "O 0 0.73 -0.05; O 0 -0.73 -0.05; H {x:.8f} 0.9 {z:.8f}; H 0.85 -0.9 0.4"
 
@@ -53,7 +53,7 @@ def fresh_start(mf):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_scan_costs_two_builds_a_step_and_ends_where_fresh_runs_end(name):
     radical: dict = {"template": PEROXIDE.replace("O 0 -0.73", "N 0 -0.73"), "spin": 1} if name.startswith("u") else {}
-    angles = 90.0 + 4.0 * np.arange(6)
+    angles = 90.0 + 4.0 * np.arange(5)
     if name.endswith("ks"):
         radical["basis"] = "sto-3g"
     scanner = METHODS[name](peroxide(angles[0], **radical))
@@ -204,18 +204,40 @@ def test_a_jump_starts_as_usual_and_says_so():
     assert "starting afresh" in scanner.stdout.getvalue()
 
 
-def test_a_lost_state_is_compared_with_a_fresh_start(monkeypatch):
+def ethylene(angle):
+    """Ethylene twisted about its axis by `angle` degrees."""
+    y, z = 0.924 * np.cos(np.deg2rad(angle)), 0.924 * np.sin(np.deg2rad(angle))
+    ends = f"H {z} {y} -1.234; H {-z} {-y} -1.234"
+    return molecule(f"C 0 0 0.67; C 0 0 -0.67; H 0 0.924 1.234; H 0 -0.924 1.234; {ends}", basis="6-31g")
+
+
+def test_a_crossing_of_states_is_seen():
+    # The highest occupied and the lowest empty orbital change places at 90 degrees; both states stay minima.
+    scanner = accelerate(scf.RHF(ethylene(70.0))).as_scanner()
+    for angle in (70.0, 80.0, 90.0):
+        scanner(ethylene(angle))
+    mol = ethylene(100.0)
+    scanner.verbose, scanner.stdout = 3, io.StringIO()
+    mol.verbose, mol.stdout = 3, scanner.stdout
+    energy = scanner(mol)
+    assert "hartree lower: the series goes on from there" in scanner.stdout.getvalue()
+    assert scanner.energy_tot(scanner.make_rdm1()) == pytest.approx(energy, abs=1e-10)
+    for angle in (100.0, 110.0, 120.0):
+        assert scanner(ethylene(angle)) == pytest.approx(scf.RHF(ethylene(angle)).kernel(), abs=1e-8)
+
+
+def test_a_fresh_run_that_ends_no_lower_changes_nothing(monkeypatch):
     scanner = accelerate(scf.RHF(peroxide(90.0))).as_scanner()
     scanner(peroxide(90.0))
-    monkeypatch.setattr(Prediction, "overlap", lambda told, point: 0.6 if np.isnan(told.body.oracle.energy) else 0.1)  # before, after
+    monkeypatch.setattr(type(scanner), "_is_doubtful", lambda self, prediction: True)
     mol = peroxide(92.0)
     scanner.verbose, scanner.stdout = 3, io.StringIO()
     mol.verbose, mol.stdout = 3, scanner.stdout
     energy = scanner(mol)
-    assert "overlap 0.10 with the nearest frame's; a fresh start" in scanner.stdout.getvalue()
-    assert scanner.converged
+    assert "the series stays where it is" in scanner.stdout.getvalue()
     assert energy == pytest.approx(scf.RHF(peroxide(92.0)).kernel(), abs=1e-8)
     assert scanner.energy_tot(scanner.make_rdm1()) == pytest.approx(energy, abs=1e-10)
+    assert len(scanner.series) == 2
 
 
 def test_coordinates_an_own_density_and_the_way_back():
