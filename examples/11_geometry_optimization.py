@@ -1,4 +1,4 @@
-# %% An optimizer (PyBerny) asks an accelerated scanner; each geometry starts from the last one's density.
+# %% An optimizer (PyBerny) asks an accelerated scanner; each geometry starts from what the earlier ones predict.
 from pyscf import gto, scf
 from pyscf.geomopt.berny_solver import optimize
 
