@@ -8,8 +8,9 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
-from pyscf import gto
+from pyscf import dft, gto
 
+from .local import POTENTIAL_GRID, coarse_grids, coarse_potential
 from .model import Orbitals, Response
 from .oracle import Oracle
 
@@ -32,6 +33,7 @@ class Body:
         self.coords, turn = _aligned(oracle.mf.mol, references)
         half = (v / np.sqrt(w)) @ v.T @ turn.T
         self.oracle = oracle
+        self._grids: dft.gen_grid.Grids | None = None
         self.basis: Float[ndarray, "ao mo"] = turn @ (v * np.sqrt(w)) @ v.T @ oracle.basis
         self.core: Float[ndarray, "ao ao"] = half.T @ oracle.hcore @ half
 
@@ -43,6 +45,15 @@ class Body:
         """Return matrices of this basis in the oracle's orthonormal one."""
         return self.basis.T @ matrices @ self.basis
 
+    def coarse_potential(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
+        """Return the functional's potential at a density on a coarse grid, both in the oracle's basis; zero for Hartree-Fock."""
+        mf = self.oracle.mf
+        if not isinstance(mf, dft.rks.KohnShamDFT):
+            return np.zeros_like(density)
+        if self._grids is None:
+            self._grids = coarse_grids(mf.mol, POTENTIAL_GRID)
+        return self.oracle.to_orthonormal(coarse_potential(mf, self._grids, self.oracle.dm_of(density)))
+
     def occupied(self, point: Orbitals) -> tuple[ndarray, ...]:
         """Return the occupied orbitals of each spin in this basis."""
         return tuple(self.basis @ c for c in self.oracle.occupied(point.coeff))
@@ -53,6 +64,7 @@ class Frame(eqx.Module):
 
     - `coords`: in the body's axes, bohr. `core`: the core Hamiltonian $h$. `potential`: $F - h$.
     - `density`, `induced`: as in `Anchor`, the latter without the functional's response. `occupied`: $C_o$ of each spin.
+    - `local`: the functional's potential on a coarse grid; it has the grid's noise, and the other matrices have not.
     """
 
     coords: Float[ndarray, "atom xyz"]
@@ -60,16 +72,18 @@ class Frame(eqx.Module):
     potential: Float[ndarray, "spin ao ao"]
     density: Float[ndarray, "spin ao ao"]
     induced: Float[ndarray, "spin ao ao"]
+    local: Float[ndarray, "spin ao ao"]
     occupied: tuple[Float[ndarray, "ao _occ"], ...]
 
     @classmethod
     def of(cls, model: Response, body: Body) -> "Frame":
         """Return the frame of an exact evaluation."""
         anchor = model.anchor
-        # The functional's response comes from a grid, whose noise does not extrapolate.
-        rough = model.oracle.induced_semilocally(anchor.density)
-        fock, density, induced = (body.of_oracle(a) for a in (anchor.fock, anchor.density, anchor.induced - rough))
-        return cls(body.coords, body.core, fock - body.core, density, induced, body.occupied(model.orbitals))
+        smooth = anchor.induced - model.oracle.induced_semilocally(anchor.density)
+        fock, density, induced, local = (
+            body.of_oracle(a) for a in (anchor.fock, anchor.density, smooth, body.coarse_potential(anchor.density))
+        )
+        return cls(body.coords, body.core, fock - body.core, density, induced, local, body.occupied(model.orbitals))
 
 
 def overlap(first: tuple[ndarray, ...], second: tuple[ndarray, ...]) -> float:

@@ -19,6 +19,12 @@ def coarse_grids(mol: gto.Mole, points: tuple[int, int]) -> dft.gen_grid.Grids:
     return grids.build(with_non0tab=True)
 
 
+def coarse_potential(mf: Any, grids: dft.gen_grid.Grids, dm: ndarray) -> Float[ndarray, "spin ao ao"]:
+    """Return the functional's potential at an AO density in PySCF's shape, on any grid, in hartree."""
+    evaluate = mf._numint.nr_rks if dm.ndim == 2 else mf._numint.nr_uks
+    return np.asarray(evaluate(mf.mol, grids, mf.xc, dm, hermi=1)[2]).reshape(-1, *dm.shape[-2:])
+
+
 def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin spin aux aux"]:
     r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$ with $D = (1, \nabla)$.
 

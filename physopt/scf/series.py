@@ -75,16 +75,22 @@ class Series:
             return None
         body = self._body(oracle)
         near = nearest(self._frames, body.core)
-        coefficients = weights(near, body.core, self._caution())
-        columns = zip(*((f.potential, f.density, f.induced) for f in near), strict=True)
-        potential, density, induced = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
+        caution, local = self._settings()
+        coefficients = weights(near, body.core, caution)
+        columns = zip(*((f.potential, f.density, f.induced, f.local) for f in near), strict=True)
+        potential, density, induced, known = (body.to_oracle(np.tensordot(coefficients, np.stack(column), 1)) for column in columns)
         share = credible_share(potential, induced)
-        if oracle.kernel is not None:
-            oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
-        anchor = Anchor(body.to_oracle(body.core) + potential, density, induced + oracle.induced_semilocally(density))
-        identity = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
-        model = Response(anchor, identity, oracle, share)
-        return Prediction(model.target(accuracy=accuracy).point, near[0], body)
+        unexplained = body.to_oracle(body.core) + potential - share * induced - (known if local else 0.0)
+        point = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
+        for _ in range(2 if local else 1):  # the potential on the grid is not linear in the density
+            if oracle.kernel is not None:
+                oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
+            induced = oracle.induced_by_density(density)
+            fock = unexplained + share * (induced - oracle.induced_semilocally(density))
+            fock = fock + body.coarse_potential(density) if local else fock
+            point = Response(Anchor(fock, density, induced), point, oracle, share).target(accuracy=accuracy).point
+            density = np.stack([c @ c.T for c in oracle.occupied(point.coeff)])
+        return Prediction(point, near[0], body)
 
     def _body(self, oracle: Oracle) -> Body:
         return Body(oracle, [frame.coords for frame in self._frames])
@@ -92,20 +98,25 @@ class Series:
     def _knows(self, oracle: Oracle) -> bool:
         return bool(self._frames) and self._molecule == _molecule(oracle)
 
-    def _caution(self) -> float:
-        """Return the $\\rho$ of `weights` that would have predicted the newest frame best."""
+    def _settings(self) -> tuple[float, bool]:
+        r"""Return the $\rho$ of `weights`, and whether to leave the functional to the coarse grid, as would have been best last time."""
         *known, newest = self._frames
-        if len(known) < 2:
-            return CAUTIONS[0]
+        if not known:
+            return CAUTIONS[0], bool(newest.local.any())
         near = nearest(known, newest.core)
         share = credible_share(newest.potential, newest.induced)
-        # The block between occupied and virtual orbitals is the gradient that the run would have started with.
-        blocks = np.stack([_virtual_occupied(f.potential - share * f.induced, newest.density) for f in near])
-        wanted = _virtual_occupied(newest.potential - share * newest.induced, newest.density)
-        misses = [np.tensordot(weights(near, newest.core, caution), blocks, 1) - wanted for caution in CAUTIONS]
-        norms = np.array([np.linalg.norm(miss) for miss in misses])
+        candidates = np.stack([weights(near, newest.core, caution) for caution in CAUTIONS])
+        norms = []
+        for local in (False, True)[: 1 + bool(newest.local.any())]:
+            # The block between occupied and virtual orbitals is the gradient that the run would have started with.
+            *blocks, wanted = (
+                _virtual_occupied(f.potential - share * f.induced - local * f.local, newest.density) for f in (*near, newest)
+            )
+            norms.append([np.linalg.norm(miss) for miss in np.tensordot(candidates, np.stack(blocks), 1) - wanted])
         # Of those that do about as well, the most cautious: the next geometry may be further away.
-        return CAUTIONS[int(np.argmax(norms <= 1.1 * norms.min()))]
+        good = np.asarray(norms).T <= 1.1 * np.min(norms)
+        row = int(np.argmax(good.any(axis=1)))
+        return CAUTIONS[row], not good[row, 0]
 
 
 def nearest(frames: list[Frame], core: Float[ndarray, "ao ao"]) -> list[Frame]:

@@ -9,7 +9,7 @@ from numpy import ndarray
 from pyscf import dft
 
 from .kernel import exchange_terms
-from .local import POTENTIAL_GRID, coarse_grids
+from .local import POTENTIAL_GRID, coarse_grids, coarse_potential
 from .oracle import Oracle
 
 
@@ -39,14 +39,9 @@ class FittedField:
         if self._exchange:
             potential -= self._exchange * np.stack([self._exchange_of(c) for c in orbitals])
         if self._grids is not None:
-            potential += self._semilocal(oracle.electrons * np.stack(each))
+            dms = oracle.electrons * np.stack(each)
+            potential += coarse_potential(oracle.mf, self._grids, dms[0] if oracle.restricted else dms)
         return oracle.basis.T @ potential @ oracle.basis
-
-    def _semilocal(self, dms: Float[ndarray, "spin ao ao"]) -> Float[ndarray, "spin ao ao"]:
-        mf: Any = self._oracle.mf
-        if self._oracle.restricted:
-            return np.asarray(mf._numint.nr_rks(mf.mol, self._grids, mf.xc, dms[0], hermi=1)[2])[None]
-        return np.asarray(mf._numint.nr_uks(mf.mol, self._grids, mf.xc, dms, hermi=1)[2])
 
     def _exchange_of(self, half: Float[ndarray, "ao k"]) -> Float[ndarray, "ao ao"]:
         # Single precision: the start is good to three digits.
