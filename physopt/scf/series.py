@@ -114,7 +114,8 @@ class Series:
             )
             norms.append([np.linalg.norm(miss) for miss in np.tensordot(candidates, np.stack(blocks), 1) - wanted])
         # Of those that do about as well, the most cautious: the next geometry may be further away.
-        good = np.asarray(norms).T <= 1.1 * np.min(norms)
+        errors = np.stack(norms, axis=1)
+        good = errors <= 1.1 * errors.min()
         row = int(np.argmax(good.any(axis=1)))
         return CAUTIONS[row], not good[row, 0]
 

@@ -1,7 +1,5 @@
 """The start: a self-consistent field on fitted integrals and a coarse grid, so that no exact build goes into a guess."""
 
-from typing import Any
-
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
