@@ -8,6 +8,15 @@ from jaxtyping import Float, PyTree
 from numpy import ndarray
 
 from .problem import AbstractModel, Endpoint
+from .tree import Scalar
+
+
+class Descended(eqx.Module):
+    """Where a path down a model ends, how long it is in units of the tangent, and by how much the model's value changes along it."""
+
+    end: Endpoint
+    length: float
+    change: float
 
 
 class AbstractAnchored(AbstractModel):
@@ -58,3 +67,7 @@ class AbstractAnchored(AbstractModel):
         - `shift`: raise by this much, in units of $g$ (one number, or one for each spin), whatever the anchor `about` leaves
           empty: level shifting.
         """
+
+    @abc.abstractmethod
+    def descend(self, radius: Scalar) -> Descended:
+        """Return a lower point of the model, curved as the problem is, on a path of at most `radius`; the minimum where it is that near."""

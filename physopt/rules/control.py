@@ -79,13 +79,12 @@ class Control(AbstractRule):
         if turn == QUICK and not strikes and count > 1 and norm < SHARP * float(state.norm):
             move, quick = self.quick.step(evaluation, state.quick)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
-        move, descent = self.descent.resume(watched)
         if turn == QUICK:
-            inside = tree_norm(move.step) < 0.99 * descent.radius
-            strikes += (not norm < self.contraction * float(state.norm)) + (not inside)
+            strikes += (not norm < self.contraction * float(state.norm)) + (not self.descent.sees_minimum(watched))
             if strikes <= self.patience:
                 move, quick = self.quick.step(evaluation, state.quick)
                 return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
+        move, descent = self.descent.resume(watched)
         return move, self._next(state, DESCENT, 0, strikes, norm, descent=descent)
 
     def _next(self, state: ControlState, turn: int, count: int, strikes: int, norm: float, **states: Any) -> ControlState:

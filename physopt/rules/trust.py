@@ -11,14 +11,15 @@ from jaxtyping import PyTree
 from physopt.core.anchored import AbstractAnchored
 from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import Scalar, tree_dot, tree_memory, tree_norm, tree_push, tree_zeros
+from physopt.core.tree import Scalar, tree_memory, tree_norm, tree_push, tree_zeros
 
 
 class TrustState(eqx.Module):
-    """The base, the step proposed from it, the radius, and the last other anchors, oldest first; `count` are filled, from the end."""
+    """The base, the path proposed from it, the radius, and the last other anchors, oldest first; `count` are filled, from the end."""
 
     base: Evaluation
-    step: PyTree
+    length: Scalar
+    change: Scalar
     radius: Scalar
     anchors: PyTree
     count: Scalar
@@ -26,11 +27,11 @@ class TrustState(eqx.Module):
 
 
 class TrustRegion(AbstractRule):
-    r"""Step to the minimizer of the taught model, $v = \arg\min_{|v| \le r} m(v)$, and accept it if the value falls.
+    r"""Go down the taught model $m$, on a path no longer than the trust radius, and accept its end if the value falls.
 
     Every answer, accepted or not, becomes a secant pair of the model (`AbstractAnchored.taught`); there is no line search and no
-    transport, as pairs live in the flat space around the points. With $\rho = \Delta f / \tfrac12 \langle g, v \rangle$ the radius
-    becomes $|v| / 4$ if $\rho < 0$, $|v| / 2$ if $\rho < \tfrac14$, at least $2 |v|$ if $\rho > \tfrac34$. Where $f$ changes by no
+    transport, as pairs live in the flat space around the points. With $\rho = \Delta f / \Delta m$ and the path's length $\ell$ the radius
+    becomes $\ell / 4$ if $\rho < 0$, $\ell / 2$ if $\rho < \tfrac14$, at least $2 \ell$ if $\rho > \tfrac34$. Where $f$ changes by no
     more than rounding, the norm of the gradient decides. Accepted values never rise, so it does not oscillate, and where the model's
     curvature is negative the step goes to the boundary, so it does not stay at a saddle that it can see.
 
@@ -49,7 +50,8 @@ class TrustRegion(AbstractRule):
     def init(self, evaluation: Evaluation) -> TrustState:
         """Start with nothing learned."""
         anchors = tree_memory(_anchored(evaluation).anchor, self.space)
-        return TrustState(evaluation, tree_zeros(evaluation.grad), np.float64(self.radius), anchors, np.asarray(0), np.asarray(False))
+        nought, radius = np.float64(0.0), np.float64(self.radius)
+        return TrustState(evaluation, nought, nought, radius, anchors, np.asarray(0), np.asarray(False))
 
     def step(self, evaluation: Evaluation, state: TrustState) -> tuple[Move, TrustState]:
         """Judge the newest trial, learn from it, and step from the better of trial and base."""
@@ -71,20 +73,29 @@ class TrustRegion(AbstractRule):
         move, state = self._propose(state, state.radius, accept=False)
         return Move(move.step, accept=False, recall=True), state
 
+    def sees_minimum(self, state: TrustState) -> bool:
+        """Say whether the taught model's quadratic part has its minimum inside the trust radius of the base."""
+        return bool(state.based) and bool(tree_norm(self._taught(state).minimize(radius=state.radius)) < 0.99 * state.radius)
+
     def _learn(self, evaluation: Evaluation, state: TrustState, accept: bool, sound: bool) -> TrustState:
         base, other = (evaluation, state.base) if accept else (state.base, evaluation)
         anchors, count = state.anchors, int(state.count)
         if state.based and sound:
             anchors, count = tree_push(anchors, _anchored(other).anchor), min(count + 1, self.space)
-        return TrustState(base, state.step, state.radius, anchors, np.asarray(count), np.asarray(bool(state.based or accept)))
+        based = np.asarray(bool(state.based or accept))
+        return dataclasses.replace(state, base=base, anchors=anchors, count=np.asarray(count), based=based)
 
     def _propose(self, state: TrustState, radius: Scalar, accept: bool) -> tuple[Move, TrustState]:
+        path = self._taught(state).descend(radius)
+        length, change = np.float64(path.length), np.float64(path.change)
+        return Move(path.end, accept), dataclasses.replace(state, length=length, change=change, radius=np.float64(radius))
+
+    def _taught(self, state: TrustState) -> AbstractAnchored:
         known = [jax.tree.map(lambda rows, k=k: rows[k], state.anchors) for k in range(-int(state.count), 0)]
-        step = _anchored(state.base).taught(known).minimize(radius=radius)
-        return Move(step, accept), dataclasses.replace(state, step=step, radius=np.float64(radius))
+        return _anchored(state.base).taught(known)
 
     def _judge(self, evaluation: Evaluation, state: TrustState, sound: bool) -> tuple[bool, Scalar]:
-        length, predicted = tree_norm(state.step), 0.5 * tree_dot(state.base.grad, state.step)
+        length, predicted = state.length, float(state.change)
         if not sound:
             return False, 0.25 * length
         value = float(state.base.value)

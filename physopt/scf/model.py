@@ -9,9 +9,9 @@ import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.anchored import AbstractAnchored
+from physopt.core.anchored import AbstractAnchored, Descended
 from physopt.core.problem import Endpoint
-from physopt.core.tree import Scalar, tree_combine, tree_dot
+from physopt.core.tree import Scalar, tree_combine, tree_dot, tree_norm
 
 from .oracle import Oracle
 from .secants import Secants
@@ -67,12 +67,21 @@ class Response(AbstractAnchored):
         r"""Return $m \sum_s \mathrm{tr}\, P_{1,s} F_{2,s}$ in hartree."""
         return float(self.oracle.electrons * np.vdot(first.density, second.fock))
 
+    def carried(self, point: Orbitals) -> "Response":
+        """Return the model with the pair of density and Fock matrix that it predicts for another point."""
+        occupied = self.oracle.occupied(point.coeff)
+        density = np.stack([c @ c.T for c in occupied])
+        induced = self.oracle.induced(occupied) if self.share else np.zeros_like(density)
+        fock = self.anchor.fock + self._induced(density - self.anchor.density, induced - self.anchor.induced)
+        return dataclasses.replace(self, anchor=Anchor(fock, density, induced), orbitals=point)
+
     def energy(self, point: Orbitals) -> float:
         r"""Return $m \sum_s \mathrm{tr}\, \Delta_s (F_{0,s} + \tfrac12 G_s[\Delta])$ with $\Delta = P - P_0$: hartree above the anchor."""
-        occupied = self.oracle.occupied(point.coeff)
-        change = np.stack([c @ c.T for c in occupied]) - self.anchor.density
-        response = self.oracle.induced(occupied) - self.anchor.induced
-        return float(self.oracle.electrons * np.vdot(change, self.anchor.fock + 0.5 * response))
+        return self._above(self.carried(point))
+
+    def _above(self, carried: "Response") -> float:
+        change = carried.anchor.density - self.anchor.density
+        return float(0.5 * self.oracle.electrons * np.vdot(change, self.anchor.fock + carried.anchor.fock))
 
     def moved(self, anchor: Anchor) -> "Response":
         """Return the model at another anchor."""
@@ -145,6 +154,23 @@ class Response(AbstractAnchored):
                 break
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
+
+    def descend(self, radius: Scalar) -> Descended:
+        """Go down the model's own surface, which is curved in the rotations, by Newton steps of it. See `AbstractAnchored.descend`."""
+        here, change, length, reach = self, 0.0, 0.0, float(radius)
+        goal = 0.05 * float(np.linalg.norm(self.error()))
+        for _ in range(12):
+            step = here.minimize(radius=min(reach, float(radius) - length))
+            there, norm = self.carried(Orbitals(self.oracle.rotations.turn(here.orbitals.coeff, step))), float(tree_norm(step))
+            lower, promised = self._above(there), 0.5 * tree_dot(here.gradient(), step)
+            gained = lower - change
+            if not gained < 0.25 * promised:
+                reach = 0.25 * norm
+            if gained < 0.0:
+                here, change, length = there, lower, length + norm
+            if length > 0.99 * float(radius) or norm < 1e-3 * float(radius) or np.linalg.norm(here.error()) < goal:
+                break
+        return Descended(Endpoint(here.orbitals), length, change)
 
     def frame(self) -> SemiCanonical | OpenShell:
         """Return the orbitals that diagonalize their own blocks of the Fock matrix, in which the Hessian is nearly diagonal."""
