@@ -50,6 +50,22 @@ def test_lessons_leave_the_laws_of_the_model_alone(name):
     assert sum(np.vdot(g, k) for g, k in zip(newest.grad, model.minimize(radius=0.1), strict=True)) < 0.0
 
 
+@pytest.mark.parametrize("name", MEAN_FIELDS)
+@pytest.mark.parametrize("radius", [1e-3, 0.1, 10.0])
+def test_a_descent_ends_lower_within_its_radius_and_tells_by_how_much(name, radius):
+    problem, [*others, newest] = answers(name)
+    model = newest.model.taught([e.model.anchor for e in others])
+    path = model.descend(radius)
+    assert 0.0 < path.length <= 1.000001 * radius
+    assert path.change < 0.0
+    assert path.change == pytest.approx(model.energy(path.end.point), rel=1e-9)
+    if radius == 1e-3:  # so short that the surface is flat
+        straight = model.energy(problem.retract(model.orbitals, model.minimize(radius=radius)))
+        assert path.change == pytest.approx(straight, rel=1e-6)
+    if radius == 10.0:  # so long that the minimum is on the way
+        assert np.linalg.norm(model.carried(path.end.point).error()) < 0.06 * np.linalg.norm(model.error())
+
+
 def test_a_model_taught_everything_is_exact():
     # With a lesson for every direction, Hartree-Fock has no secret left: one step ends at the model's own stationary point.
     problem, point = displaced(SCF.of(scf.RHF(molecule("H 0 0 0; H 0 0 0.8", basis="6-31g"))))
