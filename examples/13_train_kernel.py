@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from pyscf import gto, scf
 
-from physopt.faces.scf_bench import Meter
 from physopt.faces.scf_lessons import harvest
+from physopt.faces.scf_methods import Meter
 from physopt.faces.scf_training import fit, loss, score
 from physopt.scf.learned import SHIPPED, load_kernel
 

@@ -24,6 +24,7 @@ def scf(
     basis: str | None = None,
     methods: Methods = None,
     rohf: bool = False,
+    weights: Path | None = None,
     lowest: Annotated[Path | None, Parameter(name="--lowest")] = None,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     stability: bool = True,
@@ -43,6 +44,8 @@ def scf(
         Basis set of all atoms, for all cases; otherwise the one of the file, or def2-svp.
     rohf
         Run open shells restricted; methods that cannot are recorded as failures.
+    weights
+        Weight file of `physopt train scf`; adds the method physopt-own, which has them.
     lowest
         CSV file of known lowest energies (case,energy,...); adds whether each run reached them.
     json_file
@@ -50,14 +53,15 @@ def scf(
     stability
         Judge whether each converged state is internally stable.
     """
-    from physopt.faces import scf_bench
+    from physopt.faces import scf_bench, scf_methods
     from physopt.xyz import read_xyz
 
     check_outputs(json_file)
     files = [directory] if directory.is_file() else sorted(directory.glob("*.xyz"))
     if not files:
         raise ValueError(f"{directory}: holds no *.xyz. Give a folder of XYZ files, such as data/molecules.")
-    chosen = _chosen(methods, scf_bench.METHODS, {"ooo": "openorbitaloptimizer"})
+    available = scf_methods.METHODS if weights is None else scf_methods.with_weights(weights)
+    chosen = _chosen(methods, available, {"ooo": "openorbitaloptimizer"})
     known = None if lowest is None else read_lowest(lowest)
     molecules = [(file, read_xyz(file)) for file in files]
     cases = [(file.stem, molecule, *_level(file, molecule, xc, basis)) for file, molecule in molecules]
@@ -66,7 +70,9 @@ def scf(
         for case, molecule, its_xc, its_basis in cases:
             judge = scf_bench.Judge(molecule, its_xc, its_basis, rohf=rohf)
             for method in chosen:
-                records.append(scf_bench.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf))
+                records.append(
+                    scf_bench.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf, methods=available)
+                )
                 progress.update(len(records), case=case, method=method, builds=records[-1]["exact_builds"])
     if known is not None:
         judge_lowest(records, known)
@@ -99,12 +105,12 @@ def series(
     json_file
         Where to write the records.
     """
-    from physopt.faces import scf_bench
+    from physopt.faces import scf_bench, scf_methods
     from physopt.xyz import read_frames
 
     check_outputs(json_file)
     frames = read_frames(file)
-    chosen = _chosen(methods, scf_bench.SERIES_METHODS, {})
+    chosen = _chosen(methods, scf_methods.SERIES_METHODS, {})
     xc, basis = _level(file, frames[0], xc, basis)
     records = []
     with Progress(f"{file.stem}, {xc}/{basis}", total=len(frames) * len(chosen)) as progress:

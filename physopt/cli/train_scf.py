@@ -109,8 +109,8 @@ def _field(molecule: Any, xc: str | None, basis: str | None) -> Any:
 
 def _harvest(molecules: dict[str, Any], xc: str | None, basis: str | None, seed: int) -> tuple[list[Any], int]:
     """Return the lessons of the molecules that converge, and the exact builds that went into all."""
-    from physopt.faces.scf_bench import Meter
     from physopt.faces.scf_lessons import harvest
+    from physopt.faces.scf_methods import Meter
 
     lessons, meter = [], Meter()
     with Progress("harvesting", total=len(molecules)) as progress:

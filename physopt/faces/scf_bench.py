@@ -1,149 +1,18 @@
 """SCF methods side by side: what each costs in exact Fock builds, and whether an outsider agrees that it converged."""
 
-import contextlib
-import dataclasses
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 from pyscf import dft, gto, scf
 
-from physopt.core.run import minimize
-from physopt.core.stop import Stop
-from physopt.rules.diis import adiis_cdiis
-from physopt.scf.auxiliary import Auxiliary
-from physopt.scf.problem import SCF
 from physopt.xyz import Molecule, check_basis_name
 
-from .pyscf import accelerate
+from .scf_methods import GRAD_TOL, METHODS, SERIES_METHODS, Meter, Method, Result
 
-GRAD_TOL = 3.16e-5  # PySCF's norm, hartree
 SAME_STATE = 1e-7  # hartree
-BUILDS = ("get_veff", "get_jk", "get_j", "get_k")
-
-
-class Meter:
-    """Counts exact builds and the seconds they take: every full `get_veff`, and every `get_jk` outside of one."""
-
-    def __init__(self) -> None:
-        self.builds = 0
-        self.durations: list[float] = []
-        self._depth = 0
-
-    def watch(self, mf: Any) -> Any:
-        """Count the builds of `mf` from now on; returns `mf`."""
-        for name in BUILDS:
-            setattr(mf, name, self._counted(getattr(mf, name)))
-        return mf
-
-    @contextlib.contextmanager
-    def watching(self, mf: Any) -> Iterator[Any]:
-        """Count the builds of `mf` inside a `with` block."""
-        try:
-            yield self.watch(mf)
-        finally:
-            for name in BUILDS:
-                delattr(mf, name)
-
-    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self._depth += 1
-            started = time.perf_counter()
-            try:
-                return method(*args, **kwargs)
-            finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    self.builds += 1
-                    self.durations.append(time.perf_counter() - started)
-
-        return counted
-
-    def equivalents(self, wall: float) -> float | None:
-        """Return exact builds plus all other work, in units of one full exact build of this run, its first; `None` without one.
-
-        Later builds may be incremental, or find their integrals in memory: they count as builds, but are no measure of one.
-        """
-        if not self.durations:
-            return None
-        return self.builds + max(wall - sum(self.durations), 0.0) / self.durations[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A method's answer: orbitals and occupations in PySCF's shapes, to be judged from outside."""
-
-    mo_coeff: ndarray
-    mo_occ: ndarray
-
-
-def _pyscf(mf: Any, meter: Meter) -> Result:
-    meter.watch(mf).kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _newton(mf: Any, meter: Meter) -> Result:
-    meter.watch(mf)
-    mf = mf.newton()  # inherits the watched methods, which are bound to the plain object: the same integrals
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _newton_df(mf: Any, meter: Meter) -> Result:
-    mf = mf.newton().density_fit()
-    meter.watch(mf._scf)  # only the exact builds; the fitted Hessian is other work
-    mf.kernel()
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _adiis_cdiis(mf: Any, meter: Meter) -> Result:
-    meter.watch(mf)
-    problem = SCF(mf)
-    stop = Stop(grad_norm=2.0 * GRAD_TOL, decrease=mf.conv_tol, max_evaluations=100)
-    solution = minimize(problem, adiis_cdiis(), problem.init(), stop=stop)
-    return Result(problem.oracle.mo_coeff(solution.point.coeff), problem.oracle.mo_occ())
-
-
-def _ooo(mf: Any, meter: Meter) -> Result:
-    from openorbitaloptimizer.pyscf import open_orbital_optimizer  # pyright: ignore[reportMissingImports] - optional
-
-    mf = meter.watch(open_orbital_optimizer(mf))
-    mf.kernel()
-    return Result(np.asarray(mf.mo_coeff), np.asarray(mf.mo_occ))
-
-
-def _two_stage(mf: Any, meter: Meter) -> Result:
-    fitted = mf.density_fit()
-    fitted.kernel()
-    meter.watch(mf).kernel(dm0=np.asarray(fitted.make_rdm1()))
-    return Result(mf.mo_coeff, mf.mo_occ)
-
-
-def _physopt(**settings: Any) -> Callable[[Any, Meter], Result]:
-    def run(mf: Any, meter: Meter) -> Result:
-        mf = meter.watch(accelerate(mf, **settings))
-        mf.kernel()
-        return Result(mf.mo_coeff, mf.mo_occ)
-
-    return run
-
-
-# `physopt` is whatever accelerate(mf) does by default: the shipped weights.
-METHODS: Mapping[str, Callable[[Any, Meter], Result]] = {
-    "pyscf": _pyscf,
-    "pyscf-newton": _newton,
-    "pyscf-newton-df": _newton_df,
-    "adiis-cdiis": _adiis_cdiis,
-    "ooo": _ooo,
-    "two-stage": _two_stage,
-    "physopt": _physopt(),
-    "physopt-untrained": _physopt(weights=Auxiliary()),
-    "physopt-stable": _physopt(target="stable"),
-    "physopt-lowest": _physopt(target="lowest"),
-}
 
 
 def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -> Any:
@@ -227,11 +96,20 @@ class Judge:
 
 
 def compare(
-    case: str, molecule: Molecule, xc: str, basis: str, method: str, judge: Judge, *, stability: bool = True, rohf: bool = False
+    case: str,
+    molecule: Molecule,
+    xc: str,
+    basis: str,
+    method: str,
+    judge: Judge,
+    *,
+    stability: bool = True,
+    rohf: bool = False,
+    methods: Mapping[str, Method] = METHODS,
 ) -> dict[str, Any]:
-    """Run one method on one molecule and return its record; a method that raises has a record that says so."""
+    """Run one of `methods` on one molecule and return its record; a method that raises has a record that says so."""
     mf = mean_field(molecule, xc, basis, rohf=rohf)
-    return _record(case, method, mf, judge, METHODS[method], stability=stability) | {"xc": xc, "basis": basis}
+    return _record(case, method, mf, judge, methods[method], stability=stability) | {"xc": xc, "basis": basis}
 
 
 def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, method: str) -> Iterator[dict[str, Any]]:
@@ -246,32 +124,7 @@ def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, m
         yield _record(f"{case}:{index}", method, mean_field(frame, xc, basis), judge, scanner, stability=False) | {"xc": xc, "basis": basis}
 
 
-def _fresh() -> Callable[[Any, Meter], Result]:
-    return _pyscf
-
-
-class _Scanner:
-    """Gives every frame to one scanner, as a geometry optimizer does."""
-
-    def __init__(self, dress: Callable[[Any], Any]):
-        self._dress, self._scanner = dress, None
-
-    def __call__(self, mf: Any, meter: Meter) -> Result:
-        if self._scanner is None:
-            self._scanner = self._dress(mf).as_scanner()
-        with meter.watching(self._scanner) as scanner:
-            scanner(mf.mol)
-        return Result(scanner.mo_coeff, scanner.mo_occ)
-
-
-SERIES_METHODS: Mapping[str, Callable[[], Callable[[Any, Meter], Result]]] = {
-    "pyscf": _fresh,
-    "pyscf-previous": lambda: _Scanner(lambda mf: mf),
-    "physopt": lambda: _Scanner(accelerate),
-}
-
-
-def _record(case: str, method: str, mf: Any, judge: Judge, run: Callable[[Any, Meter], Result], *, stability: bool) -> dict[str, Any]:
+def _record(case: str, method: str, mf: Any, judge: Judge, run: Method, *, stability: bool) -> dict[str, Any]:
     meter = Meter()
     started = time.perf_counter()
     try:

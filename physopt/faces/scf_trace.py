@@ -4,7 +4,7 @@ import dataclasses
 import time
 from typing import Any
 
-from .scf_bench import Meter
+from .scf_methods import Meter
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,8 @@ from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.learned import KernelWeights
 
 from .pyscf import accelerate
-from .scf_bench import GRAD_TOL, Meter
 from .scf_lessons import Lesson
+from .scf_methods import GRAD_TOL, Meter
 
 RIDGE = 0.02  # of a weight of 1, in decades of the error
 SHARED = 20  # lessons that settle the exponents of all elements

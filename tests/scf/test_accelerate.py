@@ -10,7 +10,7 @@ from pyscf import dft, lib, scf
 import physopt
 from physopt import accelerate
 from physopt.faces.pyscf_diis import ResponseDIIS
-from physopt.faces.scf_bench import Meter
+from physopt.faces.scf_methods import Meter
 
 
 def builds_of(mf):

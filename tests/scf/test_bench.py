@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from physopt.faces import scf_bench
-from physopt.faces.scf_bench import METHODS, SERIES_METHODS, Judge, Meter, Result, compare, compare_series, mean_field
+from physopt.core.weights import save_weights
+from physopt.faces.scf_bench import Judge, compare, compare_series, mean_field
+from physopt.faces.scf_methods import METHODS, SERIES_METHODS, Meter, Result, with_weights
+from physopt.scf.learned import KernelWeights
 from physopt.xyz import Molecule
 
 WATER = Molecule(("O", "H", "H"), np.array([[0, 0, 0.117], [0, 0.757, -0.47], [0, -0.757, -0.47]]))
@@ -59,13 +61,25 @@ def test_a_method_that_fails_has_a_record(monkeypatch):
     def refuse(mf, meter):
         raise TypeError("not this one")
 
-    monkeypatch.setitem(scf_bench.METHODS, "refusing", refuse)
+    monkeypatch.setitem(METHODS, "refusing", refuse)
     radical = Molecule(("O", "H"), np.array([[0, 0, 0], [0, 0, 0.97]]), spin=1)
     judge = Judge(radical, "hf", "6-31g", rohf=True)
     record = compare("hydroxyl", radical, "hf", "6-31g", "refusing", judge, rohf=True)
     assert not record["converged"]
     assert "TypeError" in record["error"]
     assert compare("hydroxyl", radical, "hf", "6-31g", "physopt", judge, rohf=True)["converged"]
+
+
+def test_own_weights_are_a_method_of_their_own(tmp_path):
+    rng = np.random.default_rng(1)
+    weights = KernelWeights(exponents=rng.normal(size=KernelWeights().exponents.shape))
+    save_weights(tmp_path / "own.safetensors", weights, {})
+    methods = with_weights(tmp_path / "own.safetensors")
+    judge = Judge(WATER, "hf", "6-31g")
+    own, shipped = (compare("water", WATER, "hf", "6-31g", m, judge, methods=methods) for m in ("physopt-own", "physopt"))
+    assert own["converged"]
+    assert own["energy"] == pytest.approx(shipped["energy"], abs=1e-8)
+    assert own["grad_norm"] != pytest.approx(shipped["grad_norm"], rel=1e-6)
 
 
 def test_a_series_starts_from_the_last_frame():

@@ -1,16 +1,21 @@
 """Who leads, and what a run costs whatever the kernel says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
 
 from physopt import Stop, minimize
+from physopt.faces.scf_bench import mean_field
 from physopt.rules.control import CLASSICAL, DESCENT, QUICK, Control
 from physopt.rules.diis import adiis_cdiis, response_diis
 from physopt.scf.kernel import ResponseKernel, exchange_terms
 from physopt.scf.problem import SCF
+from physopt.xyz import read_xyz
 
+HELD_OUT = sorted(Path(__file__).parents[2].glob("data/held-out/ordinary/*.xyz"))
 STOP = Stop(grad_norm=6e-5, decrease=1e-9, max_evaluations=100)
 SPOILED = {
     "flipped": lambda g, rng: -g,
@@ -56,6 +61,19 @@ def test_whatever_the_kernel_says_the_run_converges_at_the_classical_cost(name, 
     assert spoiled.converged
     assert spoiled.num_evaluations + 1 <= 1.5 * (classical.num_evaluations + 1)  # one build went into the start
     assert spoiled.evaluation.value <= classical.evaluation.value + 1e-7
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("file", HELD_OUT, ids=lambda f: f.stem)
+def test_whatever_the_kernel_says_held_out_molecules_converge_at_the_classical_cost(file):
+    make = lambda: mean_field(read_xyz(file), "hf", "def2-svp").build()  # noqa: E731
+    classical, _ = run(SCF(make()), adiis_cdiis())
+    for how in SPOILED:
+        mf = make()
+        spoiled, _ = run(SCF(mf, Spoiled(mf, how)), Control())
+        assert spoiled.converged, how
+        assert spoiled.num_evaluations + 1 <= 1.5 * (classical.num_evaluations + 1), how
 
 
 def test_a_quick_rule_that_contracts_is_left_alone():

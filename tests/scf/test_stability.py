@@ -7,7 +7,7 @@ from pyscf import dft, scf
 
 from physopt import accelerate
 from physopt.core.tree import tree_norm
-from physopt.faces.scf_bench import Meter
+from physopt.faces.scf_methods import Meter
 from physopt.scf.modes import ModeSearch
 from physopt.scf.problem import SCF
 from physopt.scf.stability import UNSTABLE, analyze, exact_curve

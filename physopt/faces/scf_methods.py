@@ -1,0 +1,177 @@
+"""How each SCF method runs, and what counts its exact Fock builds."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from physopt.core.run import minimize
+from physopt.core.stop import Stop
+from physopt.rules.diis import adiis_cdiis
+from physopt.scf.auxiliary import Auxiliary
+from physopt.scf.learned import load_kernel
+from physopt.scf.problem import SCF
+
+from .pyscf import accelerate
+
+GRAD_TOL = 3.16e-5  # PySCF's norm, hartree
+BUILDS = ("get_veff", "get_jk", "get_j", "get_k")
+
+
+class Meter:
+    """Counts exact builds and the seconds they take: every full `get_veff`, and every `get_jk` outside of one."""
+
+    def __init__(self) -> None:
+        self.builds = 0
+        self.durations: list[float] = []
+        self._depth = 0
+
+    def watch(self, mf: Any) -> Any:
+        """Count the builds of `mf` from now on; returns `mf`."""
+        for name in BUILDS:
+            setattr(mf, name, self._counted(getattr(mf, name)))
+        return mf
+
+    @contextlib.contextmanager
+    def watching(self, mf: Any) -> Iterator[Any]:
+        """Count the builds of `mf` inside a `with` block."""
+        try:
+            yield self.watch(mf)
+        finally:
+            for name in BUILDS:
+                delattr(mf, name)
+
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._depth += 1
+            started = time.perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.builds += 1
+                    self.durations.append(time.perf_counter() - started)
+
+        return counted
+
+    def equivalents(self, wall: float) -> float | None:
+        """Return exact builds plus all other work, in units of one full exact build of this run, its first; `None` without one.
+
+        Later builds may be incremental, or find their integrals in memory: they count as builds, but are no measure of one.
+        """
+        if not self.durations:
+            return None
+        return self.builds + max(wall - sum(self.durations), 0.0) / self.durations[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A method's answer: orbitals and occupations in PySCF's shapes, to be judged from outside."""
+
+    mo_coeff: ndarray
+    mo_occ: ndarray
+
+
+Method = Callable[[Any, Meter], Result]
+
+
+def _pyscf(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf).kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _newton(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf)
+    mf = mf.newton()  # inherits the watched methods, which are bound to the plain object: the same integrals
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _newton_df(mf: Any, meter: Meter) -> Result:
+    mf = mf.newton().density_fit()
+    meter.watch(mf._scf)  # only the exact builds; the fitted Hessian is other work
+    mf.kernel()
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _adiis_cdiis(mf: Any, meter: Meter) -> Result:
+    meter.watch(mf)
+    problem = SCF(mf)
+    stop = Stop(grad_norm=2.0 * GRAD_TOL, decrease=mf.conv_tol, max_evaluations=100)
+    solution = minimize(problem, adiis_cdiis(), problem.init(), stop=stop)
+    return Result(problem.oracle.mo_coeff(solution.point.coeff), problem.oracle.mo_occ())
+
+
+def _ooo(mf: Any, meter: Meter) -> Result:
+    from openorbitaloptimizer.pyscf import open_orbital_optimizer  # pyright: ignore[reportMissingImports] - optional
+
+    mf = meter.watch(open_orbital_optimizer(mf))
+    mf.kernel()
+    return Result(np.asarray(mf.mo_coeff), np.asarray(mf.mo_occ))
+
+
+def _two_stage(mf: Any, meter: Meter) -> Result:
+    fitted = mf.density_fit()
+    fitted.kernel()
+    meter.watch(mf).kernel(dm0=np.asarray(fitted.make_rdm1()))
+    return Result(mf.mo_coeff, mf.mo_occ)
+
+
+def _physopt(**settings: Any) -> Method:
+    def run(mf: Any, meter: Meter) -> Result:
+        mf = meter.watch(accelerate(mf, **settings))
+        mf.kernel()
+        return Result(mf.mo_coeff, mf.mo_occ)
+
+    return run
+
+
+# `physopt` is whatever accelerate(mf) does by default: the shipped weights.
+METHODS: Mapping[str, Method] = {
+    "pyscf": _pyscf,
+    "pyscf-newton": _newton,
+    "pyscf-newton-df": _newton_df,
+    "adiis-cdiis": _adiis_cdiis,
+    "ooo": _ooo,
+    "two-stage": _two_stage,
+    "physopt": _physopt(),
+    "physopt-untrained": _physopt(weights=Auxiliary()),
+    "physopt-stable": _physopt(target="stable"),
+    "physopt-lowest": _physopt(target="lowest"),
+}
+
+
+def with_weights(file: Path) -> Mapping[str, Method]:
+    """Return the methods and `physopt-own`, which has the kernel's weights from a file; raises what `load_kernel` raises."""
+    return {**METHODS, "physopt-own": _physopt(weights=load_kernel(file).auxiliary())}
+
+
+def _fresh() -> Method:
+    return _pyscf
+
+
+class _Scanner:
+    """Gives every frame to one scanner, as a geometry optimizer does."""
+
+    def __init__(self, dress: Callable[[Any], Any]):
+        self._dress, self._scanner = dress, None
+
+    def __call__(self, mf: Any, meter: Meter) -> Result:
+        if self._scanner is None:
+            self._scanner = self._dress(mf).as_scanner()
+        with meter.watching(self._scanner) as scanner:
+            scanner(mf.mol)
+        return Result(scanner.mo_coeff, scanner.mo_occ)
+
+
+SERIES_METHODS: Mapping[str, Callable[[], Method]] = {
+    "pyscf": _fresh,
+    "pyscf-previous": lambda: _Scanner(lambda mf: mf),
+    "physopt": lambda: _Scanner(accelerate),
+}
