@@ -117,3 +117,38 @@ def test_an_unknown_level_is_one_line_that_names_the_file_before_the_work(tmp_pa
     assert "z.xyz: " in err
     assert word in err
     assert out == ""
+
+
+def _report(file, *records):
+    level = {"xc": "hf", "basis": "sto-3g"}
+    file.write_text(json.dumps({"records": [level | r for r in records]}))
+    return str(file)
+
+
+def test_reports_are_read_back_together(tmp_path, capsys):
+    first = _report(tmp_path / "a.json", _record("h2", "pyscf", 8), _record("n2", "pyscf", 12, converged=False))
+    second = _report(tmp_path / "b.json", _record("h2", "physopt", 4))
+    assert main(["bench", "report", first, second, "--csv", str(tmp_path / "all.csv")]) == 0
+    assert "12x" in capsys.readouterr().out
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert lines[0].startswith("case,xc,basis,nao,method,exact_builds")
+    assert [line.split(",")[:6] for line in lines[1:]] == [
+        ["h2", "hf", "sto-3g", "2", "pyscf", "8"],
+        ["n2", "hf", "sto-3g", "2", "pyscf", "12"],
+        ["h2", "hf", "sto-3g", "2", "physopt", "4"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("[]", "no report"), ("{", "no report"), ('{"records": []}', "no records"), ('{"records": [{}]}', "no records")]
+)
+def test_what_is_no_report_is_refused(tmp_path, capsys, text, word):
+    (tmp_path / "a.json").write_text(text)
+    assert main(["bench", "report", str(tmp_path / "a.json")]) != 0
+    assert word in capsys.readouterr().err
+
+
+def test_one_run_in_two_reports_is_refused(tmp_path, capsys):
+    file = _report(tmp_path / "a.json", _record("h2", "pyscf", 8))
+    assert main(["bench", "report", file, file]) != 0
+    assert "twice" in capsys.readouterr().err

@@ -7,11 +7,14 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
+from .bench_report import report
 from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
 from .outputs import check_outputs, write_report
 from .progress import Progress
 
 app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothing is dropped, failures are records.")
+
+app.command(report)
 
 Methods = Annotated[str | None, Parameter(help="Comma-separated; all that are installed if left out.")]
 

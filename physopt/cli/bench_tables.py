@@ -59,7 +59,8 @@ def print_cases(records: Sequence[Record], methods: Sequence[str]) -> None:
         table.add_column(method, justify="right", no_wrap=True)
     for case in dict.fromkeys(r["case"] for r in records):
         rows = {r["method"]: r for r in records if r["case"] == case}
-        table.add_row(case, str(next(iter(rows.values()))["nao"]), *(f"{r['exact_builds']}{_mark(r)}" for r in rows.values()))
+        counts = (f"{rows[m]['exact_builds']}{_mark(rows[m])}" if m in rows else "-" for m in methods)
+        table.add_row(case, str(next(iter(rows.values()))["nao"]), *counts)
     console().print(table)
 
 
@@ -69,10 +70,10 @@ def _mark(record: Record) -> str:
     return ("u" if record["stable"] is False else "") + ("h" if record.get("lowest") is False else "")
 
 
-def print_summary(records: Sequence[Record], methods: Sequence[str]) -> None:
+def print_summary(records: Sequence[Record], methods: Sequence[str], *, title: str = "summary over all cases") -> None:
     """Print one row per method over all cases; a run that did not converge counts as dearer than any other."""
     judged = any("lowest" in r for r in records)
-    table = Table(title="summary over all cases")
+    table = Table(title=title)
     for name in (
         *("method", "converged", "stable", *(["lowest"] if judged else [])),
         *("median builds", "90 %", "max", "median equivalents", "median s", "highest above lowest / hartree"),
