@@ -16,9 +16,6 @@ from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Progress, Solution
 from physopt.core.stop import Stop
-from physopt.rules.control import Control
-from physopt.rules.diis import DIIS, StaticShift
-from physopt.rules.mixers import Blend, Commutator
 from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.learned import load_kernel
 from physopt.scf.model import Anchor, Orbitals, Response
@@ -27,6 +24,7 @@ from physopt.scf.problem import SCF
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
 from .pyscf_series import SeriesScanner
+from .pyscf_start import begin, default_rule
 from .pyscf_state import State, check_target, reach
 
 
@@ -80,14 +78,6 @@ def accelerate(
     return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary), (_Accelerated, mf.__class__))
 
 
-def default_rule(mf: Any) -> Control:
-    """Return the rule of `accelerate(mf)`: response DIIS, then a trust region; with `mf`'s space, damping, shift."""
-    shift = np.asarray(mf.level_shift or 0.0, dtype=float)  # one number, or one for each spin
-    settings = {"damping": float(mf.diis_damp), "shift": StaticShift(shift if shift.ndim else float(shift))}
-    quick = DIIS(Commutator(), mf.diis_space, respond=True, **settings)
-    return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
-
-
 class _Accelerated:
     """The mixin of `accelerate`: overrides `scf` and nothing else."""
 
@@ -130,7 +120,7 @@ class _Accelerated:
         if self.chkfile:
             chkfile.save_mol(self.mol, self.chkfile)
         self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
-        point = problem.start(dm) if point is None else point
+        point = begin(self, problem, dm) if point is None else point
         report = _Report(self, problem, dm)
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         stop = Stop(max_evaluations=self.max_cycle)

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
+from pyscf import dft
 from pyscf.lib import logger
 
 from physopt.core.iterate import Carry, begin, propose, settle
@@ -12,7 +13,7 @@ from physopt.core.tree import tree_norm
 from physopt.rules.trust import TrustRegion
 from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
-from physopt.scf.starts import cheap_surface, distance, guesses, shaken
+from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken
 
 SAME = 0.1  # electrons: closer determinants lead to one state
 LEVEL = 1e-4  # hartree: settled runners as close as this are one state, seen in a mirror or turned in space
@@ -77,8 +78,9 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
     Each start is taken off its symmetries by a fixed small rotation, so that a descent cannot end at a saddle that symmetry alone
     protects, and runs in heats with the trust region on the taught model; starts and runners that coincide are merged.
     """
-    cheap = cheap_surface(mf)
-    problem = exact if cheap is None else SCF.of(cheap)
+    in_memory = is_fitted(mf) or mf._eri is not None or mf.mol.incore_anyway or mf._is_mem_enough()
+    cheap = None if in_memory and not isinstance(mf, dft.rks.KohnShamDFT) else cheap_surface(mf, level=0)
+    problem = exact if cheap is None else exact.on(cheap)
     logger.info(mf, "search on %s", "the exact surface" if cheap is None else "a cheap surface")
     rule, account = TrustRegion(), []
     runners: list[Runner] = []

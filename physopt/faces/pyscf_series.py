@@ -14,6 +14,8 @@ from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.series import Prediction, Series
 
+from .pyscf_start import begin
+
 # Cosines of the largest angle between occupied spaces. Beyond 60 degrees it is another state; within 2.5 degrees nothing has happened.
 SAME_STATE = 0.5
 SAME_PLACE = 0.999
@@ -93,7 +95,7 @@ class SeriesScanner(SCF_Scanner):
         if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
             return False
         self._looked = Frame.of(model, prediction.body)
-        fresh = self._problem().start(np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        fresh = begin(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
         return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
 
     def _compare_with_fresh_run(self: Any) -> None:

@@ -125,16 +125,6 @@ class ResponseKernel:
         pairs[np.cumsum(np.arange(1, len(density) + 1)) - 1] *= 0.5
         return self.integrals @ pairs
 
-    def half_transform(self, half: Float[ndarray, "ao k"]) -> Float[ndarray, "aux ao k"]:
-        """Return $(P | \\mu i)$ for orbitals $i$, in single precision."""
-        half = half.astype(np.float32)
-        result = np.empty((len(self.integrals), *half.shape), np.float32)
-        step = max(1, 2**24 // len(half) ** 2)
-        for begin in range(0, len(result), step):
-            block = lib.unpack_tril(self.integrals[begin : begin + step]).astype(np.float32)
-            result[begin : begin + step] = block @ half
-        return result
-
     def coulomb(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "ao ao"]:
         """Return the Coulomb potential that answers the moments of all spins together, in hartree."""
         return lib.unpack_tril((self._solve @ np.sum(moments, axis=0)) @ self.integrals)

@@ -16,7 +16,6 @@ from .learned import trained
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle, check_supported
 from .secants import credible_share
-from .start import FittedField
 
 
 class SCF(AbstractProblem):
@@ -65,58 +64,52 @@ class SCF(AbstractProblem):
         """Return `start` from PySCF's own initial guess; the key is not used."""
         return self.start(self.oracle.mf.get_init_guess(self.oracle.mf.mol, self.oracle.mf.init_guess))
 
-    def start(self, dm: ndarray) -> Orbitals:
-        """Return where the model anchored at an AO density (not idempotent in general) is stationary.
+    def on(self, mf: scf.hf.SCF) -> "SCF":
+        """Return the problem of another mean field of the same molecule, in this one's basis and with its kernel."""
+        other = SCF(mf, self.oracle.kernel)
+        other.oracle.basis, other.oracle.inverse = self.oracle.basis, self.oracle.inverse
+        return other
 
-        Its Fock matrix there comes from fitted integrals and a coarse grid: no exact build; without a kernel it costs one.
-        """
+    def start(self, dm: ndarray) -> Orbitals:
+        """Return where the model anchored at an AO density (not idempotent in general) is stationary; one exact build."""
+        return self.stationary(self.anchored(dm))
+
+    def anchored(self, dm: ndarray) -> Response:
+        """Return the model at an AO density in PySCF's shape, by one exact build; its `anchor` is all that it says of a point."""
         nao = self.oracle.overlap.shape[0]
         if not self.oracle.restricted and dm.shape == (nao, nao):
             dm = np.stack([dm, dm]) / 2.0
         wanted = (nao, nao) if self.oracle.restricted else (2, nao, nao)
         if dm.shape != wanted:
             raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
-        density = self.oracle.density_of_ao(dm)
-        if self.oracle.kernel is None:
-            return self._stationary(self._at(self.oracle.build(dm)[1], density))
+        density, fock = self.oracle.density_of_ao(dm), self.oracle.build(dm)[1]
         self._respond_at(density)
-        field = FittedField(self.oracle)
-        fock = field.fock(density)
-        if solved := self._solved(fock, density):
-            return solved
-        model = self._at(fock, density)
-        if not model.believed():  # weights that say nonsense of the response may say it of the start
-            return self._stationary(self._at(self.oracle.build(dm)[1], density))
-        point = self._stationary(model)
-        if not self.oracle.restricted:  # a guess has no spin; where the first pass has polarized it, a second is worth its cost
-            density = self._density(point)
-            self._respond_at(density)
-            point = self._stationary(self._at(field.fock(density), density))
-        self._respond_at(self._density(point))
-        return point
-
-    def _density(self, point: Orbitals) -> Float[ndarray, "spin mo mo"]:
-        return np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
-
-    def _respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
-        assert self.oracle.kernel is not None
-        self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
-
-    def _solved(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Orbitals | None:
-        """Return a density as a determinant if it is one, and so nearly stationary that a fitted Fock matrix would only do harm."""
-        if max(float(abs(n * (1.0 - n)).max()) for n in map(scipy.linalg.eigvalsh, density)) > 0.05:
-            return None
-        error = self._at(fock, density).error()
-        if np.linalg.norm(error) > 0.1 * np.sqrt(sum(self.oracle.nocc)):
-            return None
-        return Orbitals(self.oracle.rotations.natural(density))
-
-    def _at(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Response:
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
-    def _stationary(self, model: Response) -> Orbitals:
+    def stationary(self, model: Response) -> Orbitals:
+        """Return where a model is stationary, to 2 % of its residual: it is not good to more."""
         return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
+
+    def solved(self, model: Response) -> Orbitals | None:
+        """Return the density of an anchor as a determinant if it is one, and nearly stationary; else `None`."""
+        density = model.anchor.density
+        if max(float(abs(n * (1.0 - n)).max()) for n in map(scipy.linalg.eigvalsh, density)) > 0.05:
+            return None
+        if np.linalg.norm(model.error()) > 0.1 * np.sqrt(sum(self.oracle.nocc)):
+            return None
+        return Orbitals(self.oracle.rotations.natural(density))
+
+    def respond_at(self, point: Orbitals) -> None:
+        """Take the functional's response at a determinant into the kernel; nothing happens without a kernel or a functional."""
+        self._respond_at(self._density(point))
+
+    def _respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
+        if self.oracle.kernel is not None:
+            self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
+
+    def _density(self, point: Orbitals) -> Float[ndarray, "spin mo mo"]:
+        return np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
 
     def evaluate(self, point: Orbitals) -> Evaluation:
         """Build the exact Fock matrix of the determinant."""
