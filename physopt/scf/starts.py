@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from pyscf import dft, scf
+from pyscf import df, dft, gto, scf
 
 from .model import Orbitals
 from .oracle import Oracle
 from .problem import SCF
 
+FIT = "def2-universal-jkfit"
+LAST_FITTED = 86  # radon: what is heavier has no functions in that set
 # Superposed neutral atoms, extended Hueckel with fitted parameters, atomic calculations, atomic potentials: they differ where it matters.
 GUESSES = ("minao", "mod_huckel", "atom", "sap")
 
@@ -56,11 +58,19 @@ def cheap_surface(mf: Any, level: int) -> scf.hf.SCF:
         vars(cheap).pop(name, None)  # what was hung on the object computes the exact surface
     cheap.verbose, cheap.chkfile, cheap.callback = 0, None, None
     if not is_fitted(mf):
-        cheap = cheap.density_fit(auxbasis="def2-universal-jkfit")
+        cheap = cheap.density_fit(auxbasis=_fitting_functions(mf.mol))
     if isinstance(mf, dft.rks.KohnShamDFT):
-        cheap.grids = dft.gen_grid.Grids(mf.mol)
-        cheap.grids.level = level
+        cheap.grids, cheap.nlcgrids = dft.gen_grid.Grids(mf.mol), dft.gen_grid.Grids(mf.mol)
+        cheap.grids.level, cheap.nlcgrids.level = level, 0  # pairs of points
     return cheap
+
+
+def _fitting_functions(mol: gto.Mole) -> dict[str, Any]:
+    """Return a fitting set for each kind of atom: the universal one, or even-tempered functions where that has none."""
+    symbols = {mol.atom_symbol(atom) for atom in range(mol.natm)}
+    missing = {symbol for symbol in symbols if gto.charge(symbol) > LAST_FITTED}
+    even_tempered = df.addons.aug_etb(mol) if missing else {}
+    return {symbol: even_tempered[symbol] if symbol in missing else FIT for symbol in symbols}
 
 
 def is_fitted(mf: Any) -> bool:
