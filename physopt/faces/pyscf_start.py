@@ -7,9 +7,9 @@ from numpy import ndarray
 from pyscf import dft
 from pyscf.lib import logger
 
-from physopt.core.run import minimize
+from physopt.core.rule import AbstractRule
+from physopt.core.run import Solution, minimize
 from physopt.core.stop import Stop
-from physopt.core.tree import tree_norm
 from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
@@ -17,10 +17,12 @@ from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
 
+from .pyscf_state import Converge, settle
+
 # Grid levels of Kohn-Sham surfaces from coarse to fine, and how far to converge on each: |g| in PySCF's norm. Beyond that a surface
 # differs from the exact one by more than the run on it has left to do.
-STAGES = ((0, 1e-2), (1, 3e-4))
-LONGEST = 40  # evaluations on each
+STAGES = ((0, 1e-3), (1, 3e-4))
+LONGEST = 40  # evaluations of one run on a cheap surface
 
 
 def default_rule(mf: Any) -> Control:
@@ -34,28 +36,35 @@ def default_rule(mf: Any) -> Control:
 def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
     """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces.
 
-    A density that is a determinant and nearly stationary is taken as it is. Hartree-Fock with fitted integrals is its own cheap
-    surface; there the start costs one build.
+    A saddle is left for a minimum on the first surface already, where that is cheap. A density that is a determinant and nearly
+    stationary is taken as it is. Hartree-Fock with fitted integrals is its own cheap surface; there the start costs one build.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
     if is_fitted(mf) and not kohn_sham:
         model = problem.anchored(dm)
         return problem.solved(model) or problem.stationary(model)
-    point, surface = None, mf
-    for level, goal in STAGES if kohn_sham else STAGES[-1:]:
-        surface = cheap_surface(surface, level)  # the second has the fitted integrals of the first
-        cheap = problem.on(surface)
-        if point is None:
-            model = cheap.anchored(dm)
-            if solved := cheap.solved(model):
-                problem.respond_at(solved)
-                return solved
-            point = cheap.stationary(model)
-        problem.respond_at(point)
-        solution = minimize(cheap, default_rule(mf), point, stop=Stop(grad_norm=2.0 * goal, max_evaluations=LONGEST))
-        count, norm = solution.num_evaluations, 0.5 * float(tree_norm(solution.evaluation.grad))
-        logger.info(mf, "start: |g|= %.3g after %d evaluations on a cheap surface", norm, count)
-        point = solution.point
-    assert point is not None
-    problem.respond_at(point)
-    return point
+    stages = STAGES if kohn_sham else STAGES[-1:]
+    cheap = problem.on(cheap_surface(mf, stages[0][0]))
+    model = cheap.anchored(dm)
+    if solved := cheap.solved(model):
+        problem.respond_at(solved)
+        return solved
+    problem.respond_at(point := cheap.stationary(model))
+    solution, state = settle(cheap.oracle.mf, cheap, *_converger(mf, cheap, point, stages[0][1]), trusting=True)
+    logger.info(mf, "start: a cheap surface, %s", state)
+    for level, goal in stages[1:]:
+        problem.respond_at(solution.point)
+        cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
+        solution, _ = _converger(mf, cheap, solution.point, goal)
+    problem.respond_at(solution.point)
+    return solution.point
+
+
+def _converger(mf: Any, cheap: SCF, point: Orbitals, goal: float) -> tuple[Solution, Converge]:
+    """Return the run of the default rule from a point, and how to run others to the same end."""
+    stop = Stop(grad_norm=2.0 * goal, max_evaluations=LONGEST)
+
+    def converge(rule: AbstractRule, point: Orbitals) -> Solution:
+        return minimize(cheap, rule, point, stop=stop)
+
+    return converge(default_rule(mf), point), converge

@@ -111,7 +111,7 @@ def _lowest(
     return solution, State("lowest", state.converged, state.stability, state.rounds, evaluations, products, tuple(tried))
 
 
-def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tuple[Solution, State]:
+def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
     r"""Follow instabilities down until the state is a minimum; the energy never goes up.
 
     From a saddle the determinant is turned along the exact downhill mode, as far as the model advises, and the trust region on the
@@ -120,6 +120,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tup
     **Arguments:**
 
     - `solution`: where the run from the start ended. `converge`: `(rule, point) -> Solution`, the run to repeat.
+    - `trusting`: as for `analyze`.
     """
     evaluations, products, rounds = solution.num_evaluations, 0, []
     while True:
@@ -129,7 +130,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge) -> tup
         if not _arrived(solution):
             logger.warn(mf, "Not converged: whether the state is stable was not looked at.")
             return solution, State("stable", False, None, tuple(rounds), evaluations, products)
-        found = analyze(_model(solution))
+        found = analyze(_model(solution), trusting=trusting)
         products += found.products
         logger.info(
             mf, "lowest curvature %.5g +- %.2g hartree/rad^2 after %d exact products: %s",
