@@ -13,7 +13,8 @@ from physopt.core.stop import Stop
 from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
-from physopt.scf.model import Orbitals
+from physopt.rules.trust import TrustRegion
+from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
 
@@ -22,6 +23,7 @@ from .pyscf_state import Converge, settle
 # Grid levels of Kohn-Sham surfaces from coarse to fine, and how far to converge on each: |g| in PySCF's norm. Beyond that a surface
 # differs from the exact one by more than the run on it has left to do.
 STAGES = ((0, 1e-3), (1, 3e-4))
+RADIUS = 1.0  # radians: as far as a model sees
 LONGEST = 40  # evaluations of one run on a cheap surface
 
 
@@ -36,8 +38,9 @@ def default_rule(mf: Any) -> Control:
 def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
     """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces.
 
-    A saddle is left for a minimum on the first surface already, where that is cheap. A density that is a determinant and nearly
-    stationary is taken as it is. Hartree-Fock with fitted integrals is its own cheap surface; there the start costs one build.
+    A saddle that the gradient can see is left on the first surface already, where that is cheap, and for a target beyond the nearest
+    state any saddle is. A density that is a determinant and nearly stationary is taken as it is. Hartree-Fock with fitted integrals is
+    its own cheap surface; there the start costs one build.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
     if is_fitted(mf) and not kohn_sham:
@@ -50,14 +53,26 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
         problem.respond_at(solved)
         return solved
     problem.respond_at(point := cheap.stationary(model))
-    solution, state = settle(cheap.oracle.mf, cheap, *_converger(mf, cheap, point, stages[0][1]), trusting=True)
-    logger.info(mf, "start: a cheap surface, %s", state)
+    solution, converge = _converger(mf, cheap, point, stages[0][1])
+    path = _response(solution).descend(RADIUS)
+    if path.length > 0.99 * RADIUS:  # a saddle, as far as the gradient can see
+        solution = converge(TrustRegion(), path.end.point)
+    if mf.target != "nearest":
+        solution, state = settle(cheap.oracle.mf, cheap, solution, converge, trusting=True)
+        logger.note(mf, "On a cheap surface: %s", state)
     for level, goal in stages[1:]:
         problem.respond_at(solution.point)
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
         solution, _ = _converger(mf, cheap, solution.point, goal)
+    logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
     problem.respond_at(solution.point)
     return solution.point
+
+
+def _response(solution: Solution) -> Response:
+    model = solution.evaluation.model
+    assert isinstance(model, Response)
+    return model
 
 
 def _converger(mf: Any, cheap: SCF, point: Orbitals, goal: float) -> tuple[Solution, Converge]:

@@ -1,5 +1,6 @@
 """SCF methods side by side: what each costs in exact Fock builds, and whether an outsider agrees that it converged."""
 
+import gc
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,5 +138,6 @@ def _record(case: str, method: str, mf: Any, judge: Judge, run: Method, *, stabi
     else:
         wall = time.perf_counter() - started
         verdict = judge.verdict(result, stability=stability)
+    gc.collect()  # a watched mean field refers to itself; what lingers of it must not narrow the next one's memory
     counts = {"exact_builds": meter.builds, "fock_equivalents": meter.equivalents(wall), "wall_s": wall}
     return {"case": case, "method": method, "nao": int(mf.mol.nao), **counts, **verdict}

@@ -1,5 +1,7 @@
 """A self-consistent field as a problem of the core."""
 
+import gc
+
 import equinox as eqx
 import numpy as np
 import scipy.linalg
@@ -51,9 +53,12 @@ class SCF(AbstractProblem):
     def of(cls, mf: scf.hf.SCF, auxiliary: AbstractAuxiliary | None = None) -> "SCF":
         """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows."""
         check_supported(mf)
-        needed, free = np.inf, mf.max_memory - lib.current_memory()[0]
+        needed = free = 0.0
         for each in (trained() if auxiliary is None else auxiliary, trained()):
-            needed = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each)
+            needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each), mf.max_memory - lib.current_memory()[0]
+            if needed > free:
+                gc.collect()  # mean fields refer to themselves, so that those a script has dropped may still be there
+                free = mf.max_memory - lib.current_memory()[0]
             if needed <= free:
                 return cls(mf, ResponseKernel.of(mf, each))
         advice = "this run goes without it. Raise mf.max_memory."

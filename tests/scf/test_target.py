@@ -97,7 +97,7 @@ def test_little_or_nothing_to_rotate_is_stable(target, atom, spin):
 def test_the_users_own_test_of_convergence_counts():
     mf = accelerate(SADDLES["carbon"](), target="stable")
     mf.check_convergence = lambda envs: envs["norm_gorb"] < 1e-4
-    mf.run()
+    mf.kernel(SADDLES["carbon"]().run().make_rdm1())
     assert mf.converged and mf.state.stable and mf.state.rounds
 
 
@@ -118,9 +118,18 @@ def test_the_account_is_complete(target):
 def test_the_log_says_what_was_done():
     mol = molecule(CARBON)
     mol.verbose, mol.stdout = 4, io.StringIO()
-    accelerate(scf.RHF(mol), target="stable").run()
+    saddle = scf.RHF(mol).run().make_rdm1()
+    accelerate(scf.RHF(mol), target="stable").kernel(saddle)
     log = mol.stdout.getvalue()
     assert "Followed an instability" in log and "unequal spins" in log
+
+
+def test_a_saddle_is_left_where_that_is_cheap():
+    mol = molecule(CARBON)
+    mol.verbose, mol.stdout = 4, io.StringIO()
+    mf = accelerate(scf.RHF(mol), target="stable").run()
+    assert "On a cheap surface: followed a mode of curvature" in mol.stdout.getvalue()
+    assert mf.state.stable and not mf.state.rounds
 
 
 def test_the_state_reads_as_an_account():
