@@ -148,6 +148,13 @@ def test_what_is_no_report_is_refused(tmp_path, capsys, text, word):
     assert word in capsys.readouterr().err
 
 
+def test_a_ratio_is_of_the_cases_that_all_methods_have(tmp_path, capsys):
+    first = _report(tmp_path / "a.json", *(_record(case, "pyscf", 12) for case in "abc"))
+    second = _report(tmp_path / "b.json", *(_record(case, "physopt", n) for case, n in (("a", 4), ("b", 4), ("d", 100))))
+    assert main(["bench", "report", first, second]) == 0
+    assert "3.00 to 3.00" in capsys.readouterr().out
+
+
 def test_one_run_in_two_reports_is_refused(tmp_path, capsys):
     file = _report(tmp_path / "a.json", _record("h2", "pyscf", 8))
     assert main(["bench", "report", file, file]) != 0

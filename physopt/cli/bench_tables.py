@@ -120,8 +120,14 @@ def print_ratios(records: Sequence[Record], methods: Sequence[str]) -> None:
     table = Table(title="ratio of medians, with a 95 % bootstrap interval over the cases")
     for name in ("quantity", "of", "to", "ratio", "interval"):
         table.add_column(name, justify="right" if name in ("ratio", "interval") else "left")
+    # Reports read together may lack a method on some cases; a ratio is of the cases that all have.
+    ran = [{r["case"] for r in records if r["method"] == m} for m in methods]
+    shared = [case for case in dict.fromkeys(r["case"] for r in records) if all(case in cases for cases in ran)]
+    if not shared:
+        return
+    by_run = {(r["case"], r["method"]): r for r in records}
     for key, quantity in QUANTITIES.items():
-        costs = {m: cost([r for r in records if r["method"] == m], key) for m in methods}
+        costs = {m: cost([by_run[case, m] for case in shared], key) for m in methods}
         best = min((m for m in others if m != "pyscf"), key=lambda m: float(np.median(costs[m])), default=None)
         for method in ours:
             for other in [m for m in others if m in ("pyscf", best)]:

@@ -14,11 +14,11 @@ from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
 from physopt.rules.trust import TrustRegion
-from physopt.scf.model import Orbitals, Response
+from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
 
-from .pyscf_state import Converge, settle
+from .pyscf_state import Converge, response_of, settle
 
 # Grid levels of Kohn-Sham surfaces from coarse to fine, and how far to converge on each: |g| in PySCF's norm. Beyond that a surface
 # differs from the exact one by more than the run on it has left to do.
@@ -54,7 +54,7 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
         return solved
     problem.respond_at(point := cheap.stationary(model))
     solution, converge = _converger(mf, cheap, point, stages[0][1])
-    path = _response(solution).descend(RADIUS)
+    path = response_of(solution).descend(RADIUS)
     if path.length > 0.99 * RADIUS:  # a saddle, as far as the gradient can see
         solution = converge(TrustRegion(), path.end.point)
     if mf.target != "nearest":
@@ -67,12 +67,6 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
     problem.respond_at(solution.point)
     return solution.point
-
-
-def _response(solution: Solution) -> Response:
-    model = solution.evaluation.model
-    assert isinstance(model, Response)
-    return model
 
 
 def _converger(mf: Any, cheap: SCF, point: Orbitals, goal: float) -> tuple[Solution, Converge]:

@@ -130,7 +130,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge, *, tru
         if not _arrived(solution):
             logger.warn(mf, "Not converged: whether the state is stable was not looked at.")
             return solution, State("stable", False, None, tuple(rounds), evaluations, products)
-        found = analyze(_model(solution), trusting=trusting)
+        found = analyze(response_of(solution), trusting=trusting)
         products += found.products
         logger.info(
             mf, "lowest curvature %.5g +- %.2g hartree/rad^2 after %d exact products: %s",
@@ -157,7 +157,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge, *, tru
 
 def downhill(problem: SCF, solution: Solution, found: Stability) -> Orbitals:
     """Return the point along the unstable mode, to either side, where the model, with the exact curvature, is lowest."""
-    model = _model(solution)
+    model = response_of(solution)
     excess = found.curvature - tree_dot(found.mode, model.frame().curve(found.mode, model.responder()))
     best, lowest = solution.point, np.inf
     for angle in np.outer((1.0, -1.0), (0.15, 0.3, 0.45, 0.6, 0.8, 1.0)).ravel():
@@ -172,7 +172,8 @@ def _arrived(solution: Solution) -> bool:
     return solution.converged or solution.reason == "callback"  # the user's own test of convergence
 
 
-def _model(solution: Solution) -> Response:
+def response_of(solution: Solution) -> Response:
+    """Return the model at the point where a run ended."""
     model = solution.evaluation.model
     assert isinstance(model, Response)
     return model
