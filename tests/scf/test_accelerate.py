@@ -277,33 +277,3 @@ def test_a_kernel_that_does_not_fit_is_left_out_and_named():
     mf.kernel()
     assert "The response model needs" in mf.stdout.getvalue() and "Raise mf.max_memory" in mf.stdout.getvalue()
     assert mf.converged and mf.e_tot == pytest.approx(scf.RHF(mol).kernel(), abs=1e-8)
-
-
-@pytest.mark.parametrize("xc", ["hf", "lda,vwn", "pbe", "b3lyp", "wb97x", "scan"])
-def test_no_exact_build_goes_into_the_start(xc):
-    mol = molecule(WATER)
-    mf = accelerate(scf.RHF(mol) if xc == "hf" else dft.RKS(mol, xc=xc))
-    meter = Meter()
-    meter.watch(mf).kernel()
-    assert mf.converged and meter.builds == mf.cycles <= 3
-
-
-def test_a_run_starts_where_a_cheap_surface_has_its_minimum():
-    seen = []
-    for mf in (scf.RHF(molecule(WATER)), scf.UHF(molecule(HYDROXYL, spin=1)), dft.RKS(molecule(WATER), xc="pbe0")):
-        mf.callback = lambda envs: seen.append((envs["cycle"], envs["norm_gorb"]))
-        accelerate(mf).kernel()
-    first = [norm for cycle, norm in seen if cycle == 0]
-    assert len(first) == 3
-    assert max(first) < 2e-3
-
-
-def test_fitted_hartree_fock_is_its_own_cheap_surface():
-    mf = accelerate(scf.RHF(molecule(WATER)).density_fit())
-    meter = Meter()
-    meter.watch(mf).kernel()
-    assert mf.converged and meter.builds == mf.cycles + 1
-    assert mf.e_tot == pytest.approx(scf.RHF(molecule(WATER)).density_fit().kernel(), abs=1e-8)
-    meter.builds = 0
-    mf.kernel()  # from its own answer
-    assert meter.builds <= 2
