@@ -15,7 +15,7 @@ from .diis import adiis_cdiis, response_diis
 from .trust import TrustRegion, TrustState
 
 QUICK, DESCENT, CLASSICAL = range(3)
-SHARP = 0.2  # a contraction that needs no second opinion, whatever was held against the rule before
+SHARP = 0.2  # a contraction that needs no second opinion
 
 
 class ControlState(eqx.Module):
@@ -76,7 +76,7 @@ class Control(AbstractRule):
         if turn == CLASSICAL and count <= self.dwell:
             move, classical = self.classical.step(evaluation, state.classical)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
-        if turn == QUICK and count > 1 and norm < SHARP * float(state.norm):
+        if turn == QUICK and not strikes and count > 1 and norm < SHARP * float(state.norm):
             move, quick = self.quick.step(evaluation, state.quick)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
         if turn == QUICK:
