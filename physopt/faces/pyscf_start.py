@@ -53,27 +53,28 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
         problem.respond_at(solved)
         return solved
     problem.respond_at(point := cheap.stationary(model))
-    solution, converge = _converger(mf, cheap, point, stages[0][1])
+    converge = _converger(cheap, stages[0][1])
+    solution = converge(default_rule(mf), point)
     path = response_of(solution).descend(RADIUS)
     if path.length > 0.99 * RADIUS:  # a saddle, as far as the gradient can see
         solution = converge(TrustRegion(), path.end.point)
     if mf.target != "nearest":
-        solution, state = settle(cheap.oracle.mf, cheap, solution, converge, trusting=True)
+        solution, state = settle(cheap, solution, converge, trusting=True)
         logger.note(mf, "On a cheap surface: %s", state)
     for level, goal in stages[1:]:
         problem.respond_at(solution.point)
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
-        solution, _ = _converger(mf, cheap, solution.point, goal)
+        solution = _converger(cheap, goal)(default_rule(mf), solution.point)
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
     problem.respond_at(solution.point)
     return solution.point
 
 
-def _converger(mf: Any, cheap: SCF, point: Orbitals, goal: float) -> tuple[Solution, Converge]:
-    """Return the run of the default rule from a point, and how to run others to the same end."""
+def _converger(cheap: SCF, goal: float) -> Converge:
+    """Return how to run a rule from a point on a cheap surface."""
     stop = Stop(grad_norm=2.0 * goal, max_evaluations=LONGEST)
 
     def converge(rule: AbstractRule, point: Orbitals) -> Solution:
         return minimize(cheap, rule, point, stop=stop)
 
-    return converge(default_rule(mf), point), converge
+    return converge

@@ -85,7 +85,7 @@ def reach(
     solution = converge(rule, point, recording)
     if mf.target == "nearest":
         return solution, State(mf.target, _arrived(solution), evaluations=solution.num_evaluations)
-    return settle(mf, problem, solution, converge)
+    return settle(problem, solution, converge)
 
 
 def _lowest(
@@ -101,7 +101,7 @@ def _lowest(
     for name, point in points:
         if any(distance(problem.oracle, point, other.point) < SAME for other, _ in finished):
             continue
-        solution, state = settle(mf, problem, converge(TrustRegion(), point, None if finished else recording), converge)
+        solution, state = settle(problem, converge(TrustRegion(), point, None if finished else recording), converge)
         logger.note(
             mf, "from %s: E= %.12g, %s", name, float(solution.evaluation.value), "stable" if state.stable else "not shown to be stable"
         )
@@ -111,7 +111,7 @@ def _lowest(
     return solution, State("lowest", state.converged, state.stability, state.rounds, evaluations, products, tuple(tried))
 
 
-def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
+def settle(problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
     r"""Follow instabilities down until the state is a minimum; the energy never goes up.
 
     From a saddle the determinant is turned along the exact downhill mode, as far as the model advises, and the trust region on the
@@ -122,6 +122,7 @@ def settle(mf: Any, problem: SCF, solution: Solution, converge: Converge, *, tru
     - `solution`: where the run from the start ended. `converge`: `(rule, point) -> Solution`, the run to repeat.
     - `trusting`: as for `analyze`.
     """
+    mf = problem.oracle.mf
     evaluations, products, rounds = solution.num_evaluations, 0, []
     while True:
         if not _arrived(solution) and np.isfinite(float(solution.evaluation.value)):

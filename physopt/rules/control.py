@@ -76,11 +76,9 @@ class Control(AbstractRule):
         if turn == CLASSICAL and count <= self.dwell:
             move, classical = self.classical.step(evaluation, state.classical)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
-        if turn == QUICK and not strikes and count > 1 and norm < SHARP * float(state.norm):
-            move, quick = self.quick.step(evaluation, state.quick)
-            return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)
         if turn == QUICK:
-            strikes += (not norm < self.contraction * float(state.norm)) + (not self.descent.sees_minimum(watched))
+            if strikes or count == 1 or not norm < SHARP * float(state.norm):
+                strikes += (not norm < self.contraction * float(state.norm)) + (not self.descent.sees_minimum(watched))
             if strikes <= self.patience:
                 move, quick = self.quick.step(evaluation, state.quick)
                 return move, self._next(state, turn, count, strikes, norm, descent=watched, quick=quick)

@@ -69,9 +69,8 @@ class Response(AbstractAnchored):
 
     def carried(self, point: Orbitals) -> "Response":
         """Return the model with the pair of density and Fock matrix that it predicts for another point."""
-        occupied = self.oracle.occupied(point.coeff)
-        density = np.stack([c @ c.T for c in occupied])
-        induced = self.oracle.induced(occupied) if self.share else np.zeros_like(density)
+        density = self.oracle.density(point.coeff)
+        induced = self.oracle.induced(self.oracle.occupied(point.coeff)) if self.share else np.zeros_like(density)
         fock = self.anchor.fock + self._induced(density - self.anchor.density, induced - self.anchor.induced)
         return dataclasses.replace(self, anchor=Anchor(fock, density, induced), orbitals=point)
 
@@ -110,9 +109,8 @@ class Response(AbstractAnchored):
         rounding = 1e-14 * float(np.linalg.norm(core))
         core, tolerance, history = core - self._induced(anchor.density, anchor.induced), max(accuracy, rounding), []
         for _ in range(60):
-            occupied = self.oracle.occupied(coeff)
-            density = np.stack([c @ c.T for c in occupied])
-            induced = self._induced(density, self.oracle.induced(occupied) if self.share else density)
+            density = self.oracle.density(coeff)
+            induced = self._induced(density, self.oracle.induced(self.oracle.occupied(coeff)) if self.share else density)
             model = self.moved(Anchor(core + induced, density, induced))
             norm = np.linalg.norm(error := model.error())
             if norm < tolerance or not np.isfinite(norm):

@@ -73,6 +73,15 @@ class Oracle:
         """Return the occupied columns of each spin."""
         return [c[:, :n] for c, n in zip(coeff, self.nocc, strict=True)]
 
+    def density(self, coeff: tuple[ndarray, ...]) -> Float[ndarray, "spin mo mo"]:
+        """Return the spin densities of a determinant."""
+        return np.stack([c @ c.T for c in self.occupied(coeff)])
+
+    def respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
+        """Take the functional's response at spin densities into the kernel; nothing happens without a kernel or a functional."""
+        if self.kernel is not None:
+            self.kernel.respond_locally(self.mf, self.dm_of(density))
+
     def mo_coeff(self, coeff: tuple[ndarray, ...]) -> Float[ndarray, "..."]:
         """Return coefficients in PySCF's shape: `(ao, mo)` restricted, `(2, ao, mo)` unrestricted."""
         if self.restricted or self.rotations.shared:

@@ -54,7 +54,7 @@ class SCF(AbstractProblem):
         """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows."""
         check_supported(mf)
         needed = free = 0.0
-        for each in (trained() if auxiliary is None else auxiliary, trained()):
+        for each in [trained()] if auxiliary is None else [auxiliary, trained()]:
             needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each), mf.max_memory - lib.current_memory()[0]
             if needed > free:
                 gc.collect()  # mean fields refer to themselves, so that those a script has dropped may still be there
@@ -88,7 +88,7 @@ class SCF(AbstractProblem):
         if dm.shape != wanted:
             raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
         density, fock = self.oracle.density_of_ao(dm), self.oracle.build(dm)[1]
-        self._respond_at(density)
+        self.oracle.respond_at(density)
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
@@ -107,19 +107,12 @@ class SCF(AbstractProblem):
 
     def respond_at(self, point: Orbitals) -> None:
         """Take the functional's response at a determinant into the kernel; nothing happens without a kernel or a functional."""
-        self._respond_at(self._density(point))
-
-    def _respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
-        if self.oracle.kernel is not None:
-            self.oracle.kernel.respond_locally(self.oracle.mf, self.oracle.dm_of(density))
-
-    def _density(self, point: Orbitals) -> Float[ndarray, "spin mo mo"]:
-        return np.stack([c @ c.T for c in self.oracle.occupied(point.coeff)])
+        self.oracle.respond_at(self.oracle.density(point.coeff))
 
     def evaluate(self, point: Orbitals) -> Evaluation:
         """Build the exact Fock matrix of the determinant."""
         energy, fock = self.oracle.build(self.oracle.dm(point.coeff))
-        model = self._model(Anchor(fock, self._density(point), self.oracle.induced(self.oracle.occupied(point.coeff))), point)
+        model = self._model(Anchor(fock, self.oracle.density(point.coeff), self.oracle.induced(self.oracle.occupied(point.coeff))), point)
         return Evaluation(np.float64(energy), model.gradient(), model)
 
     def _model(self, anchor: Anchor, point: Orbitals) -> Response:

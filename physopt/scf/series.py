@@ -83,13 +83,12 @@ class Series:
         unexplained = body.to_oracle(body.core) + potential - share * induced - (known if local else 0.0)
         point = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
         for _ in range(2 if local else 1):  # the potential on the grid is not linear in the density
-            if oracle.kernel is not None:
-                oracle.kernel.respond_locally(oracle.mf, oracle.dm_of(density))
+            oracle.respond_at(density)
             induced = oracle.induced_by_density(density)
             fock = unexplained + share * (induced - oracle.induced_semilocally(density))
             fock = fock + body.coarse_potential(density) if local else fock
             point = Response(Anchor(fock, density, induced), point, oracle, share).target(accuracy=accuracy).point
-            density = np.stack([c @ c.T for c in oracle.occupied(point.coeff)])
+            density = oracle.density(point.coeff)
         return Prediction(point, near[0], body)
 
     def _body(self, oracle: Oracle) -> Body:
