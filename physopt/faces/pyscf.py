@@ -21,6 +21,7 @@ from physopt.scf.learned import load_kernel
 from physopt.scf.model import Anchor, Orbitals, Response
 from physopt.scf.oracle import Oracle, check_supported
 from physopt.scf.problem import SCF
+from physopt.scf.threads import few_threads
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
 from .pyscf_series import SeriesScanner
@@ -109,6 +110,10 @@ class _Accelerated:
         """Run the accelerated SCF from `dm0`, from the present orbitals, or from `init_guess`; returns the energy in hartree."""
         if self.max_cycle <= 0:
             return super().scf(dm0)  # pyright: ignore[reportAttributeAccessIssue]
+        with few_threads(self.mol.nao_nr()):
+            return self._converge(dm0)
+
+    def _converge(self: Any, dm0: ndarray | None) -> float:
         recording = self._next_recording()
         started = (logger.process_clock(), logger.perf_counter())
         self.dump_flags()

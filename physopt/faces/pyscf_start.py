@@ -66,7 +66,6 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
         solution = _converger(cheap, goal)(default_rule(mf), solution.point)
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
-    problem.respond_at(solution.point)
     return solution.point
 
 

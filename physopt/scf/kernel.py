@@ -7,11 +7,33 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
-from pyscf import df, dft, gto, lib
+from pyscf import df, dft, gto
 
 from .auxiliary import AbstractAuxiliary, Auxiliary, auxiliary_mol, real_symbols
 from .learned import trained
 from .local import local_kernel
+
+
+class Pairs:
+    """The lower triangle of a symmetric matrix, row by row, as PySCF packs it.
+
+    PySCF's own routines wake a team of threads for each matrix, which then waits, busily, beside the linear algebra's.
+    """
+
+    def __init__(self, size: int):
+        row, column = np.tril_indices(size)
+        self._weights = np.where(row == column, 1.0, 2.0)
+        self._lower = row * size + column
+        self._position = np.empty((size, size), dtype=np.intp)
+        self._position[row, column] = self._position[column, row] = np.arange(len(row))
+
+    def summed(self, matrix: Float[ndarray, "ao ao"]) -> Float[ndarray, " pairs"]:
+        """Return each pair's two elements of a symmetric matrix together."""
+        return matrix.ravel()[self._lower] * self._weights
+
+    def matrix(self, packed: Float[ndarray, " pairs"]) -> Float[ndarray, "ao ao"]:
+        """Return the symmetric matrix of its lower triangle."""
+        return packed[self._position]
 
 
 class ResponseKernel:
@@ -39,7 +61,8 @@ class ResponseKernel:
         self.auxmol = auxiliary_mol(mol, {symbol: auxiliary.charge_shells(symbol) for symbol in symbols})
         self.metric = self.auxmol.intor("int2c2e")
         self._solve = _inverse(self.metric)
-        # (aux, ao pairs), the pairs' lower triangle in order: charges and potentials are one pass over it.
+        self._pairs = Pairs(mol.nao)
+        # (aux, ao pairs): charges and potentials are one pass over it.
         self.integrals = np.ascontiguousarray(df.incore.aux_e2(mol, self.auxmol, "int3c2e", aosym="s2ij").T)
         self.local: Float[ndarray, "spin spin aux aux"] | None = None
         small = auxiliary_mol(mol, {symbol: auxiliary.exchange_shells(symbol) for symbol in symbols}) if self.exchange else None
@@ -121,13 +144,11 @@ class ResponseKernel:
 
     def moments(self, density: Float[ndarray, "ao ao"]) -> Float[ndarray, " aux"]:
         r"""Return $\langle A, P \rangle$ of a symmetric density."""
-        pairs = lib.pack_tril(2.0 * density)
-        pairs[np.cumsum(np.arange(1, len(density) + 1)) - 1] *= 0.5
-        return self.integrals @ pairs
+        return self.integrals @ self._pairs.summed(density)
 
     def coulomb(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "ao ao"]:
         """Return the Coulomb potential that answers the moments of all spins together, in hartree."""
-        return lib.unpack_tril((self._solve @ np.sum(moments, axis=0)) @ self.integrals)
+        return self._pairs.matrix((self._solve @ np.sum(moments, axis=0)) @ self.integrals)
 
     def semilocal(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "spin ao ao"]:
         """Return the functional's own response to the moments of each spin, in hartree; zero before `respond_locally`.
@@ -137,7 +158,7 @@ class ResponseKernel:
         if self.local is None or len(self.local) != len(moments):
             return np.zeros((len(moments), self.mol.nao, self.mol.nao))
         charges = np.einsum("stpq,tq->sp", self.local, np.stack(moments), optimize=True)
-        return np.stack([lib.unpack_tril(row @ self.integrals) for row in charges])
+        return np.stack([self._pairs.matrix(row @ self.integrals) for row in charges])
 
 
 def exchange_terms(mf: Any) -> list[tuple[float, float]]:
@@ -162,9 +183,9 @@ def exchange_factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[nda
         three = df.incore.aux_e2(mol, auxmol, "int3c2e", aosym="s2ij")
     kept = w > 1e-10 * w[-1]
     packed = np.ascontiguousarray((three @ (v[:, kept] / np.sqrt(w[kept]))).T)
-    result = np.empty((mol.nao, len(packed), mol.nao))
+    result, pairs = np.empty((mol.nao, len(packed), mol.nao)), Pairs(mol.nao)
     for index, row in enumerate(packed):
-        result[:, index] = lib.unpack_tril(row)
+        result[:, index] = pairs.matrix(row)
     return result
 
 

@@ -148,7 +148,7 @@ class Response(AbstractAnchored):
             step, residual = trial, _axpy(length, image, residual)
             rest = frame.precondition(residual)
             previous, weight = weight, tree_dot(residual, rest)
-            if weight < 1e-5 * start:  # the model is not good to more than three digits
+            if weight < 1e-3 * start:  # the model is not good to more than two digits
                 break
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
