@@ -3,9 +3,11 @@
 import pytest
 from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from physopt import accelerate
 from physopt.faces.scf_methods import Meter
+from physopt.scf.threads import few_threads
 
 
 @pytest.mark.parametrize("xc", ["hf", "lda,vwn", "pbe", "b3lyp", "wb97x", "scan"])
@@ -44,3 +46,16 @@ def test_elements_without_a_fitting_set_start_on_even_tempered_functions():
     assert fast.converged
     assert fast.e_tot == pytest.approx(plain.e_tot, abs=1e-8)
     assert fast.cycles < plain.cycles
+
+
+def test_small_matrices_keep_few_threads_and_the_rest_of_the_program_keeps_its_own():
+    def threads():
+        return [pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()]
+
+    with threadpool_limits(3, user_api="blas"):
+        before = threads()
+        with few_threads(60):
+            assert set(threads()) == {1}
+        with few_threads(100_000):
+            assert threads() == before
+        assert threads() == before
