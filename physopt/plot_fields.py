@@ -41,7 +41,7 @@ def plot_design(path: str | Path, title: str, density: Float[ndarray, "nelx nely
     nelx, nely = density.shape
     figure = _figure(10.5, max(3.0, min(6.0, 6.5 * nely / nelx + 1.0)))
     left, right = figure.subplots(1, 2, width_ratios=[1.7, 1.0])
-    left.imshow(density.T, cmap="gray_r", vmin=0.0, vmax=1.0)
+    left.imshow(density.T, origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0)
     left.set(xticks=(), yticks=())
     left.set_title(title, fontsize=10, color=_INK)
     _draw_history(right, history, "compliance", "finite-element solution")

@@ -12,8 +12,11 @@ from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
 from physopt.topopt import Compliance, DensityFilter, SensitivityFilter, Structure, half_mbb
-from physopt.topopt.elasticity import Elasticity, square_stiffness
+from physopt.topopt.direct import Direct
+from physopt.topopt.element import conducting_element, elastic_element
+from physopt.topopt.equilibrium import Elasticity
 
+BEAM = half_mbb((2, 1))
 FILTERS = [SensitivityFilter(1.5), DensityFilter(1.5)]
 
 
@@ -29,22 +32,58 @@ def wander(problem, steps, size=1.0, seed=0):
         yield point
 
 
-def test_element_stiffness():
-    nu, stiffness = 0.3, square_stiffness(0.3)
-    np.testing.assert_allclose(stiffness[0, :2], np.array([0.5 - nu / 6.0, 0.125 + nu / 8.0]) / (1.0 - nu**2))
-    eigenvalues = np.linalg.eigvalsh(stiffness)
-    np.testing.assert_allclose(eigenvalues[:3], 0.0, atol=1e-14)  # the rigid motions, and nothing else
-    assert eigenvalues[3] > 0.1
+def test_element_stiffness_of_the_square():
+    # Sigmund (2001), appendix: the first entries of the 99-line code's matrix.
+    nu, stiffness = 0.3, elastic_element((1.0, 1.0), 0.3)
+    np.testing.assert_allclose(stiffness[0, :, 0, 0], np.array([0.5 - nu / 6.0, 0.125 + nu / 8.0]) / (1.0 - nu**2))
 
 
-def test_a_bar_under_tension_stretches_by_hookes_law():
-    nelx, nely, young = 7, 3, 2.5
-    force = np.zeros(2 * (nelx + 1) * (nely + 1))
-    right = np.arange(nely + 1) + nelx * (nely + 1)
-    force[2 * right] = np.array([0.5, 1.0, 1.0, 0.5]) / nely
-    bar = Structure((nelx, nely), force, np.append(2 * np.arange(nely + 1), 1))
-    energies = Elasticity(bar).energies(np.full((nelx, nely), young))
-    np.testing.assert_allclose((young * energies).sum(), nelx / (nely * young), rtol=1e-12)
+@pytest.mark.parametrize(
+    ("element", "motions"),
+    [(elastic_element((1.0, 2.0)), 3), (elastic_element((1.0, 0.5, 2.0)), 6), (conducting_element((1.0, 1.0, 1.0)), 1)],
+)
+def test_elements_are_soft_only_against_rigid_motions(element, motions):
+    size = int(np.sqrt(element.size))
+    eigenvalues = np.linalg.eigvalsh(element.reshape(size, size))
+    np.testing.assert_allclose(eigenvalues[:motions], 0.0, atol=1e-14)
+    assert eigenvalues[motions] > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (5, 2, 4)])
+def test_a_bar_under_tension_stretches_by_hookes_law(shape):
+    young, section = 2.5, float(np.prod(shape[1:]))
+    nodes = tuple(n + 1 for n in shape)
+    force, held = np.zeros((1, len(shape), *nodes)), np.zeros((len(shape), *nodes), bool)
+    # An even traction: a node's share is that of the elements around it.
+    share = np.ones(nodes[1:])
+    for axis in range(len(shape) - 1):
+        for end in (0, -1):
+            share[(slice(None),) * axis + (end,)] *= 0.5
+    force[0, 0, -1] = share / section
+    held[0, 0] = True
+    held[1:, 0, *(0,) * (len(shape) - 1)] = True
+    if len(shape) == 3:
+        held[1, 0, 0, -1] = True  # against turning about the axis
+    bar = Structure(shape, force, held)
+    energies = Elasticity(bar).energies(np.full(shape, young))
+    np.testing.assert_allclose((young * energies).sum(), shape[0] / (section * young), rtol=1e-12)
+
+
+# Compliances of a clamped 2 x 1 x 1 m cantilever under an even traction of 1 N down, E = 70000, on 8x2x4 hexahedra of one density,
+# E(rho) = E (1e-3 + (1 - 1e-3) rho^3): the stored references of the Mosaic benchmark, on which five finite-element codes agree.
+@pytest.mark.parametrize(
+    ("density", "compliance"), [(0.2, "0.0556488"), (0.4, "0.00770596"), (0.5, "0.00397532"), (0.7, "0.00145609"), (0.9, "0.00068616")]
+)
+def test_compliance_of_a_cantilever_of_hexahedra(density, compliance):
+    shape, edges = (8, 2, 4), (0.25, 0.5, 0.25)
+    nodes = tuple(n + 1 for n in shape)
+    held, force = np.zeros((3, *nodes), bool), np.zeros((1, 3, *nodes))
+    held[:, 0] = True
+    ends = [np.where(np.isin(np.arange(n + 1), (0, n)), 0.5, 1.0) / n for n in shape[1:]]
+    force[0, 2, -1] = -np.outer(*ends)
+    young = np.full(shape, 7e4 * (1e-3 + (1.0 - 1e-3) * density**3))
+    field = Direct(elastic_element(edges), held).solve(young, force)
+    assert f"{(force * field).sum():.{len(compliance) - 2}f}" == compliance
 
 
 @pytest.mark.parametrize("filtering", FILTERS, ids=["sensitivity", "density"])
@@ -99,7 +138,7 @@ def test_the_gradient_is_the_slope_of_every_step_that_respects_the_bounds():
         step = np.where(solid & (evaluation.grad == 0.0), 0.0, np.where(solid, -abs(step), np.where(void, 0.0, step)))
         values = [problem.evaluate(problem.retract(point, t * step)).value for t in (0.0, h, 2.0 * h)]
         slope = (4.0 * values[1] - 3.0 * values[0] - values[2]) / (2.0 * h)
-        assert slope == pytest.approx((evaluation.grad * step).sum(), rel=1e-4)
+        assert slope == pytest.approx((evaluation.grad * step).sum(), rel=1e-3)  # a density next to a bound meets it within h
 
 
 def test_full_model_steps_are_the_optimality_criteria():
@@ -175,9 +214,9 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     ("make", "message"),
     [
         (lambda: half_mbb((0, 20)), "empty"),
-        (lambda: Structure((2, 1), half_mbb((2, 1)).force, np.arange(4, 6)), "rigid motion"),
-        (lambda: Structure((2, 1), np.zeros(12), half_mbb((2, 1)).fixed), "No finite force"),
-        (lambda: Structure((2, 1), np.ones(3), half_mbb((2, 1)).fixed), "degrees of freedom"),
+        (lambda: Structure((2, 1), BEAM.force, np.arange(12).reshape(2, 3, 2) < 2), "rigid motion"),
+        (lambda: Structure((2, 1), np.zeros((1, 2, 3, 2)), BEAM.held), "no finite force"),
+        (lambda: Structure((2, 1), np.ones((1, 3)), BEAM.held), "forces of shape"),
         (lambda: DensityFilter(0.0), "radius"),
         (lambda: Compliance(half_mbb((2, 1)), 1.0), "volfrac"),
         (lambda: Compliance(half_mbb((2, 1)), 0.5, penal=float("nan")), "penal"),

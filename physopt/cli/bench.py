@@ -8,7 +8,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from .bench_report import report
-from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
+from .bench_tables import judge_lowest, print_cases, print_ratios, print_solves, print_summary, read_lowest
 from .outputs import check_outputs, write_report
 from .progress import Progress
 
@@ -123,6 +123,48 @@ def series(
                 progress.update(len(records), case=record["case"], method=method, builds=record["exact_builds"])
     print_summary(records, chosen)
     print_ratios(records, chosen)
+    write_report(json_file, records)
+    return 0
+
+
+@app.command
+def fe(
+    *,
+    shape: str = "1000x500",
+    iterates: str = "1,10,40",
+    direct: bool = True,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """Time one finite-element solution of a high-contrast design: multigrid against SciPy's direct solver.
+
+    The designs are iterates of the optimality criteria on half an MBB beam of this shape.
+
+    Parameters
+    ----------
+    shape
+        Elements along the beam and across it.
+    iterates
+        Which iterates to solve for; 1 is the uniform design.
+    direct
+        Factorize the last one, too; minutes above a million unknowns.
+    json_file
+        Where to write the records.
+    """
+    from physopt.faces.fe_bench import compare_solvers
+    from physopt.topopt import half_mbb
+
+    from .topopt import read_shape
+
+    check_outputs(json_file)
+    numbers = tuple(sorted({int(text) for text in iterates.split(",") if text.strip().isdecimal()} - {0}))
+    if not numbers:
+        raise ValueError(f"--iterates {iterates!r} names no iterate; write numbers from 1 on, such as 1,10,40.")
+    records = []
+    with Progress(f"MBB {shape}") as progress:
+        for record in compare_solvers(half_mbb(read_shape(shape)), numbers, direct=direct):
+            records.append(record)
+            progress.update(len(records), **record)
+    print_solves(records)
     write_report(json_file, records)
     return 0
 

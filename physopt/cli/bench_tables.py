@@ -137,6 +137,17 @@ def print_ratios(records: Sequence[Record], methods: Sequence[str]) -> None:
     console().print(table)
 
 
+def print_solves(records: Sequence[Record]) -> None:
+    """Print one row per finite-element solution."""
+    table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
+    for name in ("shape", "method", "design", "iterations", "relative residual", "seconds"):
+        table.add_column(name, justify="left" if name in ("shape", "method") else "right")
+    for r in records:
+        counts = f"{r['relative_residual']:.1e}", f"{r['seconds']:.3f}"
+        table.add_row(r["shape"], r["method"], str(r["design"]), str(r["iterations"]), *counts)
+    console().print(table)
+
+
 def cost(records: Sequence[Record], key: str) -> ndarray:
     """Return what each run cost; `FAILED` where it did not converge."""
     return np.array([r[key] if r["converged"] and r[key] is not None else FAILED for r in records], dtype=float)

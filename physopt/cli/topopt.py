@@ -63,7 +63,7 @@ def mbb(
     check_outputs(json_file, picture=plot)
     chosen = {"sensitivity": SensitivityFilter, "density": DensityFilter}[filtering](rmin)
     settings = {"shape": shape, "volfrac": volfrac, "rmin": rmin, "penal": penal, "filter": filtering}
-    problem = Compliance(half_mbb(_read_shape(shape)), volfrac, chosen, penal=penal)
+    problem = Compliance(half_mbb(read_shape(shape)), volfrac, chosen, penal=penal)
     solution = _solve(problem, settings, max_iterations, record, resume)
     result = {
         **settings,
@@ -86,7 +86,8 @@ def mbb(
         raise NotConverged(f"the design still changed after {solution.num_evaluations} solutions; allow more with --max-iterations")
 
 
-def _read_shape(text: str) -> tuple[int, int]:
+def read_shape(text: str) -> tuple[int, int]:
+    """Return a grid's elements along each axis from text like "60x20"."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.ASCII)
     if match is None:
         raise ValueError(f"--shape {text!r} names no grid; write the elements along the beam and across it, such as 60x20.")

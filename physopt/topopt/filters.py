@@ -15,15 +15,15 @@ class AbstractFilter(eqx.Module):
     rmin: eqx.AbstractVar[float]
 
     @abc.abstractmethod
-    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the physical density of a design."""
 
     @abc.abstractmethod
-    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def sensitivity(self, design: Float[ndarray, "..."], slope: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Turn a derivative by the physical density into one by the design."""
 
     @abc.abstractmethod
-    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+    def weights(self, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
         """Return the derivative of the total physical density by the design."""
 
     def __check_init__(self) -> None:
@@ -40,15 +40,15 @@ class DensityFilter(AbstractFilter):
 
     rmin: float = 2.4
 
-    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return $H x / H 1$."""
         return _cone(self.rmin, design) / _cone(self.rmin, np.ones_like(design))
 
-    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def sensitivity(self, design: Float[ndarray, "..."], slope: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         r"""Return $H^T (c' / H 1)$."""
         return _cone(self.rmin, slope / _cone(self.rmin, np.ones_like(slope)))
 
-    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+    def weights(self, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
         r"""Return $H^T (1 / H 1)$."""
         ones = np.ones(shape)
         return self.sensitivity(ones, ones)
@@ -66,22 +66,22 @@ class SensitivityFilter(AbstractFilter):
 
     rmin: float = 2.4
 
-    def density(self, design: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the design itself."""
         return design
 
-    def sensitivity(self, design: Float[ndarray, "nelx nely"], slope: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def sensitivity(self, design: Float[ndarray, "..."], slope: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         r"""Return $H (x c') / (H 1 \max(x, 10^{-3}))$."""
         return _cone(self.rmin, design * slope) / (_cone(self.rmin, np.ones_like(design)) * np.maximum(design, 1e-3))
 
-    def weights(self, shape: tuple[int, int]) -> Float[ndarray, "nelx nely"]:
+    def weights(self, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
         """Return ones."""
         return np.ones(shape)
 
 
-def _cone(rmin: float, field: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+def _cone(rmin: float, field: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
     # Nothing lies farther away than the longer side.
     reach = int(min(np.ceil(rmin), max(field.shape))) - 1
-    offset = np.arange(-reach, reach + 1)
-    kernel = np.maximum(0.0, rmin - np.hypot(offset[:, None], offset))
+    offsets = np.indices((2 * reach + 1,) * field.ndim) - reach
+    kernel = np.maximum(0.0, rmin - np.sqrt((offsets**2).sum(axis=0)))
     return scipy.ndimage.convolve(field, kernel, mode="constant")

@@ -14,16 +14,16 @@ from physopt.core.tree import Scalar
 class Box(eqx.Module):
     r"""The designs within reach of `design`: between `lower` and `upper`, with $\sum_e w_e x_e$ = `volume` (in elements)."""
 
-    design: Float[ndarray, "nelx nely"]
-    lower: Float[ndarray, "nelx nely"]
-    upper: Float[ndarray, "nelx nely"]
-    weights: Float[ndarray, "nelx nely"]
+    design: Float[ndarray, "..."]
+    lower: Float[ndarray, "..."]
+    upper: Float[ndarray, "..."]
+    weights: Float[ndarray, "..."]
     volume: float
 
-    def scaled(self, factor: Callable[[float], Float[ndarray, "nelx nely"]], low: float, high: float) -> Float[ndarray, "nelx nely"]:
+    def scaled(self, factor: Callable[[float], Float[ndarray, "..."]], low: float, high: float) -> Float[ndarray, "..."]:
         r"""Return `clip(factor(mu) * design)` with $\mu$ such that the volume is right; `factor` increases with $\mu$."""
 
-        def reached(mu: float) -> Float[ndarray, "nelx nely"]:
+        def reached(mu: float) -> Float[ndarray, "..."]:
             return np.clip(factor(mu) * self.design, self.lower, self.upper)
 
         return reached(bisect(lambda mu: float((self.weights * reached(mu)).sum()) / self.volume - 1.0, low, high))
@@ -45,16 +45,16 @@ class Separable(AbstractModel):
     """
 
     box: Box
-    slope: Float[ndarray, "nelx nely"]
+    slope: Float[ndarray, "..."]
     multiplier: float
 
-    def minimize(self, tilt: Float[ndarray, "nelx nely"] | None = None, radius: Scalar | None = None) -> Float[ndarray, "nelx nely"]:
+    def minimize(self, tilt: Float[ndarray, "..."] | None = None, radius: Scalar | None = None) -> Float[ndarray, "..."]:
         """Return the logarithm of the density update, shortened to `radius`. See `AbstractModel.minimize`."""
         x = self.box.design
         tilt = np.zeros_like(x) if tilt is None else tilt
         gain, cost = np.maximum(-self.slope, 0.0) * x, self.multiplier * self.box.weights * x
 
-        def factor(mu: float) -> Float[ndarray, "nelx nely"]:
+        def factor(mu: float) -> Float[ndarray, "..."]:
             price = np.exp(-2.0 * mu) * cost
             root = np.sqrt(tilt**2 + 4.0 * gain * price)
             # Of two algebraically equal forms, each where it does not cancel.
@@ -63,7 +63,7 @@ class Separable(AbstractModel):
         return shorten(np.log(self.box.scaled(factor, -40.0, 40.0) / x), radius)
 
 
-def multiplier(box: Box, slope: Float[ndarray, "nelx nely"], bounds: tuple[float, float]) -> tuple[float, Float[ndarray, "nelx nely"]]:
+def multiplier(box: Box, slope: Float[ndarray, "..."], bounds: tuple[float, float]) -> tuple[float, Float[ndarray, "..."]]:
     r"""Return $\lambda$ and the gradient $g = (c' + \lambda w) x$ on the designs of equal volume, such that $\sum_e g_e = 0$.
 
     Where a density is at one of the `bounds` and $-g$ points outward, $g$ is zero: so $g = 0$ at a design that satisfies the
@@ -71,7 +71,7 @@ def multiplier(box: Box, slope: Float[ndarray, "nelx nely"], bounds: tuple[float
     """
     x, weights = box.design, box.weights
 
-    def gradient(price: float) -> Float[ndarray, "nelx nely"]:
+    def gradient(price: float) -> Float[ndarray, "..."]:
         g = (slope + price * weights) * x
         return np.where(((x >= bounds[1]) & (g < 0.0)) | ((x <= bounds[0]) & (g > 0.0)), 0.0, g)
 

@@ -7,7 +7,7 @@ from numpy import ndarray
 
 from physopt.core.problem import AbstractProblem, Evaluation
 
-from .elasticity import Elasticity
+from .equilibrium import Elasticity
 from .filters import AbstractFilter, SensitivityFilter
 from .model import Box, Separable, multiplier
 from .structure import Structure
@@ -30,7 +30,7 @@ class Compliance(AbstractProblem):
     - `structure`: grid, supports, loads.
     - `volfrac`: the fraction of the volume to fill. `filtering`: an `AbstractFilter`.
     - `penal`: the exponent $p$. `move`: the largest change of a density in one step.
-    - `poisson`: Poisson's ratio. `softest`: $E_{min}$, what void keeps of the stiffness.
+    - `poisson`: Poisson's ratio. `softest`: $E_{min}$, what void keeps of the stiffness. `iterative`: as for `Elasticity`.
 
     **Raises:** `ValueError` for numbers that pose no problem.
 
@@ -57,8 +57,9 @@ class Compliance(AbstractProblem):
         move: float = 0.2,
         poisson: float = 0.3,
         softest: float = 1e-9,
+        iterative: bool | None = None,
     ):
-        self.elasticity = Elasticity(structure, poisson)
+        self.elasticity = Elasticity(structure, poisson, iterative=iterative)
         self.volfrac, self.filtering, self.penal, self.move, self.softest = volfrac, filtering, penal, move, softest
         self.traceable, self.unit = False, "1"
 
@@ -68,29 +69,25 @@ class Compliance(AbstractProblem):
             if not low < getattr(self, name) < high:
                 raise ValueError(f"{name} is {getattr(self, name)}, which must lie between {low:g} and {high:g}; usual is {usual}.")
 
-    def init(self, key: Array | PRNGKeyArray | None = None) -> Float[ndarray, "nelx nely"]:
+    def init(self, key: Array | PRNGKeyArray | None = None) -> Float[ndarray, "..."]:
         """Return the uniform design; the key is not used."""
         return np.full(self.elasticity.structure.shape, self.volfrac)
 
-    def evaluate(self, point: Float[ndarray, "nelx nely"]) -> Evaluation:
+    def evaluate(self, point: Float[ndarray, "..."]) -> Evaluation:
         """Solve for equilibrium; a design with a non-finite density has a non-finite compliance."""
         box = self._box(point)
         if not np.isfinite(point).all():
             # The sparse solver would raise, and divergence is a result.
             nothing = np.full_like(point, np.nan)
             return Evaluation(np.float64(np.nan), nothing, Separable(box, nothing, np.nan))
-        density = self.filtering.density(point)
-        stiff = 1.0 - self.softest
-        young = self.softest + stiff * density**self.penal
+        young = self.young(point)
         energies = self.elasticity.energies(young)
-        slope = -self.penal * stiff * density ** (self.penal - 1.0) * energies
+        slope = -self.penal * (1.0 - self.softest) * self.density(point) ** (self.penal - 1.0) * energies
         slope = self.filtering.sensitivity(point, slope)
         price, grad = multiplier(box, slope, (VOID, 1.0))
         return Evaluation((young * energies).sum(), grad, Separable(box, slope, price))
 
-    def retract(
-        self, point: Float[ndarray, "nelx nely"], step: Float[ndarray, "nelx nely"] | Float[Array, "nelx nely"]
-    ) -> Float[ndarray, "nelx nely"]:
+    def retract(self, point: Float[ndarray, "..."], step: Float[ndarray, "..."] | Float[Array, "..."]) -> Float[ndarray, "..."]:
         r"""Return $\mathrm{clip}(x e^{v + \mu})$ with the volume held; a density at a bound stays there unless $v$ points inward."""
         step = np.clip(np.asarray(step), -50.0, 50.0)
         box = self._box(point)
@@ -99,10 +96,14 @@ class Compliance(AbstractProblem):
         box = Box(point, np.where(held, point, box.lower), np.where(held, point, box.upper), box.weights, box.volume)
         return box.scaled(lambda mu: np.exp(step + mu), -float(step.max()) - 1.0, -float(step.min()) + 1.0)
 
-    def density(self, point: Float[ndarray, "nelx nely"]) -> Float[ndarray, "nelx nely"]:
+    def density(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the physical density of a design, each between 0 and 1; its mean is `volfrac`."""
         return self.filtering.density(point)
 
-    def _box(self, point: Float[ndarray, "nelx nely"]) -> Box:
+    def young(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+        """Return Young's modulus of each element of a design."""
+        return self.softest + (1.0 - self.softest) * self.density(point) ** self.penal
+
+    def _box(self, point: Float[ndarray, "..."]) -> Box:
         lower, upper = np.maximum(VOID, point - self.move), np.minimum(1.0, point + self.move)
         return Box(point, lower, upper, self.filtering.weights(point.shape), self.volfrac * point.size)

@@ -1,39 +1,46 @@
-"""What carries the load: a grid of square elements, its supports and its forces."""
+"""What carries the load: a grid of square or cubic elements, its supports and its forces."""
+
+import itertools
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+
+SMALLEST = "write at least 1 along each axis, such as 60x20 or 32x16x16"
 
 
 class Structure(eqx.Module):
-    """A rectangle of `shape = (nelx, nely)` unit elements; node (i, j) is number `(nely + 1) i + j`, with j counted downward.
+    """A box of `shape` unit elements, in two or three dimensions: x to the right, y up, z out of the plane.
 
-    Node n has the degrees of freedom `2n` (to the right) and `2n + 1` (upward).
+    Node (i, j) is at x = i, y = j.
 
-    - `force`: in units of force, one number for each degree of freedom.
-    - `fixed`: the degrees of freedom held at zero.
+    - `force`: of each load case, in units of force, `(case, comp, *node)`. Cases act one after the other.
+    - `held`: the degrees of freedom held at zero, `(comp, *node)`.
 
-    **Raises:** `ValueError` for a structure that has no elements, no load, or that can move as a rigid body.
+    **Raises:** `ValueError` for a structure that has no elements, a case without load, or that can move as a rigid body.
     """
 
-    shape: tuple[int, int]
-    force: Float[ndarray, " dof"]
-    fixed: Int[ndarray, " held"]
+    shape: tuple[int, ...]
+    force: Float[ndarray, "..."]
+    held: Bool[ndarray, "..."]
 
     def __check_init__(self) -> None:
-        check_shape(self.shape)
-        nodes = np.indices((self.shape[0] + 1, self.shape[1] + 1)).reshape(2, -1)
-        if self.force.shape != (2 * nodes.shape[1],):
-            raise ValueError(f"The forces have shape {self.force.shape}; this grid has {2 * nodes.shape[1]} degrees of freedom.")
-        free = np.ones(self.force.size, bool)
-        free[self.fixed] = False
-        if not np.isfinite(self.force).all() or not self.force[free].any():
-            raise ValueError("No finite force acts on a free node, so every design is equally stiff; load a node that is not held.")
-        if np.linalg.matrix_rank(_rigid_motions(nodes)[self.fixed]) < 3:
+        nodes = tuple(n + 1 for n in check_shape(self.shape))
+        wanted = (len(nodes), *nodes)
+        if self.held.shape != wanted or self.force.shape[1:] != wanted or not len(self.force):
+            given = f"forces {self.force.shape} and held {self.held.shape}"
+            raise ValueError(f"This grid wants forces of shape (cases, {', '.join(map(str, wanted))}) and held {wanted}, not {given}.")
+        for case, force in enumerate(self.force):
+            if not np.isfinite(force).all() or not force[~self.held].any():
+                raise ValueError(
+                    f"Load case {case} has no finite force on a free node, so every design is equally stiff; load a node that is not held."
+                )
+        motions = _rigid_motions(nodes)
+        if np.linalg.matrix_rank(motions[:, self.held]) < len(motions):
             raise ValueError(
-                f"The {self.fixed.size} held degrees of freedom leave a rigid motion free, so the structure would fly away; "
-                "hold it against both translations and the rotation."
+                f"The {np.count_nonzero(self.held)} held degrees of freedom leave a rigid motion free, so the structure would fly away; "
+                "hold it against all translations and rotations."
             )
 
 
@@ -50,21 +57,27 @@ def half_mbb(shape: tuple[int, int] = (60, 20)) -> Structure:
         Sigmund, Struct. Multidiscip. Optim. 21 (2001) 120, figure 2.
     """
     nelx, nely = check_shape(shape)
-    force = np.zeros(2 * (nelx + 1) * (nely + 1))
-    force[1] = -1.0
-    return Structure(shape, force, np.append(2 * np.arange(nely + 1), force.size - 1))
+    force, held = np.zeros((1, 2, nelx + 1, nely + 1)), np.zeros((2, nelx + 1, nely + 1), bool)
+    force[0, 1, 0, nely] = -1.0
+    held[0, 0, :] = held[1, nelx, 0] = True
+    return Structure(shape, force, held)
 
 
-def check_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return `shape` if both numbers are at least 1, else raise `ValueError`."""
-    if min(shape) < 1:
-        raise ValueError(f"A grid of {shape[0]}x{shape[1]} elements is empty; write two numbers of at least 1, such as 60x20.")
+def check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `shape` if it has two or three numbers of at least 1, else raise `ValueError`."""
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(f"A grid of {'x'.join(map(str, shape))} elements is empty; {SMALLEST}.")
     return shape
 
 
-def _rigid_motions(nodes: Int[ndarray, "2 node"]) -> Float[ndarray, "dof 3"]:
-    right, down = nodes.astype(float)
-    motions = np.zeros((2 * right.size, 3))
-    motions[0::2, 0], motions[1::2, 1] = 1.0, 1.0
-    motions[0::2, 2], motions[1::2, 2] = down, right
-    return motions
+def _rigid_motions(nodes: tuple[int, ...]) -> Int[ndarray, "motion comp ..."]:
+    """Return the displacements of all translations and rotations."""
+    where, dim = np.indices(nodes), len(nodes)
+    motions = []
+    for axis in range(dim):
+        motions.append(np.zeros_like(where))
+        motions[-1][axis] = 1
+    for first, second in itertools.combinations(range(dim), 2):
+        motions.append(np.zeros_like(where))
+        motions[-1][first], motions[-1][second] = -where[second], where[first]
+    return np.stack(motions)

@@ -1,0 +1,109 @@
+"""The iterative solution of the finite-element equations, against the direct one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physopt import Stop, minimize
+from physopt.rules.model_step import ModelStep
+from physopt.rules.search import FullStep
+from physopt.topopt import Compliance, DensityFilter, Structure, half_mbb
+from physopt.topopt.direct import Direct
+from physopt.topopt.element import conducting_element, elastic_element
+from physopt.topopt.equilibrium import Elasticity, Iterative
+from physopt.topopt.multigrid import Multigrid
+from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagonal, gather, half_elements, interpolate, stencil_of
+
+ELEMENTS = [
+    pytest.param((12, 6), elastic_element((1.0, 1.0)), id="plane"),
+    pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), id="solid"),
+    pytest.param((8, 6), conducting_element((1.0, 1.0)), id="heat"),
+]
+
+
+def matrix_of(operator, field):
+    """Return the matrix of a linear map of fields."""
+    columns = jax.vmap(lambda unit: operator(unit.reshape(field.shape)).ravel())(jnp.eye(field.size))
+    return np.asarray(columns).T
+
+
+def some_field(shape, comp, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(comp, *(n + 1 for n in shape))))
+
+
+@pytest.mark.parametrize(("shape", "element"), ELEMENTS)
+def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product(shape, element):
+    young = jnp.asarray(np.random.default_rng(1).uniform(0.1, 1.0, shape))
+    field = some_field(shape, element.shape[1])
+    nothing = np.zeros(field.shape, bool)
+    assembled = Direct(element, nothing).matrix(np.asarray(young)).toarray()
+    np.testing.assert_allclose(apply_elements(element, young, field).ravel(), assembled @ field.ravel(), atol=1e-13)
+    np.testing.assert_allclose(element_diagonal(element, young).ravel(), np.diag(assembled), atol=1e-14)
+    half = some_field([n // 2 for n in shape], element.shape[1])
+    prolongation = matrix_of(interpolate, half)
+    np.testing.assert_allclose(matrix_of(gather, field), prolongation.T, atol=1e-15)
+    coarse = apply_stencil(stencil_of(half_elements(element, young)), half)
+    np.testing.assert_allclose(coarse.ravel(), prolongation.T @ assembled @ prolongation @ half.ravel(), atol=1e-13)
+
+
+def optimized(structure, steps):
+    """Return an iterate of the optimality criteria: nearly solid and void."""
+    problem = Compliance(structure, 0.4, DensityFilter(1.5))
+    return problem.young(minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=steps)).point)
+
+
+def cantilever(shape):
+    """Return a block clamped at x = 0, loaded in two cases at its other end: no side is a power of two."""
+    nodes = tuple(n + 1 for n in shape)
+    force, held = np.zeros((2, len(shape), *nodes)), np.zeros((len(shape), *nodes), bool)
+    held[:, 0] = True
+    force[0, 1, -1, 0] = force[1, 0, -1, -1] = -1.0
+    return Structure(shape, force, held)
+
+
+@pytest.mark.parametrize("structure", [half_mbb((40, 22)), cantilever((18, 7)), cantilever((10, 6, 6))], ids=["mbb", "plane", "solid"])
+def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure):
+    young = optimized(structure, 25)
+    assert young.max() / young.min() > 1e6
+    element = elastic_element((1.0,) * len(structure.shape))
+    direct = Direct(element, structure.held)
+    multigrid = Multigrid(element, structure.held, coarsest=150)
+    assert multigrid.depth
+    state = Iterative(multigrid, direct).solve(young, structure.force, tolerance=1e-8)
+    exact = direct.solve(young, structure.force)
+    compliances = [(structure.force * fields).sum(axis=tuple(range(1, exact.ndim))) for fields in (state.fields, exact)]
+    np.testing.assert_allclose(*compliances, rtol=1e-6)
+    assert state.iterations < 30 and 0.0 < state.residual <= 1e-8
+    again = Iterative(multigrid, direct).solve(young, structure.force, state.fields, 1e-7)
+    assert again.iterations == 0
+
+
+def test_iterations_do_not_grow_with_the_grid():
+    counts = []
+    for factor in (1, 2, 4):
+        structure = half_mbb((24 * factor, 12 * factor))
+        multigrid = Multigrid(elastic_element((1.0, 1.0)), structure.held, coarsest=200)
+        young = np.kron(optimized(half_mbb((24, 12)), 30), np.ones((factor, factor)))
+        counts.append(Iterative(multigrid, Direct(multigrid.element, structure.held)).solve(young, structure.force).iterations)
+    assert max(counts) <= min(counts) + 4
+
+
+def test_a_design_out_of_reach_is_solved_directly_and_said_so():
+    structure = half_mbb((24, 12))
+    element = elastic_element((1.0, 1.0))
+    young = 10.0 ** np.random.default_rng(0).uniform(-12.0, 0.0, (24, 12))  # dust: no grid sees what holds what
+    direct = Direct(element, structure.held)
+    solver = Iterative(Multigrid(element, structure.held, coarsest=100), direct, tolerance=1e-12)
+    with pytest.warns(UserWarning, match="nothing holds"):
+        state = solver.solve(young, structure.force)
+    np.testing.assert_array_equal(state.fields, direct.solve(young, structure.force))
+
+
+def test_an_optimization_is_the_same_by_either_solver():
+    ways = []
+    for iterative in (False, True):
+        problem = Compliance(half_mbb((36, 18)), 0.5, DensityFilter(2.0), iterative=iterative)
+        ways.append(minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=20)))
+    assert isinstance(problem.elasticity, Elasticity) and problem.elasticity.iterative is not None
+    np.testing.assert_allclose(ways[1].history.value, ways[0].history.value, rtol=1e-5)
