@@ -68,7 +68,7 @@ def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure)
     assert young.max() / young.min() > 1e6
     element = elastic_element((1.0,) * len(structure.shape))
     direct = Direct(element, structure.held)
-    multigrid = Multigrid(element, structure.held, coarsest=150)
+    multigrid = Multigrid(element, structure.held, coarsest=300)
     assert multigrid.depth
     state = Iterative(multigrid, direct).solve(young, structure.force, tolerance=1e-8)
     exact = direct.solve(young, structure.force)
