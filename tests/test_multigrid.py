@@ -50,7 +50,8 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
 def optimized(structure, steps):
     """Return an iterate of the optimality criteria: nearly solid and void."""
     problem = Compliance(structure, 0.4, DensityFilter(1.5))
-    return problem.young(minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=steps)).point)
+    solution = minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=steps))
+    return problem.young(problem.density(solution.point))
 
 
 def cantilever(shape):

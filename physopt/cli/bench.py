@@ -1,6 +1,7 @@
 """`physopt bench`: compare methods on your own cases."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -156,9 +157,9 @@ def fe(
     from .topopt import read_shape
 
     check_outputs(json_file)
-    numbers = tuple(sorted({int(text) for text in iterates.split(",") if text.strip().isdecimal()} - {0}))
-    if not numbers:
-        raise ValueError(f"--iterates {iterates!r} names no iterate; write numbers from 1 on, such as 1,10,40.")
+    if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", iterates, re.ASCII):
+        raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
+    numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
     records = []
     with Progress(f"MBB {shape}") as progress:
         for record in compare_solvers(half_mbb(read_shape(shape)), numbers, direct=direct):

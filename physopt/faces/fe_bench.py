@@ -14,8 +14,6 @@ from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
 from physopt.topopt import Compliance, DensityFilter, Structure
 from physopt.topopt.direct import Direct
-from physopt.topopt.equilibrium import Iterative
-from physopt.topopt.multigrid import Multigrid
 
 COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displacements of the design before
 
@@ -26,21 +24,20 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
     Seconds include all set-up for the design; compilation is a field of its own. `multigrid` starts from zero, `multigrid-warm` from the
     displacements of the iterate before; the direct solver is timed on the last iterate.
     """
-    problem = Compliance(structure, 0.5, DensityFilter(6.0))
-    designs = _designs(problem, max(iterations))
-    element, held, loads = problem.elasticity.element, structure.held, structure.force
-    solver, compiled = Iterative(Multigrid(element, held), Direct(element, held)), 0.0
+    problem = Compliance(structure, 0.5, DensityFilter(6.0), iterative=True)
+    solver, loads = problem.elasticity.iterative, structure.force
+    assert solver is not None
+    compiled = _timed(lambda: solver.solve(problem.young(problem.init()), loads))[0]
     shape, last = "x".join(map(str, structure.shape)), max(iterations)
+    designs = [problem.young(problem.density(design)) for design in _designs(problem, last)]
     for number in iterations:
-        young = problem.young(designs[number - 1])
+        young = designs[number - 1]
         starts: list[tuple[str, ndarray | None, float]] = [("multigrid", None, COLD)]
         if number > 1:
-            before = solver.solve(problem.young(designs[number - 2]), loads, tolerance=COLD).fields
+            before = solver.solve(designs[number - 2], loads, tolerance=COLD).fields
             starts.append(("multigrid-warm", before, WARM))
         for method, start, tolerance in starts:
             solve = lambda: solver.solve(young, loads, start, tolerance)  # noqa: B023, E731
-            if not compiled:
-                compiled = _timed(solve)[0]
             seconds, state = min((_timed(solve) for _ in range(3)), key=lambda pair: pair[0])
             record = {"iterations": state.iterations, "relative_residual": state.residual, "seconds": seconds, "compile_s": compiled}
             yield {"shape": shape, "method": method, "design": number, "tolerance": tolerance, **record}

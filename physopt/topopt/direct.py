@@ -7,7 +7,7 @@ import scipy.sparse.linalg
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from .element import corners
+from .element import at_corners
 
 
 class Direct(eqx.Module):
@@ -25,9 +25,8 @@ class Direct(eqx.Module):
         """Return the stiffness of the free degrees of freedom, in their order in `held`."""
         free = ~self.held
         place = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
-        around = [place[:, *(slice(k, k + n) for k, n in zip(a, young.shape, strict=True))] for a in corners(young.ndim)]
-        width = len(around) * len(place)
-        place = np.stack(around).reshape(width, -1).T
+        width = 2**young.ndim * len(place)
+        place = at_corners(place, young.ndim).reshape(width, -1).T
         rows, columns = (np.broadcast_to(p, (len(place), width, width)) for p in (place[:, :, None], place[:, None, :]))
         kept = (rows >= 0) & (columns >= 0)
         values = (young.reshape(-1, 1, 1) * self.element.reshape(width, width))[kept]

@@ -13,6 +13,12 @@ def corners(dim: int) -> list[tuple[int, ...]]:
     return list(itertools.product((0, 1), repeat=dim))
 
 
+def at_corners(field: ndarray, dim: int) -> ndarray:
+    """Return a field of nodes, its last `dim` axes, at the corners of each element: `(corner, ..., *element)`."""
+    sides = [n - 1 for n in field.shape[-dim:]]
+    return np.stack([field[..., *(slice(k, k + n) for k, n in zip(a, sides, strict=True))] for a in corners(dim)])
+
+
 def elastic_element(edges: Sequence[float], poisson: float = 0.3) -> Float[ndarray, "corner comp corner comp"]:
     r"""Return $\int B^T D B$ of a rectangle of thickness 1 in plane stress, or of a brick, with Young's modulus 1.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 
 from .direct import Direct
-from .element import corners, elastic_element
+from .element import at_corners, elastic_element
 from .multigrid import Hierarchy, Multigrid, Solved
 from .structure import Structure
 
@@ -99,7 +99,6 @@ class Elasticity(eqx.Module):
 
         $\sum_e E_e u_e^T K_0 u_e$ is the compliance, the mean of $F^T u$.
         """
-        fields, sides = self.state(young).fields, self.structure.shape
-        around = [fields[:, :, *(slice(k, k + n) for k, n in zip(a, sides, strict=True))] for a in corners(len(sides))]
-        local = np.stack(around)  # (corner, case, comp, *element)
+        fields = self.state(young).fields
+        local = at_corners(fields, young.ndim)  # (corner, case, comp, *element)
         return np.einsum("aci...,aibj,bcj...->...", local, self.element, local, optimize=True) / len(fields)

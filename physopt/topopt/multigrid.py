@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 from numpy import ndarray
 
-from .element import corners
+from .element import at_corners, corners
 from .stencil import (
     Stencil,
     apply_elements,
@@ -86,9 +86,13 @@ class Multigrid:
         """Return all grids of one design."""
         fine = jnp.pad(young, self._margin)
         low = fine.astype(jnp.float32)
-        free = jnp.asarray(self._free, jnp.float32)
-        levels = [_level(None, element_diagonal(self.element, low), lambda u: free * apply_elements(self.element, low, u))]
-        apply = lambda u: free * apply_elements(self.element, low, free * u) + (1.0 - free) * u  # noqa: E731
+        free, fine_apply = jnp.asarray(self._free, low.dtype), self._operator(low)
+        levels = [_level(None, element_diagonal(self.element, low), fine_apply)]
+
+        def alone(field: Array) -> Array:
+            return fine_apply(free * field) + (1.0 - free) * field  # one grid only: solved directly, held unknowns included
+
+        apply: Apply = alone
         matrices = self._first_coarse(low) if self.depth else None
         while matrices is not None:
             stencil, diagonal = _alive(stencil_of(matrices))
@@ -116,9 +120,7 @@ class Multigrid:
         wide = functools.partial(jnp.pad, pad_width=[(0, 0), *self._margin])
         load = free * wide(load)
         x = jnp.zeros_like(load) if start is None else free * wide(start)
-
-        def operate(u: Array) -> Array:
-            return free * apply_elements(self.element, hierarchy.young, u)
+        operate = self._operator(hierarchy.young)
 
         def precondition(residual: Array, norm: Array) -> Array:
             # Scaled to one: single precision has a narrow range.
@@ -144,6 +146,11 @@ class Multigrid:
         carry = lax.while_loop(lambda c: (c[3] > goal) & (c[0] < max_iterations), advance, carry)
         return Solved(carry[1][self._inside], carry[0], carry[3] / _norm(load))
 
+    def _operator(self, young: Float[Array, "..."]) -> Apply:
+        """Return the fine grid's operator on fields that vanish where they are held, in the precision of the moduli."""
+        free = jnp.asarray(self._free, young.dtype)
+        return lambda field: free * apply_elements(self.element, young, field)
+
     def _first_coarse(self, young: Float[Array, "..."]) -> Array:
         matrices = half_elements(self.element, young)
         touching = tuple(self._touching.T)
@@ -153,8 +160,7 @@ class Multigrid:
 
     def _at_supports(self, padded: tuple[int, ...]) -> tuple[ndarray, ndarray]:
         """Return the elements at supports, and by how much these change the share of each in its parent's matrix."""
-        cut = [self._free[:, *(slice(k, k + n) for k, n in zip(a, padded, strict=True))] for a in corners(len(padded))]
-        free = np.stack(cut)  # (corner, comp, *element)
+        free = at_corners(self._free, len(padded))  # (corner, comp, *element)
         real = np.zeros(padded, bool)
         real[tuple(slice(0, n) for n in self.shape)] = True
         touching = np.argwhere(real & ~free.all(axis=(0, 1)))
@@ -172,13 +178,11 @@ class Multigrid:
             return solved.astype(load.dtype).reshape(load.shape)
         level = hierarchy.levels[depth]
         if level.stencil is None:
-            free, young = jnp.asarray(self._free, load.dtype), hierarchy.young.astype(load.dtype)
-            apply: Apply = lambda u: free * apply_elements(self.element, young, u)  # noqa: E731
-            refine: Apply = lambda u: free * interpolate(u)  # noqa: E731
+            apply, free = self._operator(hierarchy.young.astype(load.dtype)), jnp.asarray(self._free, load.dtype)
         else:
-            apply, refine = functools.partial(apply_stencil, level.stencil), interpolate
+            apply, free = functools.partial(apply_stencil, level.stencil), 1.0
         field = _smooth(level, apply, load, None, self.degree)
-        field += refine(self._cycle(hierarchy, gather(load - apply(field)), depth + 1))
+        field += free * interpolate(self._cycle(hierarchy, gather(load - apply(field)), depth + 1))
         return _smooth(level, apply, load, field, self.degree)
 
 

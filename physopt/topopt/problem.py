@@ -80,9 +80,10 @@ class Compliance(AbstractProblem):
             # The sparse solver would raise, and divergence is a result.
             nothing = np.full_like(point, np.nan)
             return Evaluation(np.float64(np.nan), nothing, Separable(box, nothing, np.nan))
-        young = self.young(point)
+        density = self.density(point)
+        young = self.young(density)
         energies = self.elasticity.energies(young)
-        slope = -self.penal * (1.0 - self.softest) * self.density(point) ** (self.penal - 1.0) * energies
+        slope = -self.penal * (1.0 - self.softest) * density ** (self.penal - 1.0) * energies
         slope = self.filtering.sensitivity(point, slope)
         price, grad = multiplier(box, slope, (VOID, 1.0))
         return Evaluation((young * energies).sum(), grad, Separable(box, slope, price))
@@ -100,9 +101,9 @@ class Compliance(AbstractProblem):
         """Return the physical density of a design, each between 0 and 1; its mean is `volfrac`."""
         return self.filtering.density(point)
 
-    def young(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-        """Return Young's modulus of each element of a design."""
-        return self.softest + (1.0 - self.softest) * self.density(point) ** self.penal
+    def young(self, density: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+        """Return Young's modulus of each element from its physical density."""
+        return self.softest + (1.0 - self.softest) * density**self.penal
 
     def _box(self, point: Float[ndarray, "..."]) -> Box:
         lower, upper = np.maximum(VOID, point - self.move), np.minimum(1.0, point + self.move)
