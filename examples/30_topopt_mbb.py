@@ -2,9 +2,9 @@
 from physopt import Stop, minimize
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
-from physopt.topopt import Compliance, SensitivityFilter, half_mbb
+from physopt.topopt import SIMP, SensitivityFilter, half_mbb
 
-problem = Compliance(half_mbb((60, 20)), volfrac=0.5, filtering=SensitivityFilter(rmin=2.4))
+problem = SIMP(half_mbb((60, 20)), volfrac=0.5, filtering=SensitivityFilter(rmin=2.4))
 solution = minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(change=0.01))
 
 # %%

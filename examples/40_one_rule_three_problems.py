@@ -8,7 +8,7 @@ from physopt.rules.gradient import GradientDescent
 from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
 from physopt.scf.problem import SCF
-from physopt.topopt import Compliance, DensityFilter, half_mbb
+from physopt.topopt import SIMP, DensityFilter, half_mbb
 
 jax.config.update("jax_enable_x64", True)
 rule = Guard(ModelStep(), GradientDescent())
@@ -18,7 +18,7 @@ water = gto.M(atom="O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47", basis="def2
 problems = [
     ("water, RHF", SCF.of(scf.RHF(water)), Stop(grad_norm=1e-6)),
     ("Poisson network", Poisson(amplitude=single_mode(1), collocation=scatter(jax.random.key(0), 400)), Stop(value=1e-5)),
-    ("MBB beam", Compliance(half_mbb((30, 10)), filtering=DensityFilter(1.5)), Stop(change=0.01)),
+    ("MBB beam", SIMP(half_mbb((30, 10)), filtering=DensityFilter(1.5)), Stop(change=0.01)),
 ]
 for name, problem, stop in problems:
     solution = minimize(problem, rule, problem.init(jax.random.key(1)), stop=stop)

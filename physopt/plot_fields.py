@@ -1,10 +1,11 @@
 """Pictures of fields: the solution of a differential equation, the design of a structure, and how the run went."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from .core.iterate import History
@@ -36,16 +37,54 @@ def plot_solution(
     figure.savefig(path, dpi=160)
 
 
-def plot_design(path: str | Path, title: str, density: Float[ndarray, "nelx nely"], history: History) -> None:
-    """Draw the densities of a structure, solid in black, and the compliance by finite-element solution, into `path`."""
-    nelx, nely = density.shape
-    figure = _figure(10.5, max(3.0, min(6.0, 6.5 * nely / nelx + 1.0)))
-    left, right = figure.subplots(1, 2, width_ratios=[1.7, 1.0])
-    left.imshow(density.T, origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0)
-    left.set(xticks=(), yticks=())
+def plot_design(
+    path: str | Path,
+    title: str,
+    density: Float[ndarray, "..."],
+    history: History,
+    surface: tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]] | None = None,
+) -> None:
+    """Draw a structure and the value by finite-element solution into `path`.
+
+    In the plane by its densities, solid in black; in space by its `surface`.
+    """
+    wide, high = density.shape[:2]
+    figure = _figure(10.5, max(3.0, min(6.0, 6.5 * high / wide + 1.0)) if density.ndim == 2 else 5.0)
+    grid = figure.add_gridspec(1, 2, width_ratios=[1.7, 1.0])
+    if surface is None:
+        left = figure.add_subplot(grid[0])
+        left.imshow(density.T, origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0)
+        left.set(xticks=(), yticks=())
+    else:
+        left = figure.add_subplot(grid[0], projection="3d")
+        _draw_surface(left, *surface)
     left.set_title(title, fontsize=10, color=_INK)
-    _draw_history(right, history, "compliance", "finite-element solution")
+    _draw_history(figure.add_subplot(grid[1]), history, "value", "finite-element solution")
     figure.savefig(path, dpi=160)
+
+
+def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]], seconds: float = 6.0) -> None:
+    """Draw the designs of a run one after the other as an animated GIF of about this length; in space, their mean along z."""
+    from matplotlib.animation import PillowWriter
+
+    kept = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 90)).astype(int))]
+    wide, high = kept[-1].shape[:2]
+    figure = _figure(6.4, max(1.6, 6.0 * high / wide + 0.5))
+    axis = figure.subplots()
+    axis.set_title(title, fontsize=9, color=_INK)
+    axis.set(xticks=(), yticks=())
+    image = axis.imshow(np.zeros((high, wide)), origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0, extent=(0, wide, 0, high))
+    writer = PillowWriter(fps=max(round(len(kept) / seconds), 2))
+    with writer.saving(figure, str(path), dpi=100):
+        for frame in [*kept, *[kept[-1]] * 10]:
+            image.set_data((frame if frame.ndim == 2 else frame.mean(axis=2)).T)
+            writer.grab_frame()
+
+
+def _draw_surface(axis: Any, vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> None:
+    x, y, z = vertices.T
+    axis.plot_trisurf(x, z, y, triangles=faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
+    axis.set(box_aspect=np.ptp(vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
 
 
 def _figure(width: float, height: float) -> "Figure":

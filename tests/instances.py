@@ -24,7 +24,7 @@ from physopt.rules.learned import Span
 from physopt.rules.model_step import ModelStep
 from physopt.rules.trust import TrustRegion
 from physopt.scf.problem import SCF
-from physopt.topopt import Compliance, DensityFilter, half_mbb
+from physopt.topopt import SIMP, DensityFilter, half_mbb
 
 
 class Instance(NamedTuple):
@@ -122,7 +122,7 @@ def displaced(problem: SCF) -> tuple[SCF, Any]:
     return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
 
 
-def roughened(problem: Compliance) -> tuple[Compliance, Any]:
+def roughened(problem: SIMP) -> tuple[SIMP, Any]:
     """Return the problem and an uneven design away from the bounds."""
     point = problem.init()
     return problem, problem.retract(point, 0.1 * np.random.default_rng(2).normal(size=point.shape))
@@ -146,7 +146,7 @@ PROBLEMS = [
         lambda: started(Quadratics(dim=5, shape=log_cosh).problem(jnp.array([2.0, 1.0, 0.1, 3.0]))),
         traceable=True,
     ),
-    Instance("simp-mbb", lambda: roughened(Compliance(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
+    Instance("simp-mbb", lambda: roughened(SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 

@@ -9,6 +9,7 @@ from pyscf.data import radii as radii_of
 from pyscf.data.nist import BOHR
 
 from physopt.cli.bench_tables import read_lowest
+from physopt.topopt.definition import read_definition
 from physopt.xyz import ELEMENTS, read_frames, read_xyz
 
 DATA = Path(__file__).parents[1] / "data"
@@ -92,3 +93,14 @@ def test_series_are_of_one_molecule_that_moves():
         assert len(frames) >= 10
         assert all(frame.symbols == frames[0].symbols for frame in frames)
         assert all(np.abs(_distances(a) - _distances(b)).max() > 1e-4 for a, b in pairwise(frames))
+
+
+def test_held_out_structures_can_be_solved_and_are_of_many_kinds():
+    files = sorted((DATA / "held-out" / "topology").glob("*.toml"))
+    definitions = [read_definition(file) for file in files]
+    assert len(files) >= 30 and sum(len(d.shape) == 3 for d in definitions) >= 3
+    for file, definition in zip(files, definitions, strict=True):
+        assert file.stem == definition.name and definition.source
+        assert len(definition.shape) == 3 or 64 <= max(definition.shape) <= 256
+        definition.structure()
+    assert len({d.name.rsplit("-", 1)[0] for d in definitions}) >= 15

@@ -8,10 +8,10 @@ import pytest
 from physopt import Stop, minimize
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
-from physopt.topopt import Compliance, DensityFilter, Structure, half_mbb
+from physopt.topopt import SIMP, DensityFilter, Structure, half_mbb
 from physopt.topopt.direct import Direct
 from physopt.topopt.element import conducting_element, elastic_element
-from physopt.topopt.equilibrium import Elasticity, Iterative
+from physopt.topopt.equilibrium import Equilibrium, Iterative
 from physopt.topopt.multigrid import Multigrid
 from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagonal, gather, half_elements, interpolate, stencil_of
 
@@ -49,7 +49,7 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
 
 def optimized(structure, steps):
     """Return an iterate of the optimality criteria: nearly solid and void."""
-    problem = Compliance(structure, 0.4, DensityFilter(1.5))
+    problem = SIMP(structure, 0.4, DensityFilter(1.5))
     solution = minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=steps))
     return problem.young(problem.density(solution.point))
 
@@ -104,7 +104,7 @@ def test_a_design_out_of_reach_is_solved_directly_and_said_so():
 def test_an_optimization_is_the_same_by_either_solver():
     ways = []
     for iterative in (False, True):
-        problem = Compliance(half_mbb((36, 18)), 0.5, DensityFilter(2.0), iterative=iterative)
+        problem = SIMP(half_mbb((36, 18)), 0.5, DensityFilter(2.0), iterative=iterative)
         ways.append(minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=20)))
-    assert isinstance(problem.elasticity, Elasticity) and problem.elasticity.iterative is not None
+    assert isinstance(problem.equilibrium, Equilibrium) and problem.equilibrium.iterative is not None
     np.testing.assert_allclose(ways[1].history.value, ways[0].history.value, rtol=1e-5)

@@ -1,23 +1,23 @@
 """`physopt bench`: compare methods on your own cases."""
 
-import importlib.util
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
 
+from .bench_methods import Methods, chosen
 from .bench_report import report
-from .bench_tables import judge_lowest, print_cases, print_ratios, print_solves, print_summary, read_lowest
+from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
+from .bench_topopt import fe, topopt
 from .outputs import check_outputs, write_report
 from .progress import Progress
 
 app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothing is dropped, failures are records.")
 
 app.command(report)
-
-Methods = Annotated[str | None, Parameter(help="Comma-separated; all that are installed if left out.")]
+app.command(fe)
+app.command(topopt)
 
 
 @app.command
@@ -65,24 +65,25 @@ def scf(
     if not files:
         raise ValueError(f"{directory}: holds no *.xyz. Give a folder of XYZ files, such as data/molecules.")
     available = scf_methods.METHODS if weights is None else scf_methods.with_weights(weights)
-    chosen = _chosen(methods, available, {"ooo": "openorbitaloptimizer"})
+    names = chosen(methods, available, {"ooo": "openorbitaloptimizer"})
     known = None if lowest is None else read_lowest(lowest)
     molecules = [(file, read_xyz(file)) for file in files]
     cases = [(file.stem, molecule, *_level(file, molecule, xc, basis)) for file, molecule in molecules]
     records = []
-    with Progress(str(directory), total=len(cases) * len(chosen)) as progress:
+    with Progress(str(directory), total=len(cases) * len(names)) as progress:
         for case, molecule, its_xc, its_basis in cases:
             judge = scf_bench.Judge(molecule, its_xc, its_basis, rohf=rohf)
-            for method in chosen:
+            for method in names:
                 records.append(
                     scf_bench.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf, methods=available)
                 )
                 progress.update(len(records), case=case, method=method, builds=records[-1]["exact_builds"])
+            write_report(json_file, records)  # nothing is lost if the rest is stopped
     if known is not None:
         judge_lowest(records, known)
-    print_cases(records, chosen)
-    print_summary(records, chosen)
-    print_ratios(records, chosen)
+    print_cases(records, names)
+    print_summary(records, names)
+    print_ratios(records, names)
     write_report(json_file, records)
     return 0
 
@@ -114,58 +115,17 @@ def series(
 
     check_outputs(json_file)
     frames = read_frames(file)
-    chosen = _chosen(methods, scf_methods.SERIES_METHODS, {})
+    names = chosen(methods, scf_methods.SERIES_METHODS, {})
     xc, basis = _level(file, frames[0], xc, basis)
     records = []
-    with Progress(f"{file.stem}, {xc}/{basis}", total=len(frames) * len(chosen)) as progress:
-        for method in chosen:
+    with Progress(f"{file.stem}, {xc}/{basis}", total=len(frames) * len(names)) as progress:
+        for method in names:
             for record in scf_bench.compare_series(file.stem, frames, xc, basis, method):
                 records.append(record)
                 progress.update(len(records), case=record["case"], method=method, builds=record["exact_builds"])
-    print_summary(records, chosen)
-    print_ratios(records, chosen)
-    write_report(json_file, records)
-    return 0
-
-
-@app.command
-def fe(
-    *,
-    shape: str = "1000x500",
-    iterates: str = "1,10,40",
-    direct: bool = True,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
-) -> int:
-    """Time one finite-element solution of a high-contrast design: multigrid against SciPy's direct solver.
-
-    The designs are iterates of the optimality criteria on half an MBB beam of this shape.
-
-    Parameters
-    ----------
-    shape
-        Elements along the beam and across it.
-    iterates
-        Which iterates to solve for; 1 is the uniform design.
-    direct
-        Factorize the last one, too; minutes above a million unknowns.
-    json_file
-        Where to write the records.
-    """
-    from physopt.faces.fe_bench import compare_solvers
-    from physopt.topopt import half_mbb
-
-    from .topopt import read_shape
-
-    check_outputs(json_file)
-    if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", iterates, re.ASCII):
-        raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
-    numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
-    records = []
-    with Progress(f"MBB {shape}") as progress:
-        for record in compare_solvers(half_mbb(read_shape(shape)), numbers, direct=direct):
-            records.append(record)
-            progress.update(len(records), **record)
-    print_solves(records)
+            write_report(json_file, records)
+    print_summary(records, names)
+    print_ratios(records, names)
     write_report(json_file, records)
     return 0
 
@@ -180,15 +140,3 @@ def _level(file: Path, molecule: Any, xc: str | None, basis: str | None) -> tupl
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     return level
-
-
-def _chosen(methods: str | None, known: Any, packages: dict[str, str]) -> list[str]:
-    """Return the methods asked for, by default all whose package is installed."""
-    if methods is None:
-        return [m for m in known if m not in packages or importlib.util.find_spec(packages[m])]
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    if not names or (unknown := [name for name in names if name not in known]):
-        raise ValueError(f"--methods {methods!r}: {', '.join(unknown) if names else 'nothing'} is not one of {', '.join(known)}.")
-    if missing := [m for m in names if m in packages and not importlib.util.find_spec(packages[m])]:
-        raise ImportError(f"--methods {methods!r}: {', '.join(missing)} needs pip install 'physopt[bench]'")
-    return names

@@ -103,7 +103,7 @@ def print_summary(records: Sequence[Record], methods: Sequence[str], *, title: s
 
 
 def _share(records: Sequence[Record], key: str) -> str:
-    judged = [r[key] for r in records if r[key] is not None]
+    judged = [r[key] for r in records if r.get(key) is not None]  # reports may differ in what was judged
     return f"{sum(judged)}/{len(judged)}" if judged else "-"
 
 
@@ -134,17 +134,6 @@ def print_ratios(records: Sequence[Record], methods: Sequence[str]) -> None:
                 ratio, low, high = median_ratio(costs[other], costs[method])
                 label = f"{other} (best other)" if other == best else other
                 table.add_row(quantity, label, method, _number(ratio, ".2f"), f"{_number(low, '.2f')} to {_number(high, '.2f')}")
-    console().print(table)
-
-
-def print_solves(records: Sequence[Record]) -> None:
-    """Print one row per finite-element solution."""
-    table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
-    for name in ("shape", "method", "design", "iterations", "relative residual", "seconds"):
-        table.add_column(name, justify="left" if name in ("shape", "method") else "right")
-    for r in records:
-        counts = f"{r['relative_residual']:.1e}", f"{r['seconds']:.3f}"
-        table.add_row(r["shape"], r["method"], str(r["design"]), str(r["iterations"]), *counts)
     console().print(table)
 
 

@@ -24,14 +24,24 @@ def check_outputs(*files: Path | None, picture: Path | None = None) -> None:
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
     for file in (*files, picture):
-        if file is None:
-            continue
-        if not file.parent.is_dir():
-            raise FileNotFoundError(f"{file}: there is no folder {file.parent}. Make it first, or write elsewhere.")
-        if file.is_dir():
-            raise IsADirectoryError(f"{file}: is a folder. Name a file in it.")
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise PermissionError(f"{file}: may not be written. Write elsewhere.")
+        _check_writable(file)
+
+
+def check_ending(file: Path | None, ending: str, what: str) -> None:
+    """Raise a `ValueError` for a file whose name does not end as files of its kind do."""
+    if file is not None and file.suffix.lower() != ending:
+        raise ValueError(f"{file}: {what} end in {ending}. Name it {file.with_suffix(ending).name}, say.")
+
+
+def _check_writable(file: Path | None) -> None:
+    if file is None:
+        return
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"{file}: there is no folder {file.parent}. Make it first, or write elsewhere.")
+    if file.is_dir():
+        raise IsADirectoryError(f"{file}: is a folder. Name a file in it.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise PermissionError(f"{file}: may not be written. Write elsewhere.")
 
 
 def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Recording | None:

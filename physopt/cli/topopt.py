@@ -1,5 +1,6 @@
 """`physopt topopt`: optimize the topology of a structure."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,105 +8,201 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import cyclopts
 from cyclopts import Parameter
 from rich.console import Console
+from rich.table import Table
 
 from .exits import NotConverged
-from .outputs import check_outputs, recording, write_report
+from .outputs import check_ending, check_outputs, recording, write_report
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from physopt.core.run import Solution
-    from physopt.topopt import Compliance
+    from physopt.faces.topopt import Design
+    from physopt.topopt.definition import Definition
 
-app = cyclopts.App(name="topopt", help="Find the stiffest structure of a given volume.")
+app = cyclopts.App(name="topopt", help="Find the best structure of a given volume.")
+
+Problem = Annotated[str, Parameter(help="Name of the gallery (`physopt topopt gallery`), or a TOML file.")]
+Shape = Annotated[str | None, Parameter(help="Elements along each axis, for problems of the gallery.")]
 
 
-@app.command
-def mbb(
+@app.default
+def solve(
+    problem: Problem,
     *,
-    shape: str = "60x20",
-    volfrac: float = 0.5,
-    rmin: float = 2.4,
-    penal: float = 3.0,
-    filtering: Annotated[Literal["sensitivity", "density"], Parameter(name="--filter")] = "sensitivity",
-    max_iterations: int = 1000,
+    shape: Shape = None,
+    volfrac: float | None = None,
+    rmin: float | None = None,
+    penal: float | None = None,
+    beta: float | None = None,
+    filtering: Annotated[Literal["sensitivity", "density"] | None, Parameter(name="--filter")] = None,
+    method: Literal["auto", "physopt", "oc", "mma", "gcmma", "mirror", "mma-multilevel"] = "auto",
+    gain: float = 1e-3,
+    max_iterations: int = 300,
     record: Path | None = None,
     resume: bool = False,
     plot: Path | None = None,
+    gif: Path | None = None,
+    vti: Path | None = None,
+    stl: Path | None = None,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Optimize half an MBB beam by optimality criteria, until no density changes by more than 0.01.
+    """Optimize a structure until no density changes by more than 0.01, or the value hardly falls any more.
 
     Parameters
     ----------
-    shape
-        Elements along the beam and across it.
     volfrac
-        Fraction of the volume to fill.
+        Fraction of the box to fill.
     rmin
         Filter radius, in elements.
     penal
         Exponent of the SIMP law.
+    beta
+        Sharpness of the projection; 0 does not project.
     filtering
         What to filter.
+    method
+        "auto" is physopt, the learned one, or oc with a sensitivity filter.
+    gain
+        Stop when the value has fallen by less than this share in 20 solutions; 0 does not stop for that.
     max_iterations
-        Give up after this many finite-element solutions.
+        Give up after this many finite-element solutions on the finest grid.
     record
         Folder to record the run in.
     resume
         Continue the run in that folder, if it was killed.
     plot
-        PNG file to draw the design in.
+        Picture of the design: .png, .pdf, .svg or .jpg.
+    gif
+        Animation of the designs on the way.
+    vti
+        Folder for a file that ParaView opens.
+    stl
+        Printable surface of the design.
     json_file
         File to write the result in.
     """
-    from physopt.topopt import Compliance, DensityFilter, SensitivityFilter, half_mbb
+    from physopt.faces.topopt import Step, optimize
+    from physopt.faces.topopt_methods import stages_of
 
-    check_outputs(json_file, picture=plot)
-    chosen = {"sensitivity": SensitivityFilter, "density": DensityFilter}[filtering](rmin)
-    settings = {"shape": shape, "volfrac": volfrac, "rmin": rmin, "penal": penal, "filter": filtering}
-    problem = Compliance(half_mbb(read_shape(shape)), volfrac, chosen, penal=penal)
-    solution = _solve(problem, settings, max_iterations, record, resume)
-    result = {
-        **settings,
-        "evaluations": solution.num_evaluations,
-        "seconds": float(solution.history.seconds[-1]),
-        "compliance": float(solution.evaluation.value),
-        "volume": float(problem.density(solution.point).mean()),
-        "converged": solution.converged,
-    }
-    summary = f"compliance {result['compliance']:.4f}, volume {result['volume']:.6f}"
-    Console().print(f"{summary} after {solution.num_evaluations} solutions, {result['seconds']:.1f} s", highlight=False)
-    write_report(json_file, [result])
-    if plot is not None:
-        from physopt.plot_fields import plot_design
-
-        title = f"half MBB beam {shape}, {filtering} filter, compliance {result['compliance']:.2f}"
-        plot_design(plot, title, problem.density(solution.point), solution.history)
-        Console().print(f"drawn in {plot}", highlight=False)
-    if not solution.converged:
-        raise NotConverged(f"the design still changed after {solution.num_evaluations} solutions; allow more with --max-iterations")
-
-
-def read_shape(text: str) -> tuple[int, int]:
-    """Return a grid's elements along each axis from text like "60x20"."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.ASCII)
-    if match is None:
-        raise ValueError(f"--shape {text!r} names no grid; write the elements along the beam and across it, such as 60x20.")
-    return int(match[1]), int(match[2])
-
-
-def _solve(problem: "Compliance", settings: dict[str, Any], max_iterations: int, record: Path | None, resume: bool) -> "Solution":
-    from physopt.core.run import Progress as Step, minimize
-    from physopt.core.stop import Stop
-    from physopt.rules.model_step import ModelStep
-    from physopt.rules.search import FullStep
-
-    wanted = recording(record, resume, {"problem": "mbb", **settings})
-    with Progress(f"MBB {settings['shape']}", total=max_iterations) as progress:
+    check_outputs(json_file, gif, stl, picture=plot)
+    check_ending(gif, ".gif", "animations")
+    check_ending(stl, ".stl", "surfaces")
+    if vti is not None and vti.is_file():
+        raise NotADirectoryError(f"{vti}: is a file. Name a folder, to write {problem}.vti into.")
+    changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
+    definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
+    chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
+    stages = stages_of(definition, chosen, max_iterations)
+    sides = "x".join(map(str, definition.shape))
+    settings = {"problem": definition.name, "shape": sides, "method": chosen, **_spec(definition)}
+    frames: list[Any] = []
+    done = itertools.count(1)
+    with Progress(f"{definition.name} {sides}", total=sum(stage.solutions for stage in stages)) as progress:
 
         def tell(step: Step) -> None:
-            volume = float(problem.density(step.carry.trial).mean())
-            progress.update(step.index + 1, compliance=float(step.carry.evaluation.value), volume=volume)
+            progress.update(next(done), value=step.value, volume=step.volume)
+            if gif is not None:
+                frames.append(stages[step.stage].problem.density(step.design))
 
-        stop = Stop(change=0.01, max_evaluations=max_iterations)
-        return minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=stop, record=wanted, callback=tell)
+        design = optimize(stages, gain=gain, record=recording(record, resume, settings), callback=tell)
+    result = {
+        **settings,
+        "evaluations": len(design.steps),
+        "equivalents": design.steps[-1].equivalents,
+        "seconds": design.steps[-1].seconds,
+        "compliance": float(design.solution.evaluation.value),
+        **design.verify(),
+        "converged": design.settled,
+    }
+    write_report(json_file, [result])
+    _tell(definition, design)
+    _draw(definition, design, frames, plot, gif, vti, stl)
+    if not design.settled:
+        raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
+
+
+@app.command
+def validate(problem: Problem, *, shape: Shape = None) -> None:
+    """Solve once, check the gradient by differences, and estimate what an optimization would cost."""
+    from physopt.faces.topopt import check
+
+    definition = read_problem(problem, shape, {})
+    report = check(definition.problem())
+    table = Table(title=f"{definition.name} {'x'.join(map(str, definition.shape))}", show_header=False)
+    for name, value in report.items():
+        table.add_row(name, value)
+    Console().print(table)
+
+
+@app.command
+def gallery() -> None:
+    """List the named problems, with their sources."""
+    from physopt.topopt.gallery import GALLERY
+
+    table = Table("name", "shape", "volume", "what", "source")
+    for name, make in GALLERY.items():
+        made = make()
+        what = (make.__doc__ or "").removeprefix("Return ").rstrip(".")
+        table.add_row(name, "x".join(map(str, made.shape)), f"{made.volfrac:g}", what, made.source)
+    Console().print(table)
+
+
+def read_problem(problem: str, shape: str | None, changes: dict[str, Any]) -> "Definition":
+    """Return a problem of the gallery or of a TOML file, with some of its entries changed."""
+    from physopt.topopt.definition import changed, read_definition
+    from physopt.topopt.gallery import GALLERY
+
+    if problem in GALLERY:
+        make = GALLERY[problem]
+        return changed(make() if shape is None else make(read_shape(shape)), changes)
+    if not problem.endswith(".toml"):
+        raise ValueError(f"{problem!r} is no problem; write the path of a TOML file, or one of: {', '.join(GALLERY)}.")
+    if shape is not None:
+        raise ValueError(f"--shape is for problems of the gallery; {problem} says its own.")
+    return changed(read_definition(Path(problem)), changes)
+
+
+def read_shape(text: str) -> tuple[int, ...]:
+    """Return a grid's elements along each axis from text like "60x20" or "48x24x24"."""
+    if not re.fullmatch(r"\d{1,5}(x\d{1,5}){1,2}", text, re.ASCII):
+        raise ValueError(f"--shape {text!r} names no grid; write the elements along each axis, such as 60x20 or 48x24x24.")
+    return tuple(int(side) for side in text.split("x"))
+
+
+def _spec(definition: "Definition") -> dict[str, Any]:
+    names = ("volfrac", "rmin", "penal", "beta", "filter")
+    return {name: getattr(definition, name) for name in names}
+
+
+def _tell(definition: "Definition", design: "Design") -> None:
+    value, solved = float(design.solution.evaluation.value), len(design.steps)
+    what = {"mean": "compliance", "worst": "largest compliance", "output": "minus the output"}[definition.objective]
+    console = Console()
+    console.print(f"{what} {value:.4f}, volume {design.density.mean():.6f} after {solved} solutions", highlight=False, end="")
+    console.print(f" worth {design.steps[-1].equivalents:.1f} of the finest grid, {design.steps[-1].seconds:.1f} s", highlight=False)
+
+
+def _draw(
+    definition: "Definition", design: "Design", frames: list[Any], plot: Path | None, gif: Path | None, vti: Path | None, stl: Path | None
+) -> None:
+    from physopt import plot_fields
+    from physopt.topopt import export
+
+    density, written = design.density, []
+    value = float(design.solution.evaluation.value)
+    title = f"{definition.name} {'x'.join(map(str, definition.shape))}: {value:.5g} at volume {density.mean():.3g}"
+    if plot is not None:
+        level = min(0.5, 0.9 * float(density.max()))  # a picture of an unfinished design is better than none
+        surface = export.surface(density, level) if density.ndim == 3 else None
+        plot_fields.plot_design(plot, title, density, design.solution.history, surface)
+        written.append(plot)
+    if gif is not None:
+        plot_fields.animate(gif, title, frames)
+        written.append(gif)
+    if vti is not None:
+        vti.mkdir(exist_ok=True)
+        written.append(export.write_vti(vti / f"{definition.name}.vti", density))
+    if stl is not None:
+        export.write_stl(stl, density)
+        written.append(stl)
+    for file in written:
+        Console().print(f"wrote {file}", highlight=False)

@@ -44,6 +44,7 @@ ESTIMATORS: dict[str, tuple[AbstractEstimator, float]] = {
 
 app = cyclopts.App(name="train", help="Meta-train a learned rule.")
 app.command("physopt.cli.train_scf:scf", name="scf")
+app.command("physopt.cli.train_topopt:topopt", name="topopt")
 
 
 @app.command

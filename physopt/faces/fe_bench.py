@@ -12,7 +12,7 @@ from physopt.core.run import Progress, minimize
 from physopt.core.stop import Stop
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
-from physopt.topopt import Compliance, DensityFilter, Structure
+from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.direct import Direct
 
 COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displacements of the design before
@@ -24,8 +24,9 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
     Seconds include all set-up for the design; compilation is a field of its own. `multigrid` starts from zero, `multigrid-warm` from the
     displacements of the iterate before; the direct solver is timed on the last iterate.
     """
-    problem = Compliance(structure, 0.5, DensityFilter(6.0), iterative=True)
-    solver, loads = problem.elasticity.iterative, structure.force
+    flat = len(structure.shape) == 2
+    problem = SIMP(structure, 0.5 if flat else 0.15, DensityFilter(6.0 if flat else 2.0), iterative=True)
+    solver, loads = problem.equilibrium.iterative, structure.force
     assert solver is not None
     compiled = _timed(lambda: solver.solve(problem.young(problem.init()), loads))[0]
     shape, last = "x".join(map(str, structure.shape)), max(iterations)
@@ -54,7 +55,7 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
             }
 
 
-def _designs(problem: Compliance, count: int) -> list[Float[ndarray, "..."]]:
+def _designs(problem: SIMP, count: int) -> list[Float[ndarray, "..."]]:
     designs = []
 
     def keep(progress: Progress) -> None:

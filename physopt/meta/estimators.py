@@ -11,15 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from physopt.core.iterate import History, unroll
-from physopt.core.problem import AbstractFamily
-from physopt.core.rule import AbstractRule
+from physopt.core.problem import AbstractFamily, AbstractProblem
 from physopt.core.run import minimize
 from physopt.core.stop import Stop
 from physopt.core.tree import tree_norm
 
 from .loss import AbstractLoss
 
-Perturbed: TypeAlias = Callable[[Any], AbstractRule]
+Perturbed: TypeAlias = Callable[[Any], Any]
+Run: TypeAlias = Callable[[AbstractProblem, Any, PRNGKeyArray, int], History]
 
 
 class Tasks(eqx.Module):
@@ -49,7 +49,7 @@ class Estimate(eqx.Module):
     grad_std_error: PyTree
 
 
-def trainable(rule: AbstractRule) -> tuple[PyTree, PyTree]:
+def trainable(rule: PyTree) -> tuple[PyTree, PyTree]:
     """Split a rule into its inexact arrays, which are trained, and the rest; `eqx.combine` joins them."""
     return eqx.partition(rule, eqx.is_inexact_array)
 
@@ -60,7 +60,7 @@ class AbstractEstimator(eqx.Module):
     num_steps: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
         """Return the estimate; `key` is for what the estimator draws, the tasks are given."""
 
     @abc.abstractmethod
@@ -82,7 +82,7 @@ class Backprop(AbstractEstimator):
     num_steps: int = eqx.field(static=True)
     clip: float = float("inf")
 
-    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
         """Return the exact loss and gradient. Raises `TypeError` for a family of host problems."""
         if not family.problem(tasks.mus[0]).traceable:
             raise TypeError(
@@ -112,6 +112,10 @@ class Backprop(AbstractEstimator):
         return jax.tree.map(lambda g: jnp.where(jnp.isfinite(norm), factor * g, 0.0), grad)
 
 
+def _minimized(problem: AbstractProblem, rule: Any, key: PRNGKeyArray, num_steps: int) -> History:
+    return minimize(problem, rule, problem.init(key), stop=Stop(max_evaluations=num_steps + 1)).history
+
+
 class Antithetic(AbstractEstimator):
     r"""Antithetic evolution strategies: the gradient of the loss smoothed by a Gaussian of width `sigma`.
 
@@ -125,6 +129,7 @@ class Antithetic(AbstractEstimator):
     **Arguments:**
 
     - `num_steps`: moves per run. `sigma`: in units of the weights. `pairs`: $M \ge 2$, per task.
+    - `run`: how a host problem is run by what is trained, for `num_steps` moves; by `minimize` if left out.
 
     ??? cite "Reference"
         Salimans et al., arXiv:1703.03864 (2017), section 2; Nesterov, Spokoiny, Found. Comput. Math. 17 (2017) 527, eq. (27).
@@ -133,6 +138,7 @@ class Antithetic(AbstractEstimator):
     num_steps: int = eqx.field(static=True)
     sigma: float = 0.01
     pairs: int = eqx.field(default=4, static=True)
+    run: Run = eqx.field(default=_minimized, static=True)
 
     def __check_init__(self) -> None:
         if self.pairs < 2 or not self.sigma > 0.0:
@@ -140,13 +146,13 @@ class Antithetic(AbstractEstimator):
                 f"Antithetic(sigma={self.sigma}, pairs={self.pairs}): error bars need sigma > 0 and at least 2 pairs per task."
             )
 
-    def __call__(self, meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
         """Return the mean loss of all runs, the gradient of the smoothed loss, and its standard error over the perturbations."""
         weights, rest = trainable(rule)
         flat, unravel = jax.flatten_util.ravel_pytree(weights)
         noise = jax.random.normal(key, (len(tasks.keys), self.pairs, flat.size), flat.dtype)
 
-        def perturbed(shift: Any) -> AbstractRule:
+        def perturbed(shift: Any) -> PyTree:
             return eqx.combine(unravel(flat + self.sigma * shift), rest)
 
         if family.problem(tasks.mus[0]).traceable:
@@ -155,7 +161,8 @@ class Antithetic(AbstractEstimator):
             losses = self._hosted(meta_loss, perturbed, family, tasks, noise)
         slopes = self._slopes(losses, noise)
         variance = slopes.var(axis=1, ddof=1).sum(axis=0) / (self.pairs * len(tasks.keys) ** 2)
-        return Estimate(losses.mean(), unravel(slopes.mean((0, 1))), unravel(jnp.sqrt(variance)))
+        grad, error = (a.astype(flat.dtype) for a in (slopes.mean((0, 1)), jnp.sqrt(variance)))
+        return Estimate(losses.mean(), unravel(grad), unravel(error))
 
     def num_evaluations(self, num_tasks: int) -> int:
         """Return two runs per pair and task."""
@@ -174,11 +181,8 @@ class Antithetic(AbstractEstimator):
         return jax.vmap(over_pairs)(tasks.mus, tasks.keys, jnp.stack([noise, -noise], axis=2))
 
     def _hosted(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
-        stop = Stop(max_evaluations=self.num_steps + 1)
-
         def run(mu: Any, key: PRNGKeyArray, shift: Any) -> float:
-            problem = family.problem(mu)
-            history = minimize(problem, perturbed(shift), problem.init(key), stop=stop).history
+            history = self.run(family.problem(mu), perturbed(shift), key, self.num_steps)
             return float(meta_loss(padded(history, self.num_steps + 1)))
 
         rows = zip(tasks.mus, tasks.keys, noise, strict=True)
@@ -190,6 +194,6 @@ def padded(history: History, rows: int) -> History:
     return jax.tree.map(lambda a: np.pad(a, (0, rows - len(a)), mode="edge"), history)
 
 
-def _unrolled_loss(meta_loss: AbstractLoss, rule: AbstractRule, family: AbstractFamily, num_steps: int, mu: Any, key: PRNGKeyArray) -> Any:
+def _unrolled_loss(meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, num_steps: int, mu: Any, key: PRNGKeyArray) -> Any:
     problem = family.problem(mu)
     return meta_loss(unroll(problem, rule, problem.init(key), num_steps)[1])

@@ -15,7 +15,6 @@ from jaxtyping import Float, Int, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording
-from physopt.core.rule import AbstractRule
 from physopt.core.trajectory import Column, Recorder, load, load_checkpoint
 from physopt.core.tree import tree_norm
 
@@ -38,14 +37,14 @@ class TrainingProgress(eqx.Module):
     """What a callback sees after each step; returning `True` from the callback stops the training, resumably if recorded."""
 
     index: int
-    rule: AbstractRule
+    rule: PyTree
     loss: float
     grad_norm: float
     seconds: float
 
 
 def meta_train(
-    rule: AbstractRule,
+    rule: PyTree,
     family: AbstractFamily,
     estimator: AbstractEstimator,
     optim: optax.GradientTransformation,
@@ -56,7 +55,7 @@ def meta_train(
     meta_loss: AbstractLoss = LogArea(),
     record: str | Path | Recording | None = None,
     callback: Callable[[TrainingProgress], bool | None] | None = None,
-) -> tuple[AbstractRule, Training]:
+) -> tuple[PyTree, Training]:
     r"""Lower $E_{\mu} L(\mathrm{run}(\mathrm{rule}, \mu))$ over the rule's inexact arrays, by `optim` on the gradients of `estimator`.
 
     Step $k$ draws its tasks and perturbations from `fold_in(key, k)` alone, and the weights and the state of `optim` are
@@ -65,6 +64,7 @@ def meta_train(
 
     **Arguments:**
 
+    - `rule`: what is trained: a rule, or whatever else with arrays the estimator can run.
     - `family`: a host family is asked problem by problem; for a traceable one the whole step is compiled.
     - `num_steps`: steps in all, those before a resume included. `tasks_per_step`: fresh tasks for each.
     - `record`: a folder to write the training into, or a `Recording` that says more (resume, provenance).

@@ -1,6 +1,7 @@
-"""Topology optimization with the SIMP law: the stiffest structure of a given volume."""
+"""Topology optimization with the SIMP law: the best structure of a given volume."""
 
 from .filters import DensityFilter as DensityFilter, SensitivityFilter as SensitivityFilter
-from .model import Separable as Separable
-from .problem import Compliance as Compliance
+from .objective import MeanCompliance as MeanCompliance, Output as Output, WorstCompliance as WorstCompliance
+from .problem import SIMP as SIMP
+from .separable import Separable as Separable
 from .structure import Structure as Structure, half_mbb as half_mbb

@@ -16,10 +16,12 @@ class Direct(eqx.Module):
     **Arguments:**
 
     - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
+    - `spring`: stiffness added to each degree of freedom, of the same shape.
     """
 
     element: Float[ndarray, "corner comp corner comp"]
     held: Bool[ndarray, "comp ..."]
+    spring: Float[ndarray, "comp ..."] | None = None
 
     def matrix(self, young: Float[ndarray, "..."]) -> scipy.sparse.csc_array:
         """Return the stiffness of the free degrees of freedom, in their order in `held`."""
@@ -30,7 +32,8 @@ class Direct(eqx.Module):
         rows, columns = (np.broadcast_to(p, (len(place), width, width)) for p in (place[:, :, None], place[:, None, :]))
         kept = (rows >= 0) & (columns >= 0)
         values = (young.reshape(-1, 1, 1) * self.element.reshape(width, width))[kept]
-        return scipy.sparse.csc_array((values, (rows[kept], columns[kept])), shape=(np.count_nonzero(free),) * 2)
+        matrix = scipy.sparse.csc_array((values, (rows[kept], columns[kept])), shape=(np.count_nonzero(free),) * 2)
+        return matrix if self.spring is None else matrix + scipy.sparse.diags_array(self.spring[free], format="csc")
 
     def solve(self, young: Float[ndarray, "..."], loads: Float[ndarray, "case comp ..."]) -> Float[ndarray, "case comp ..."]:
         """Return the fields that answer the loads; `young` positive everywhere."""

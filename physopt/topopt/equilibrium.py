@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from numpy import ndarray
 
 from .direct import Direct
-from .element import at_corners, elastic_element
+from .element import at_corners, conducting_element, elastic_element
 from .multigrid import Hierarchy, Multigrid, Solved
 from .structure import Structure
 
@@ -32,10 +32,13 @@ class Iterative:
     **Arguments:**
 
     - `multigrid`, `direct`: for the same element and supports. `tolerance`: of the residual, relative to the load.
+
+    `spent` counts the iterations of all solutions.
     """
 
     def __init__(self, multigrid: Multigrid, direct: Direct, tolerance: float = 1e-6):
         self.multigrid, self.direct, self.tolerance = multigrid, direct, tolerance
+        self.spent = 0
         self._hierarchy = jax.jit(multigrid.hierarchy)
 
         def solve(hierarchy: Hierarchy, load: Array, begin: Array, goal: Array) -> Solved:
@@ -56,19 +59,38 @@ class Iterative:
             begin = jnp.zeros(loads.shape) if start is None else jnp.asarray(start)
             goal = self.tolerance if tolerance is None else tolerance
             solved = self._solve(hierarchy, jnp.asarray(loads), begin, jnp.asarray(goal))
-        residual = float(np.max(solved.residual))
+        iterations, residual = int(np.asarray(solved.iterations).max()), float(np.asarray(solved.residual).max())
+        self.spent += iterations
         if residual <= goal:
-            return State(np.asarray(solved.field), int(np.max(solved.iterations)), residual)
+            return State(np.asarray(solved.field), iterations, residual)
         warnings.warn(
             f"Multigrid stopped at a relative residual of {residual:.1e} instead of {goal:.1e}: the design may have parts that "
             "nothing holds. Solving directly, which takes longer.",
             stacklevel=2,
         )
-        return State(self.direct.solve(young, loads), int(np.max(solved.iterations)), 0.0)
+        return State(self.direct.solve(young, loads), iterations, 0.0)
 
 
-class Elasticity(eqx.Module):
-    r"""Equilibrium $K(E) u = F$ with $K(E) = \sum_e E_e A_e^T K_0 A_e$, one Young's modulus for each element; $K_0$ is `element`.
+class Work(NamedTuple):
+    r"""What loads do in equilibrium: $C_{ij} = F_i^T u_j$, and what is needed for its slopes.
+
+    `fields` are the displacements at the corners of each element, `forces` what the element, with Young's modulus 1, answers with; both
+    `(corner, comp, case, *element)`.
+    """
+
+    matrix: Float[ndarray, "case case"]
+    fields: Float[ndarray, "corner comp case ..."]
+    forces: Float[ndarray, "corner comp case ..."]
+
+    def slopes(self, coefficients: Float[ndarray, "k case case"]) -> Float[ndarray, "k ..."]:
+        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ by each modulus, $-\sum_{ij} W^k_{ij} u_{i,e}^T K_0 u_{j,e}$."""
+        return -np.stack([np.einsum("abi...,ij,abj...->...", self.fields, c, self.forces, optimize=True) for c in coefficients])
+
+
+class Equilibrium(eqx.Module):
+    r"""Equilibrium $K(E) u = F$ with $K(E) = \sum_e E_e A_e^T K_0 A_e$, one modulus for each element; $K_0$ is `element`.
+
+    A structure with one unknown for each node conducts heat: then $E$ is conductivity, $u$ temperature and $F$ heat.
 
     **Arguments:**
 
@@ -83,10 +105,11 @@ class Elasticity(eqx.Module):
 
     def __init__(self, structure: Structure, poisson: float = 0.3, *, iterative: bool | None = None):
         self.structure = structure
-        self.element = elastic_element((1.0,) * len(structure.shape), poisson)
-        self.direct = Direct(self.element, structure.held)
+        edges = (1.0,) * len(structure.shape)
+        self.element = conducting_element(edges) if len(structure.held) == 1 else elastic_element(edges, poisson)
+        self.direct = Direct(self.element, structure.held, structure.spring)
         chosen = structure.held.size >= LARGE if iterative is None else iterative
-        self.iterative = Iterative(Multigrid(self.element, structure.held), self.direct) if chosen else None
+        self.iterative = Iterative(Multigrid(self.element, structure.held, structure.spring), self.direct) if chosen else None
 
     def state(self, young: Float[ndarray, "..."]) -> State:
         """Return the displacements of all load cases; `young` positive, one modulus for each element."""
@@ -94,11 +117,16 @@ class Elasticity(eqx.Module):
             return State(self.direct.solve(young, self.structure.force), 0, 0.0)
         return self.iterative.solve(young, self.structure.force)
 
-    def energies(self, young: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-        r"""Return $u_e^T K_0 u_e$ of every element in equilibrium, averaged over the load cases.
-
-        $\sum_e E_e u_e^T K_0 u_e$ is the compliance, the mean of $F^T u$.
-        """
-        fields = self.state(young).fields
-        local = at_corners(fields, young.ndim)  # (corner, case, comp, *element)
-        return np.einsum("aci...,aibj,bcj...->...", local, self.element, local, optimize=True) / len(fields)
+    def work(self, young: Float[ndarray, "..."]) -> Work:
+        """Return the work of each load on the displacements of each other."""
+        cases, fields = self.structure.force, self.state(young).fields
+        local = np.moveaxis(at_corners(fields, young.ndim), 1, 2)
+        width = 2**young.ndim * len(self.structure.held)
+        forces = (self.element.reshape(width, width) @ local.reshape(width, -1)).reshape(local.shape)
+        flat = fields.reshape(len(cases), -1)
+        stored = np.einsum("abie,abje->ij", *(part.reshape(*part.shape[:3], -1) for part in (local, young * forces)), optimize=True)
+        if self.structure.spring is not None:
+            stored += flat @ (self.structure.spring.ravel() * flat).T
+        outer = cases.reshape(len(cases), -1) @ flat.T
+        # The error of an unconverged solution enters this combination squared.
+        return Work(outer + outer.T - stored, local, forces)

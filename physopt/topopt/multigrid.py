@@ -63,6 +63,7 @@ class Multigrid:
     **Arguments:**
 
     - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
+    - `spring`: stiffness added to each degree of freedom, of the same shape; coarse grids go without.
     - `degree`: of the smoother. `coarsest`: unknowns that are solved directly.
 
     ??? cite "Reference"
@@ -70,7 +71,13 @@ class Multigrid:
     """
 
     def __init__(
-        self, element: Float[ndarray, "corner comp corner comp"], held: Bool[ndarray, "comp ..."], *, degree: int = 3, coarsest: int = 1500
+        self,
+        element: Float[ndarray, "corner comp corner comp"],
+        held: Bool[ndarray, "comp ..."],
+        spring: Float[ndarray, "comp ..."] | None = None,
+        *,
+        degree: int = 3,
+        coarsest: int = 1500,
     ):
         self.element, self.degree = element, degree
         self.shape = tuple(n - 1 for n in held.shape[1:])
@@ -79,6 +86,8 @@ class Multigrid:
         inside = tuple(slice(0, n + 1) for n in self.shape)
         self._free = np.zeros((len(held), *(n + 1 for n in padded)), bool)
         self._free[:, *inside] = ~held
+        self._spring = np.zeros(self._free.shape)
+        self._spring[:, *inside] = 0.0 if spring is None else spring
         self._inside = (slice(None), *inside)
         self._touching, self._corrections = self._at_supports(padded)
 
@@ -87,7 +96,8 @@ class Multigrid:
         fine = jnp.pad(young, self._margin)
         low = fine.astype(jnp.float32)
         free, fine_apply = jnp.asarray(self._free, low.dtype), self._operator(low)
-        levels = [_level(None, element_diagonal(self.element, low), fine_apply)]
+        diagonal = element_diagonal(self.element, low) + jnp.asarray(self._spring, low.dtype)
+        levels = [_level(None, diagonal, fine_apply)]
 
         def alone(field: Array) -> Array:
             return fine_apply(free * field) + (1.0 - free) * field  # one grid only: solved directly, held unknowns included
@@ -149,7 +159,10 @@ class Multigrid:
     def _operator(self, young: Float[Array, "..."]) -> Apply:
         """Return the fine grid's operator on fields that vanish where they are held, in the precision of the moduli."""
         free = jnp.asarray(self._free, young.dtype)
-        return lambda field: free * apply_elements(self.element, young, field)
+        if not self._spring.any():
+            return lambda field: free * apply_elements(self.element, young, field)
+        spring = jnp.asarray(self._spring, young.dtype)
+        return lambda field: free * (apply_elements(self.element, young, field) + spring * field)
 
     def _first_coarse(self, young: Float[Array, "..."]) -> Array:
         matrices = half_elements(self.element, young)
@@ -225,13 +238,16 @@ def _smooth(level: Level, apply: Apply, load: Array, field: Array | None, degree
     residual = load if field is None else load - apply(field)
     step = level.inverse * residual / centre
     field = step if field is None else field + step
-    last = half / centre
-    for _ in range(degree - 1):
-        residual -= apply(step)
+
+    def improve(_: Array | int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        residual, step, field, last = carry
+        residual = residual - apply(step)
         now = 1.0 / (2.0 * centre / half - last)
         step = now * last * step + (2.0 * now / half) * (level.inverse * residual)
-        field, last = field + step, now
-    return field
+        return residual, step, field + step, now
+
+    # A loop, because what is written out here takes long to compile in three dimensions.
+    return lax.fori_loop(0, degree - 1, improve, (residual, step, field, half / centre))[2]
 
 
 def _norm(field: Array) -> Array:

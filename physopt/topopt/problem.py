@@ -1,22 +1,29 @@
-"""Minimal compliance at fixed volume, as a problem of the core."""
+"""The SIMP problem: the best structure of a given volume, as a problem of the core."""
+
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpy import ndarray
 
+from physopt.core.boxed import Program
 from physopt.core.problem import AbstractProblem, Evaluation
 
-from .equilibrium import Elasticity
+from .densities import Densities
+from .equilibrium import Equilibrium
 from .filters import AbstractFilter, SensitivityFilter
-from .model import Box, Separable, multiplier
+from .objective import AbstractObjective, MeanCompliance
+from .separable import Box, Separable, multiplier
 from .structure import Structure
 
 VOID = 1e-6
 
 
-class Compliance(AbstractProblem):
-    r"""The compliance $c(x) = F^T u$ of a structure with stiffness $E_e = E_{min} + \tilde x_e^p (1 - E_{min})$, at fixed volume.
+class SIMP(AbstractProblem):
+    r"""The best use of a given volume: solid isotropic material with penalization, $E_e = E_{min} + \hat x_e^p (E_0 - E_{min})$.
+
+    The value is the largest of the objective's functions of the work $C_{ij} = F_i^T u_j$; by default the mean compliance.
 
     A point is a design $x$ between $10^{-6}$ and 1; a tangent is the *logarithm of its update*:
     $\mathrm{retract}(x, v) = \mathrm{clip}(x e^{v + \mu})$ within the bounds and within `move` of $x$, where $\mu$ holds the volume of the
@@ -28,9 +35,10 @@ class Compliance(AbstractProblem):
     **Arguments:**
 
     - `structure`: grid, supports, loads.
-    - `volfrac`: the fraction of the volume to fill. `filtering`: an `AbstractFilter`.
-    - `penal`: the exponent $p$. `move`: the largest change of a density in one step.
-    - `poisson`: Poisson's ratio. `softest`: $E_{min}$, what void keeps of the stiffness. `iterative`: as for `Elasticity`.
+    - `volfrac`: the fraction of the box to fill, passive elements included. `filtering`: an `AbstractFilter`.
+    - `objective`: what is to be small. `penal`: the exponent $p$. `move`: the largest change of a density in one step.
+    - `sharpness`, `mirrors`, `passive`: as for `Densities`; nothing is passive by default.
+    - `poisson`: Poisson's ratio. `solid`, `softest`: $E_0$ and $E_{min}$. `iterative`: as for `Equilibrium`.
 
     **Raises:** `ValueError` for numbers that pose no problem.
 
@@ -38,12 +46,18 @@ class Compliance(AbstractProblem):
         Andreassen, Clausen, Schevenels, Lazarov, Sigmund, Struct. Multidiscip. Optim. 43 (2011) 1, equations (1)-(10).
     """
 
-    elasticity: Elasticity
+    equilibrium: Equilibrium
+    densities: Densities
+    objective: AbstractObjective
+    poisson: float
     volfrac: float
-    filtering: AbstractFilter
     penal: float
     move: float
+    solid: float
     softest: float
+    lower: Float[ndarray, "..."]
+    upper: Float[ndarray, "..."]
+    weights: Float[ndarray, "..."]
     traceable: bool = eqx.field(static=True)
     unit: str = eqx.field(static=True)
 
@@ -53,58 +67,109 @@ class Compliance(AbstractProblem):
         volfrac: float = 0.5,
         filtering: AbstractFilter = SensitivityFilter(),
         *,
+        objective: AbstractObjective = MeanCompliance(),
         penal: float = 3.0,
         move: float = 0.2,
+        sharpness: float = 0.0,
+        mirrors: tuple[int, ...] = (),
+        passive: Float[ndarray, "..."] | None = None,
         poisson: float = 0.3,
+        solid: float = 1.0,
         softest: float = 1e-9,
         iterative: bool | None = None,
     ):
-        self.elasticity = Elasticity(structure, poisson, iterative=iterative)
-        self.volfrac, self.filtering, self.penal, self.move, self.softest = volfrac, filtering, penal, move, softest
+        passive = np.full(structure.shape, np.nan) if passive is None else passive
+        if passive.shape != structure.shape:
+            raise ValueError(f"The passive densities have shape {passive.shape}, the grid has {structure.shape} elements.")
+        self.equilibrium = Equilibrium(structure, poisson, iterative=iterative)
+        self.densities = Densities(filtering, sharpness, mirrors, passive)
+        self.objective, self.poisson = objective, poisson
+        self.volfrac, self.penal, self.move, self.solid, self.softest = volfrac, penal, move, solid, softest
+        decided = np.maximum(passive, VOID)
+        self.lower, self.upper = np.where(np.isnan(passive), VOID, decided), np.where(np.isnan(passive), 1.0, decided)
+        self.weights = self.densities.weights()
         self.traceable, self.unit = False, "1"
 
     def __check_init__(self) -> None:
-        ranges = {"volfrac": (VOID, 1.0, "0.5"), "penal": (0.99, 20.0, "3"), "move": (0.0, 1.01, "0.2"), "softest": (0.0, 1.0, "1e-9")}
+        ranges = {
+            "volfrac": (VOID, 1.0, "0.5"),
+            "penal": (0.99, 20.0, "3"),
+            "move": (0.0, 1.01, "0.2"),
+            "softest": (0.0, self.solid, "1e-9"),
+        }
         for name, (low, high, usual) in ranges.items():
             if not low < getattr(self, name) < high:
                 raise ValueError(f"{name} is {getattr(self, name)}, which must lie between {low:g} and {high:g}; usual is {usual}.")
+        least, most = (float((self.weights * bound).sum()) for bound in (self.lower, self.upper))
+        if not least < self._volume < most:
+            low, high = (1.0 / self.weights.size * (v + self.densities.prescribed_volume) for v in (least, most))
+            raise ValueError(
+                f"volfrac is {self.volfrac}, but with the passive elements only {low:.4f} to {high:.4f} of the box can be filled."
+            )
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Float[ndarray, "..."]:
-        """Return the uniform design; the key is not used."""
-        return np.full(self.elasticity.structure.shape, self.volfrac)
+        """Return the design that is uniform where it is free; the key is not used."""
+        fixed = self.lower == self.upper
+        rest = self._volume - float((self.weights * self.lower)[fixed].sum())
+        return np.where(fixed, self.lower, rest / float(self.weights[~fixed].sum()))
 
     def evaluate(self, point: Float[ndarray, "..."]) -> Evaluation:
-        """Solve for equilibrium; a design with a non-finite density has a non-finite compliance."""
+        """Solve for equilibrium; a design with a non-finite density has a non-finite value."""
         box = self._box(point)
         if not np.isfinite(point).all():
             # The sparse solver would raise, and divergence is a result.
             nothing = np.full_like(point, np.nan)
-            return Evaluation(np.float64(np.nan), nothing, Separable(box, nothing, np.nan))
+            program = self._program(point, np.full(len(self.coefficients), np.nan), np.broadcast_to(nothing, (1, *point.shape)))
+            return Evaluation(np.float64(np.nan), nothing, Separable(program, box, nothing, np.nan))
         density = self.density(point)
-        young = self.young(density)
-        energies = self.elasticity.energies(young)
-        slope = -self.penal * (1.0 - self.softest) * density ** (self.penal - 1.0) * energies
-        slope = self.filtering.sensitivity(point, slope)
-        price, grad = multiplier(box, slope, (VOID, 1.0))
-        return Evaluation((young * energies).sum(), grad, Separable(box, slope, price))
+        work = self.equilibrium.work(self.young(density))
+        values = np.einsum("kij,ij->k", self.coefficients, work.matrix)
+        stiffening = self.penal * (self.solid - self.softest) * density ** (self.penal - 1.0)
+        slopes = np.stack([self.densities.pulled(point, stiffening * slope) for slope in work.slopes(self.coefficients)])
+        largest = int(np.argmax(values))
+        price, grad = multiplier(box, slopes[largest], (self.lower, self.upper))
+        return Evaluation(values[largest], grad, Separable(self._program(point, values, slopes), box, slopes[largest], price))
 
     def retract(self, point: Float[ndarray, "..."], step: Float[ndarray, "..."] | Float[Array, "..."]) -> Float[ndarray, "..."]:
         r"""Return $\mathrm{clip}(x e^{v + \mu})$ with the volume held; a density at a bound stays there unless $v$ points inward."""
         step = np.clip(np.asarray(step), -50.0, 50.0)
         box = self._box(point)
         # Were these to follow mu, a tangent that is zero where the gradient is would not descend.
-        held = ((point >= 1.0) & (step >= 0.0)) | ((point <= VOID) & (step <= 0.0))
+        held = ((point >= self.upper) & (step >= 0.0)) | ((point <= self.lower) & (step <= 0.0))
         box = Box(point, np.where(held, point, box.lower), np.where(held, point, box.upper), box.weights, box.volume)
         return box.scaled(lambda mu: np.exp(step + mu), -float(step.max()) - 1.0, -float(step.min()) + 1.0)
 
+    def changed(self, **changes: Any) -> "SIMP":
+        """Return the problem with some arguments changed, by name."""
+        names = ("volfrac", "objective", "penal", "move", "poisson", "solid", "softest")
+        densities, chosen = self.densities, self.equilibrium.iterative is not None
+        arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
+        arguments |= {"structure": self.equilibrium.structure, "filtering": densities.filtering, "sharpness": densities.sharpness}
+        arguments |= {"mirrors": densities.mirrors, "passive": densities.passive}
+        arguments["iterative"] = None if "structure" in changes else chosen
+        return SIMP(**arguments | changes)
+
     def density(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the physical density of a design, each between 0 and 1; its mean is `volfrac`."""
-        return self.filtering.density(point)
+        return self.densities.physical(point)
 
     def young(self, density: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return Young's modulus of each element from its physical density."""
-        return self.softest + (1.0 - self.softest) * density**self.penal
+        return self.softest + (self.solid - self.softest) * density**self.penal
+
+    @property
+    def _volume(self) -> float:
+        return self.volfrac * self.weights.size - self.densities.prescribed_volume
+
+    @property
+    def coefficients(self) -> Float[ndarray, "k case case"]:
+        """How each function that counts is made of the matrix of work."""
+        return self.objective.coefficients(len(self.equilibrium.structure.force))
 
     def _box(self, point: Float[ndarray, "..."]) -> Box:
-        lower, upper = np.maximum(VOID, point - self.move), np.minimum(1.0, point + self.move)
-        return Box(point, lower, upper, self.filtering.weights(point.shape), self.volfrac * point.size)
+        lower, upper = np.maximum(self.lower, point - self.move), np.minimum(self.upper, point + self.move)
+        return Box(point, lower, upper, self.weights, self._volume)
+
+    def _program(self, point: Float[ndarray, "..."], values: Float[ndarray, " k"], slopes: Float[ndarray, "k ..."]) -> Program:
+        exact = not isinstance(self.densities.filtering, SensitivityFilter)
+        return Program(point, self.lower, self.upper, self.weights, self._volume, values, slopes, exact)

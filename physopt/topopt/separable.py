@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.problem import AbstractModel, shorten
+from physopt.core.boxed import AbstractBoxed, Program
+from physopt.core.problem import shorten
 from physopt.core.tree import Scalar
 
 
@@ -29,7 +30,7 @@ class Box(eqx.Module):
         return reached(bisect(lambda mu: float((self.weights * reached(mu)).sum()) / self.volume - 1.0, low, high))
 
 
-class Separable(AbstractModel):
+class Separable(AbstractBoxed):
     r"""The model behind the optimality criteria, $m(v) = \sum_e -c'_e x_e e^{-v_e} + \lambda w_e x_e e^{v_e}$, over a `Box`.
 
     With $y = x e^v$ the first term is the compliance linearized in $1/y$, the second the volume constraint; $\lambda$ is the
@@ -37,13 +38,17 @@ class Separable(AbstractModel):
     optimality criteria with exponent 1/2. With tilt $t$ it is the positive root of
     $\lambda w x s^2 + t s + c' x = 0$, $s = e^v$, which exists whatever the sign of $t$.
 
-    - `slope`: $c'$, the derivative of the compliance by the design, not positive.
+    Where $c'$ is positive, as it can be for mechanisms, it counts as zero: the minimizer is the lower end of the box.
+
+    - `program`: what the evaluation knows. `box`: the designs within reach.
+    - `slope`: $c'$, the derivative of the value by the design.
     - `multiplier`: $\lambda$ where the gradient was taken.
 
     ??? cite "Reference"
         Christensen, Klarbring, *An Introduction to Structural Optimization* (2009), section 5.2.
     """
 
+    program: Program
     box: Box
     slope: Float[ndarray, "..."]
     multiplier: float
@@ -55,7 +60,7 @@ class Separable(AbstractModel):
         gain, cost = np.maximum(-self.slope, 0.0) * x, self.multiplier * self.box.weights * x
 
         def factor(mu: float) -> Float[ndarray, "..."]:
-            price = np.exp(-2.0 * mu) * cost
+            price = np.maximum(np.exp(-2.0 * mu) * cost, 1e-300)  # deep inside passive regions the design costs no volume
             root = np.sqrt(tilt**2 + 4.0 * gain * price)
             # Of two algebraically equal forms, each where it does not cancel.
             return np.where(tilt < 0.0, (root - tilt) / (2.0 * price), 2.0 * gain / np.maximum(root + tilt, 1e-300))
@@ -63,7 +68,7 @@ class Separable(AbstractModel):
         return shorten(np.log(self.box.scaled(factor, -40.0, 40.0) / x), radius)
 
 
-def multiplier(box: Box, slope: Float[ndarray, "..."], bounds: tuple[float, float]) -> tuple[float, Float[ndarray, "..."]]:
+def multiplier(box: Box, slope: Float[ndarray, "..."], bounds: tuple[ndarray, ndarray]) -> tuple[float, Float[ndarray, "..."]]:
     r"""Return $\lambda$ and the gradient $g = (c' + \lambda w) x$ on the designs of equal volume, such that $\sum_e g_e = 0$.
 
     Where a density is at one of the `bounds` and $-g$ points outward, $g$ is zero: so $g = 0$ at a design that satisfies the
@@ -75,7 +80,7 @@ def multiplier(box: Box, slope: Float[ndarray, "..."], bounds: tuple[float, floa
         g = (slope + price * weights) * x
         return np.where(((x >= bounds[1]) & (g < 0.0)) | ((x <= bounds[0]) & (g > 0.0)), 0.0, g)
 
-    prices = -slope / weights
+    prices = -slope[weights > 0.0] / weights[weights > 0.0]
     price = bisect(lambda price: float(gradient(price).sum()), float(prices.min()), float(prices.max()))
     return price, gradient(price)
 

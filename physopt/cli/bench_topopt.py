@@ -1,0 +1,157 @@
+"""`physopt bench topopt` and `physopt bench fe`: compare methods and solvers of topology optimization."""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from .bench_methods import Methods, chosen
+from .outputs import check_outputs, write_report
+from .progress import Progress
+from .topopt import read_problem, read_shape
+
+PERCENTS = ("5", "2", "1", "0.5", "0.1")
+
+
+def topopt(
+    problem: str,
+    *,
+    methods: Methods = None,
+    solutions: int = 250,
+    best: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """Count the finite-element solutions that methods take to come near the best design.
+
+    Coarse grids count by their share of unknowns, searches fully. The best is the lowest value that any method in the run reached, or that
+    is in the file of the best known.
+
+    Parameters
+    ----------
+    problem
+        A TOML file, a folder of them, or a problem of the gallery.
+    solutions
+        How many solutions on the finest grid each method gets.
+    best
+        CSV file of the best values known (case,value,...).
+    json_file
+        Where to write the records.
+    """
+    from physopt.faces.topopt_bench import compare
+    from physopt.faces.topopt_methods import METHODS
+
+    check_outputs(json_file)
+    folder = Path(problem)
+    files = [str(file) for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else [problem]
+    if not files:
+        raise ValueError(f"{problem}: holds no *.toml. Give a folder of problem files, or one of them.")
+    known = {} if best is None else _read_best(best)
+    names = chosen(methods, METHODS, {})
+    definitions = [read_problem(file, None, {}) for file in files]
+    problems = [definition.problem() for definition in definitions]
+    records: list[dict[str, Any]] = []
+    with Progress(problem, total=len(files) * len(names)) as progress:
+        for definition, its_problem in zip(definitions, problems, strict=True):
+            case, done = definition.name, len(records)
+            tell = lambda method: progress.update(done + names.index(method), case=case, method=method)  # noqa: B023, E731
+            records += compare(case, its_problem, names, solutions, known.get(case), tell)
+            write_report(json_file, records)
+    _print_cases(records, names)
+    _print_summary(records, names)
+    return 0
+
+
+def fe(
+    *,
+    shape: str = "1000x500",
+    iterates: str = "1,10,40",
+    direct: bool = True,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """Time one finite-element solution of a high-contrast design: multigrid against SciPy's direct solver.
+
+    The designs are iterates of the optimality criteria on half an MBB beam of this shape, or on a cantilever in space.
+
+    Parameters
+    ----------
+    shape
+        Elements along each axis.
+    iterates
+        Which iterates to solve for; 1 is the uniform design.
+    direct
+        Factorize the last one, too; minutes above a million unknowns.
+    json_file
+        Where to write the records.
+    """
+    from physopt.faces.fe_bench import compare_solvers
+    from physopt.topopt.gallery import cantilever_3d, mbb
+
+    check_outputs(json_file)
+    if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", iterates, re.ASCII):
+        raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
+    numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
+    records = []
+    sides = read_shape(shape)
+    structure = (mbb if len(sides) == 2 else cantilever_3d)(sides).structure()
+    with Progress(shape) as progress:
+        for record in compare_solvers(structure, numbers, direct=direct):
+            records.append(record)
+            progress.update(len(records), **record)
+    print_solves(records)
+    write_report(json_file, records)
+    return 0
+
+
+def _read_best(file: Path) -> dict[str, float]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    try:
+        return {row["case"]: float(row["value"]) for row in rows}
+    except (KeyError, ValueError, TypeError):
+        raise ValueError(f"{file}: is not a table of best values. Its first line reads case,value,... and rows follow.") from None
+
+
+def _print_cases(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
+    table = Table("case", "best", *methods, title="solutions to 1 % / 0.1 % above the best, and the final value")
+    for case in dict.fromkeys(record["case"] for record in records):
+        mine = {record["method"]: record for record in records if record["case"] == case}
+        cells = [f"{_count(r['solves_to']['1'])}/{_count(r['solves_to']['0.1'])} {_count(r['final_compliance'])}" for r in mine.values()]
+        table.add_row(case, _count(next(iter(mine.values()))["best_known"]), *cells)
+    Console().print(table)
+
+
+def _print_summary(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
+    columns = [f"to {percent} %" for percent in PERCENTS]
+    table = Table("method", *columns, "final above best, median", "worst", "s per solution", title="medians over all cases (-: most never)")
+    for method in methods:
+        mine = [record for record in records if record["method"] == method]
+        medians = [_count(float(np.median([_never(r["solves_to"][percent]) for r in mine]))) for percent in PERCENTS]
+        above = [(r["final_compliance"] - r["best_known"]) / abs(r["best_known"]) for r in mine if r["converged"]] or [float("nan")]
+        seconds = float(np.median([r["wall_per_solve_s"] for r in mine]))
+        table.add_row(method, *medians, f"{np.median(above):.2%}", f"{np.max(above):.2%}", f"{seconds:.3f}")
+    Console().print(table)
+
+
+def _never(count: float | None) -> float:
+    return float("inf") if count is None else count
+
+
+def _count(count: float | None) -> str:
+    return "-" if count is None or not np.isfinite(count) else f"{count:.5g}"
+
+
+def print_solves(records: Sequence[Mapping[str, Any]]) -> None:
+    """Print one row per finite-element solution."""
+    table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
+    for name in ("shape", "method", "design", "iterations", "relative residual", "seconds"):
+        table.add_column(name, justify="left" if name in ("shape", "method") else "right")
+    for r in records:
+        counts = f"{r['relative_residual']:.1e}", f"{r['seconds']:.3f}"
+        table.add_row(r["shape"], r["method"], str(r["design"]), str(r["iterations"]), *counts)
+    Console().print(table)

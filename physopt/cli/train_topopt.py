@@ -1,0 +1,77 @@
+"""`physopt train topopt`: learn how to use coarse grids, on random structures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import optax
+from cyclopts import Parameter
+from rich.console import Console
+
+from .outputs import check_outputs, command_line, recording, write_report
+from .progress import Progress
+
+
+def topopt(
+    *,
+    steps: int = 20,
+    tasks: int = 6,
+    size: int = 48,
+    seed: int = 0,
+    out: Path | None = None,
+    record: Path | None = None,
+    resume: bool = False,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Train the eight numbers of the learned method by evolution strategies, on random structures of one size.
+
+    Parameters
+    ----------
+    steps
+        Meta-training steps.
+    tasks
+        Fresh structures per step; each is optimized four times.
+    size
+        Elements along the structures, a multiple of 8.
+    seed
+        Settles structures and perturbations.
+    out
+        Weight file to write.
+    record
+        Folder to record the training in.
+    resume
+        Continue the training in that folder, if it was killed.
+    json_file
+        File to write the result in.
+    """
+    from physopt.core.weights import save_weights
+    from physopt.faces.topopt_schedule import SOLUTIONS, Excess, Schedule, run
+    from physopt.meta.estimators import Antithetic
+    from physopt.meta.train import TrainingProgress, meta_train
+    from physopt.topopt.family import RandomStructures
+
+    check_outputs(out, json_file)
+    settings = {"command": command_line(), "steps": steps, "tasks": tasks, "size": size, "seed": seed}
+    with Progress("train topopt", total=steps) as progress:
+
+        def tell(step: TrainingProgress) -> None:
+            progress.update(step.index + 1, loss=step.loss, gradient=step.grad_norm)
+
+        schedule, training = meta_train(
+            Schedule.by_hand(),
+            RandomStructures(size),
+            Antithetic(SOLUTIONS, sigma=0.5, pairs=2, run=run),
+            optax.adam(0.1),
+            num_steps=steps,
+            key=jax.random.key(seed),
+            tasks_per_step=tasks,
+            meta_loss=Excess(),
+            record=recording(record, resume, settings),
+            callback=tell,
+        )
+    numbers = {name: round(value, 4) for name, value in schedule.numbers().items()}
+    Console().print(f"{numbers} after {training.seconds[-1]:.0f} s", highlight=False)
+    if out is not None:
+        save_weights(out, schedule, settings)
+        Console().print(f"wrote {out}", highlight=False)
+    write_report(json_file, [{**settings, **numbers, "seconds": float(training.seconds[-1])}])

@@ -1,0 +1,102 @@
+"""Models of problems with bounds and one resource to share, for rules that approximate functions instead of following tangents."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import numpy as np
+import scipy.optimize
+from jaxtyping import Float
+from numpy import ndarray
+
+from .problem import AbstractModel, Evaluation
+
+
+class Program(eqx.Module):
+    r"""What is known of $\min_x \max_k f_k(x)$ over $l \le x \le u$ with $\sum_e w_e x_e \le V$, at one design.
+
+    - `design`, `lower`, `upper`, `weights`: $x$, $l$, $u$, $w \ge 0$, of one shape; $V$ is `volume`.
+    - `values`: $f_k$. `slopes`: their derivatives by the design, `(k, ...)`.
+    - `exact`: are the slopes the derivatives of the values? A sensitivity filter's are not.
+    """
+
+    design: Float[ndarray, "..."]
+    lower: Float[ndarray, "..."]
+    upper: Float[ndarray, "..."]
+    weights: Float[ndarray, "..."]
+    volume: float
+    values: Float[ndarray, " k"]
+    slopes: Float[ndarray, "k ..."]
+    exact: bool = eqx.field(static=True)
+
+    @property
+    def span(self) -> Float[ndarray, "..."]:
+        """The width of the bounds; one where both are the same."""
+        return np.where(self.upper > self.lower, self.upper - self.lower, 1.0)
+
+    def used(self, design: Float[ndarray, "..."]) -> float:
+        """Return the volume of a design."""
+        return float((self.weights * design).sum())
+
+    @property
+    def slope(self) -> Float[ndarray, "..."]:
+        """The derivative of the only value; a `ValueError` if there are several."""
+        if len(self.slopes) != 1:
+            raise ValueError(f"This rule lowers one function, and the objective is the largest of {len(self.slopes)}: use MMA.")
+        return self.slopes[0]
+
+
+class AbstractBoxed(AbstractModel):
+    """A model that also says what it was made from. Points are single arrays, and any design within the bounds is one."""
+
+    program: eqx.AbstractVar[Program]
+
+
+def boxed_program(evaluation: Evaluation) -> Program:
+    """Return what the evaluation's model was made from; `ValueError` for a problem of another kind."""
+    if not isinstance(evaluation.model, AbstractBoxed):
+        kind = type(evaluation.model).__name__
+        raise ValueError(f"This rule needs a problem with bounds and a volume, such as SIMP; this one has a {kind} model.")
+    return evaluation.model.program
+
+
+def first_price(program: Program) -> float:
+    """Return a price of volume to begin with: what the mean slope is worth."""
+    return max(float(np.abs(program.slopes).max(axis=0).mean() / program.weights.mean()), 1e-300)
+
+
+def priced(
+    program: Program,
+    design: Callable[[float], Float[ndarray, "..."]],
+    guess: float,
+    used: Callable[[Float[ndarray, "..."]], float] | None = None,
+) -> tuple[Float[ndarray, "..."], float]:
+    r"""Return the design that uses the volume up, and its price $\mu$; at price zero if even that is within the volume.
+
+    **Arguments:**
+
+    - `design`: the design for a price; the volume it uses decreases with the price.
+    - `guess`: a price to begin with, above 0. `used`: the volume of a design, if not the true one.
+
+    **Raises:** `ArithmeticError` if no price keeps to the volume, because the lower bounds alone exceed it.
+    """
+
+    used = program.used if used is None else used
+
+    def excess(exponent: float) -> float:
+        return used(design(float(np.exp(exponent)))) / program.volume - 1.0
+
+    middle = float(np.log(guess))
+    low, high = middle, middle
+    if (here := excess(middle)) > 0.0:
+        while excess(high) > 0.0:
+            low, high = high, high + 2.0
+            if high > middle + 400.0:
+                raise ArithmeticError("No design within the bounds has so small a volume; allow more volume or less solid.")
+    elif here < 0.0:
+        while excess(low) < 0.0:
+            low, high = low - 2.0, low
+            if low < middle - 100.0:
+                return design(0.0), 0.0
+    root = middle if low == high else scipy.optimize.brentq(excess, low, high, xtol=1e-14, rtol=1e-14)
+    price = float(np.exp(root))
+    return design(price), price

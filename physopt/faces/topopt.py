@@ -1,0 +1,191 @@
+"""From a problem of topology optimization to a design, through stages: coarse grids first, or continuation."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Float, PyTree
+from numpy import ndarray
+
+from physopt.core.boxed import boxed_program
+from physopt.core.problem import Evaluation
+from physopt.core.recording import Recording
+from physopt.core.rule import AbstractRule, Move
+from physopt.core.run import Progress, Solution, minimize
+from physopt.core.stop import Stop
+from physopt.rules.asymptotes import Asymptotes
+from physopt.rules.mma import MMA, MMAState
+from physopt.topopt import SIMP
+from physopt.topopt.multilevel import prolonged, refined
+
+WINDOW = 20  # solutions over which a gain is measured
+DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
+
+
+class Continued(AbstractRule):
+    """A rule that begins with a given state instead of nothing known."""
+
+    rule: AbstractRule
+    state: PyTree
+
+    def init(self, evaluation: Evaluation) -> PyTree:
+        """Return the given state."""
+        return self.state
+
+    def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
+        """Do as the rule does."""
+        return self.rule.step(evaluation, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A problem, the rule for it, and how many solutions it may take; coarse grids and continuation come first."""
+
+    problem: SIMP
+    rule: AbstractRule
+    solutions: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found."""
+
+    stage: int
+    equivalents: float
+    seconds: float
+    value: float
+    volume: float
+    design: Float[ndarray, "..."]
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """The outcome: the problem of the last stage, its solution, every step on the way, and whether any criterion ended the run."""
+
+    problem: SIMP
+    solution: Solution
+    steps: list[Step]
+    settled: bool
+
+    @property
+    def density(self) -> Float[ndarray, "..."]:
+        """The physical densities."""
+        return self.problem.density(self.solution.point)
+
+    def verify(self) -> dict[str, float | int]:
+        """Return what a look from outside says: the value by a direct solution where the size allows, volume, greyness, solid pieces.
+
+        Greyness is the mean of $4 x (1 - x)$: 0 for solid and void, 1 where all is half dense. A design in more than one piece, of elements
+        denser than 1/2 that share a corner, carries its load through gray material.
+        """
+        small, density = self.problem.equilibrium.structure.held.size <= DIRECT, self.density
+        judge = self.problem.changed(iterative=False) if small else self.problem
+        touching = np.ones((3,) * density.ndim)
+        return {
+            "verified": float(judge.evaluate(self.solution.point).value),
+            "volume": float(density.mean()),
+            "greyness": float((4.0 * density * (1.0 - density)).mean()),
+            "pieces": int(scipy.ndimage.label(density > 0.5, touching)[1]),
+        }
+
+
+def optimize(
+    stages: Sequence[Stage],
+    *,
+    change: float | None = 0.01,
+    gain: float = 0.0,
+    record: Recording | None = None,
+    callback: Callable[[Step], bool | None] | None = None,
+) -> Design:
+    """Run through the stages, each from the design of the one before.
+
+    **Arguments:**
+
+    - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
+    - `gain`: it also ends when the lowest value has fallen by less than this share in the last 20 solutions.
+    - `record`: where to record; of several stages each has a folder of its own there.
+    - `callback`: called after each solution; `True` stops the run.
+
+    **Returns:** a `Design`; whether it converged is in its solution.
+    """
+    steps: list[Step] = []
+    finest = stages[-1].problem.equilibrium.structure.held.size
+    problem, solution = stages[-1].problem, None
+    for number, stage in enumerate(stages):
+        last, problem = number == len(stages) - 1, stage.problem
+        share = problem.equilibrium.structure.held.size / finest
+        before = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
+        rule, point = stage.rule, problem.init()
+        if solution is not None:
+            point, rule = _handed_on(stages[number - 1].problem, solution, stage)
+
+        def tell(progress: Progress, stage: int = number, before: tuple[float, float] = before, share: float = share) -> bool:
+            trial, problem = progress.carry.trial, stages[stage].problem
+            volume = float(problem.density(trial).mean())
+            equivalents, seconds = before[0] + share * (progress.index + 1), before[1] + progress.seconds
+            steps.append(Step(stage, equivalents, seconds, float(progress.carry.evaluation.value), volume, trial))
+            halted = callback is not None and callback(steps[-1])
+            return bool(halted) or (stage == len(stages) - 1 and _has_stalled(steps, gain))
+
+        stop = Stop(change=change if last else None, max_evaluations=stage.solutions)
+        solution = minimize(problem, rule, point, stop=stop, record=_part(record, number, len(stages)), callback=tell)
+        if solution.reason == "callback":
+            break
+    assert solution is not None
+    return Design(problem, solution, steps, solution.converged or _has_stalled(steps, gain))
+
+
+def _has_stalled(steps: Sequence[Step], gain: float) -> bool:
+    values = [step.value for step in steps if step.stage == steps[-1].stage]
+    if gain <= 0.0 or len(values) <= WINDOW:
+        return False
+    before, now = min(values[:-WINDOW]), min(values)
+    return before - now <= gain * abs(now)
+
+
+def _part(record: Recording | None, number: int, count: int) -> Recording | None:
+    if record is None or count == 1:
+        return record
+    return dataclasses.replace(record, folder=Path(record.folder) / f"stage-{number}")
+
+
+def _handed_on(before: SIMP, solution: Solution, stage: Stage) -> tuple[Float[ndarray, "..."], AbstractRule]:
+    """Return where the next stage starts, and its rule with what the rule before had learned."""
+    same = before.equilibrium.structure.shape == stage.problem.equilibrium.structure.shape
+    point = solution.point if same else refined(stage.problem, solution.point)
+    state = solution.state
+    if isinstance(stage.rule, MMA) and isinstance(state, MMAState):
+        carry = (lambda field: field) if same else prolonged
+        half = np.asarray(carry(state.asymptotes.half_width()))
+        known = Asymptotes(point - half, point + half, point, point)
+        return point, Continued(stage.rule, dataclasses.replace(state, asymptotes=known))
+    return point, stage.rule
+
+
+def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:
+    """Solve once, compare the slope along a random direction with a central difference, and say what an optimization costs."""
+    structure, point = problem.equilibrium.structure, problem.init()
+    problem.evaluate(point)  # compiles
+    began = time.perf_counter()
+    evaluation = problem.evaluate(point)
+    seconds = time.perf_counter() - began
+    program = boxed_program(evaluation)
+    direction = np.where(program.upper > program.lower, np.random.default_rng(0).uniform(-1.0, 1.0, point.shape), 0.0)
+    ahead, behind = (boxed_program(problem.evaluate(point + sign * step * direction)).values for sign in (1.0, -1.0))
+    difference = (ahead - behind) / (2.0 * step)
+    slope = (program.slopes * direction).reshape(len(difference), -1).sum(axis=1)
+    error = float(np.abs(difference - slope).max() / np.abs(difference).max())
+    solver = "direct" if problem.equilibrium.iterative is None else "multigrid"
+    return {
+        "elements": f"{math.prod(structure.shape)}",
+        "unknowns": f"{np.count_nonzero(~structure.held)}, {len(structure.force)} loads",
+        "solver": solver,
+        "value of the uniform design": f"{float(evaluation.value):.8g}",
+        "gradient": f"differs from a central difference by {error:.1e} of it" if program.exact else "none with a sensitivity filter",
+        "one solution": f"{seconds:.3g} s",
+        "100 solutions": f"about {100.0 * seconds:.3g} s",
+    }

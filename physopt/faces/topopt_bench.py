@@ -1,0 +1,89 @@
+"""Compare methods of topology optimization: solutions until near the best design known, and what they end with."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from physopt.topopt import SIMP
+
+from .topopt import Design, optimize
+from .topopt_methods import METHODS
+
+PERCENTS = (5.0, 2.0, 1.0, 0.5, 0.1)
+VOLUME = 1e-3  # by this share of the target a design may miss it
+
+
+class Run(NamedTuple):
+    """A design, which stage was its last, the seconds it took without compilation, and the solver's iterations."""
+
+    design: Design
+    last: int
+    seconds: float
+    iterations: int
+
+
+def compare(
+    case: str,
+    problem: SIMP,
+    methods: Sequence[str],
+    solutions: int,
+    best: float | None = None,
+    tell: Callable[[str], None] = lambda method: None,
+) -> list[dict[str, Any]]:
+    """Run each method for `solutions` solutions, and return one record each.
+
+    **Arguments:**
+
+    - `best`: the lowest value known for the case, if any; a lower one found here counts instead. `tell`: called before each method.
+    """
+    runs = []
+    for method in methods:
+        tell(method)
+        runs.append(_run(problem, method, solutions))
+    traces = [_trace(run) for run in runs]
+    lowest = min([value for trace in traces for _, value in trace if np.isfinite(value)] + ([] if best is None else [best]), default=None)
+    return [_record(case, method, run, trace, lowest) for method, run, trace in zip(methods, runs, traces, strict=True)]
+
+
+def _run(problem: SIMP, method: str, solutions: int) -> Run:
+    stages = METHODS[method](problem, solutions)
+    for stage in stages:
+        stage.problem.evaluate(stage.problem.init())  # compiles
+    solvers = {id(s.problem.equilibrium.iterative): s.problem.equilibrium.iterative for s in stages}.values()
+    spent = sum(solver.spent for solver in solvers if solver is not None)
+    began = time.perf_counter()
+    design = optimize(stages, change=None)
+    seconds = time.perf_counter() - began
+    return Run(design, len(stages) - 1, seconds, sum(solver.spent for solver in solvers if solver is not None) - spent)
+
+
+def _record(case: str, method: str, run: Run, trace: Sequence[tuple[float, float]], lowest: float | None) -> dict[str, Any]:
+    found = run.design.verify()
+    return {
+        "case": case,
+        "method": method,
+        "solves_to": {f"{percent:g}": _first(trace, lowest, percent) for percent in PERCENTS},
+        "best_known": lowest,
+        "final_compliance": found["verified"] if np.isfinite(found["verified"]) else None,
+        "volume": found["volume"],
+        "greyness": found["greyness"],
+        "solves": run.design.steps[-1].equivalents,
+        "solver_iterations": run.iterations,
+        "wall_s": run.seconds,
+        "wall_per_solve_s": run.seconds / len(run.design.steps),
+        "converged": bool(np.isfinite(found["verified"])),
+    }
+
+
+def _trace(run: Run) -> list[tuple[float, float]]:
+    target = run.design.problem.volfrac
+    return [(s.equivalents, s.value) for s in run.design.steps if s.stage == run.last and s.volume <= target * (1.0 + VOLUME)]
+
+
+def _first(trace: Sequence[tuple[float, float]], lowest: float | None, percent: float) -> float | None:
+    if lowest is None:
+        return None
+    goal = lowest + 0.01 * percent * abs(lowest)
+    return next((equivalents for equivalents, value in trace if value <= goal), None)

@@ -1,0 +1,87 @@
+"""The methods of topology optimization by name."""
+
+from collections.abc import Callable, Sequence
+
+from physopt.core.recording import Recording
+from physopt.core.rule import AbstractRule
+from physopt.rules.mirror import MirrorDescent
+from physopt.rules.mma import GCMMA, MMA, Poles
+from physopt.rules.oc import OptimalityCriteria
+from physopt.topopt import SIMP
+from physopt.topopt.definition import Definition
+from physopt.topopt.multilevel import coarser
+
+from .topopt import Design, Stage, Step, optimize
+from .topopt_schedule import Schedule, trained
+
+Plan = Callable[[SIMP, int], list[Stage]]
+
+
+def single(rule: AbstractRule) -> Plan:
+    """Return the plan of one stage by one rule."""
+    return lambda problem, solutions: [Stage(problem, rule, solutions)]
+
+
+def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
+    """Return the plan that solves on coarser grids first, the next coarser one for `coarse[0]` solutions, and so on."""
+
+    def plan(problem: SIMP, solutions: int) -> list[Stage]:
+        stages = [Stage(problem, rule, solutions)]
+        for count in coarse:
+            if (below := coarser(stages[0].problem)) is None:
+                break
+            stages.insert(0, Stage(below, rule, count))
+        return stages
+
+    return plan
+
+
+def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage]:
+    """Return the stages of a definition: its continuation, if it has any, on its own grid; else what the method does."""
+    problem = definition.problem()
+    stages = METHODS[method](problem, solutions)
+    before = [
+        Stage(
+            problem.changed(
+                penal=problem.penal if step.penal is None else step.penal,
+                sharpness=problem.densities.sharpness if step.beta is None else step.beta,
+            ),
+            stages[-1].rule,
+            step.solutions,
+        )
+        for step in definition.continuation
+    ]
+    return [*before, stages[-1]] if before else stages
+
+
+# Those called tuned are the best of 9 and 18 settings on the structures that the learned method trains on.
+METHODS: dict[str, Plan] = {
+    "oc": single(OptimalityCriteria()),
+    "oc-tuned": single(OptimalityCriteria(0.8, 0.2)),
+    "mma": single(MMA()),
+    "mma-tuned": single(MMA(Poles(2.0), 0.2)),
+    "gcmma": single(GCMMA()),
+    "mirror": single(MirrorDescent()),
+    "mma-multilevel": multilevel(MMA()),
+    "physopt-untrained": Schedule.by_hand().stages,
+    "physopt": lambda problem, solutions: trained().stages(problem, solutions),
+}
+
+
+def solve(
+    definition: Definition,
+    method: str = "physopt",
+    *,
+    solutions: int = 300,
+    change: float | None = 0.01,
+    gain: float = 1e-3,
+    record: Recording | None = None,
+    callback: Callable[[Step], bool | None] | None = None,
+) -> Design:
+    """Return the design for a definition, by a method of `METHODS`; the rest as for `optimize`.
+
+    **Raises:** `ValueError` for an unknown method, and for what cannot be solved.
+    """
+    if method not in METHODS:
+        raise ValueError(f"There is no method {method!r}; write one of {', '.join(METHODS)}.")
+    return optimize(stages_of(definition, method, solutions), change=change, gain=gain, record=record, callback=callback)

@@ -1,0 +1,164 @@
+"""The method of moving asymptotes, and its globally convergent version."""
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from physopt.core.boxed import Program, boxed_program, first_price
+from physopt.core.problem import Endpoint, Evaluation, finite
+from physopt.core.rule import AbstractRule, Move
+
+from .asymptotes import Approximation, Asymptotes, approximate
+
+CONVEX = 1e-5  # share of the mean slope that keeps approximations strictly convex
+NEAREST, FARTHEST = 0.01, 10.0  # asymptotes, in spans
+
+
+class Poles(eqx.Module):
+    r"""How asymptotes move: apart by `wider` where a variable keeps going, together by `narrower` where it turns back.
+
+    They begin at `start` spans from the design. Svanberg's values are 0.5, 1.2 and 0.7.
+    """
+
+    start: float = 0.5
+    wider: float = 1.2
+    narrower: float = 0.7
+
+    def __check_init__(self) -> None:
+        if not (0.0 < self.start <= FARTHEST and self.wider >= 1.0 and 0.0 < self.narrower <= 1.0):
+            raise ValueError(f"{self}: start lies between 0 and {FARTHEST:g}, wider is at least 1 and narrower at most 1 and above 0.")
+
+    def first(self, program: Program) -> Asymptotes:
+        """Return the asymptotes before anything is known."""
+        x, reach = program.design, self.start * program.span
+        return Asymptotes(x - reach, x + reach, x, x)
+
+    def moved(self, program: Program, known: Asymptotes) -> Asymptotes:
+        """Return the asymptotes for the next approximation, given those of the last."""
+        x, span = program.design, program.span
+        turn = (x - known.last) * (known.last - known.before)
+        factor = np.where(turn > 0.0, self.wider, np.where(turn < 0.0, self.narrower, 1.0))
+        low = np.clip(x - factor * (known.last - known.lower), x - FARTHEST * span, x - NEAREST * span)
+        high = np.clip(x + factor * (known.upper - known.last), x + NEAREST * span, x + FARTHEST * span)
+        return Asymptotes(low, high, x, known.last)
+
+
+class MMAState(eqx.Module):
+    """The asymptotes and the last price of volume."""
+
+    asymptotes: Asymptotes
+    price: float
+
+
+class MMA(AbstractRule):
+    r"""Go to the minimizer of a separable convex approximation, whose poles learn from oscillation.
+
+    The approximation of the volume is conservative: no design exceeds it, and early ones use less.
+
+    **Arguments:**
+
+    - `poles`: how the asymptotes move. `move`: the largest change in one step, as a share of each variable's span.
+
+    **Raises:** `ValueError` where the slopes are not the derivatives of the values.
+
+    ??? cite "Reference"
+        Svanberg, Int. J. Numer. Meth. Eng. 24 (1987) 359.
+    """
+
+    poles: Poles = Poles()
+    move: float = 0.5
+
+    def init(self, evaluation: Evaluation) -> MMAState:
+        """Place the first asymptotes."""
+        program = exact_program(evaluation)
+        return MMAState(self.poles.first(program), first_price(program))
+
+    def step(self, evaluation: Evaluation, state: MMAState) -> tuple[Move, MMAState]:
+        """Accept the trial and go to the minimizer of its approximation."""
+        program = exact_program(evaluation)
+        asymptotes = self.poles.moved(program, state.asymptotes)
+        if not finite(evaluation):
+            return Move(Endpoint(state.asymptotes.last), accept=False), state
+        design, price = approximate(program, asymptotes, self.move, CONVEX * _mean_slopes(program)).minimizer(state.price)
+        return Move(Endpoint(design), accept=True), MMAState(asymptotes, price or state.price)
+
+
+class GCMMAState(eqx.Module):
+    """The approximation at the base, which is there after the first step, its curvature, and the last price of volume."""
+
+    asymptotes: Asymptotes
+    price: float
+    base: Program
+    design: Float[ndarray, "..."]
+    curvature: Float[ndarray, " k"]
+    searching: bool
+
+
+class GCMMA(AbstractRule):
+    r"""Moving asymptotes that accept a trial only where the approximation was conservative, $\tilde f_k(x) \ge f_k(x)$.
+
+    Otherwise the curvature $\rho_k$ grows and the next trial starts from the same base, so that values fall in every accepted step.
+
+    **Arguments:**
+
+    - `poles`, `move`: as for `MMA`.
+
+    **Raises:** `ValueError` where the slopes are not the derivatives of the values.
+
+    ??? cite "Reference"
+        Svanberg, SIAM J. Optim. 12 (2002) 555.
+    """
+
+    poles: Poles = Poles()
+    move: float = 0.5
+
+    def init(self, evaluation: Evaluation) -> GCMMAState:
+        """Place the first asymptotes."""
+        program = exact_program(evaluation)
+        return GCMMAState(self.poles.first(program), first_price(program), program, program.design, _curvatures(program), False)
+
+    def step(self, evaluation: Evaluation, state: GCMMAState) -> tuple[Move, GCMMAState]:
+        """Accept the trial if the approximation was conservative there, else make it more so."""
+        program = exact_program(evaluation)
+        if state.searching:
+            model = approximate(state.base, state.asymptotes, self.move, state.curvature)
+            missing = program.values - model.values(program.design)
+            slack = 1e-10 * np.abs(state.base.values)
+            if not finite(evaluation) or (missing > slack).any():
+                curvature = _grown(model, program.design, missing, state.curvature)
+                design, price = approximate(state.base, state.asymptotes, self.move, curvature).minimizer(state.price)
+                next_state = GCMMAState(state.asymptotes, price or state.price, state.base, design, curvature, True)
+                return Move(Endpoint(design), accept=False), next_state
+        asymptotes, curvature = self.poles.moved(program, state.asymptotes), _curvatures(program)
+        design, price = approximate(program, asymptotes, self.move, curvature).minimizer(state.price)
+        return Move(Endpoint(design), accept=True), GCMMAState(asymptotes, price or state.price, program, design, curvature, True)
+
+
+def exact_program(evaluation: Evaluation) -> Program:
+    """Return what the model was made from; `ValueError` where approximations cannot be built on it."""
+    program = boxed_program(evaluation)
+    if not program.exact:
+        raise ValueError(
+            "This rule does not converge with a sensitivity filter, whose slopes are the derivatives of no function; "
+            "use a density filter, or the optimality criteria."
+        )
+    return program
+
+
+def _mean_slopes(program: Program) -> Float[ndarray, " k"]:
+    return np.abs(program.slopes * program.span).reshape(len(program.slopes), -1).mean(axis=1)
+
+
+def _curvatures(program: Program) -> Float[ndarray, " k"]:
+    return np.maximum(0.1 * _mean_slopes(program), 1e-300)
+
+
+def _grown(
+    model: Approximation, design: Float[ndarray, "..."], missing: Float[ndarray, " k"], curvature: Float[ndarray, " k"]
+) -> Float[ndarray, " k"]:
+    """Return curvatures that would have been conservative at a design, at most ten times the last."""
+    x, low, high = model.program.design, model.asymptotes.lower, model.asymptotes.upper
+    distance = float(((high - low) * (design - x) ** 2 / ((high - design) * (design - low) * model.program.span)).sum())
+    wanted = np.where(np.isfinite(missing), 1.1 * (curvature + np.maximum(missing, 0.0) / max(distance, 1e-300)), np.inf)
+    return np.where(missing > 0.0, np.minimum(wanted, 10.0 * curvature), np.where(np.isfinite(missing), curvature, 10.0 * curvature))

@@ -1,0 +1,38 @@
+"""Is there any material path from each load to the supports?"""
+
+import itertools
+
+import numpy as np
+import scipy.ndimage
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from .structure import Structure
+
+
+def check_connected(structure: Structure, passive: Float[ndarray, "..."]) -> None:
+    """Raise `ValueError` where prescribed void cuts a load off from all supports, whatever the design."""
+    allowed = ~(passive == 0.0)
+    pieces, _ = scipy.ndimage.label(allowed)  # elements that share an edge, or a face in three dimensions
+    springs = np.zeros_like(structure.held) if structure.spring is None else structure.spring > 0.0
+    anchored = _touched(pieces, np.any(structure.held | springs, axis=0))
+    for case, force in enumerate(structure.force):
+        loaded = np.any(np.where(structure.held, 0.0, force) != 0.0, axis=0)
+        near = _touched(pieces, loaded)
+        if not near:
+            raise ValueError(f"Load case {case} acts on prescribed void only; move the load, or the passive region.")
+        if cut := near - anchored:
+            raise ValueError(
+                f"Prescribed void cuts load case {case} off from every support ({len(cut)} piece of the box holds a load but no support); "
+                "support that piece, or leave it connected."
+            )
+
+
+def _touched(pieces: Int[ndarray, "..."], nodes: Bool[ndarray, "..."]) -> set[int]:
+    """Return the pieces with an element at any of the nodes."""
+    padded = np.pad(pieces, 1)
+    found: set[int] = set()
+    for offset in itertools.product((0, 1), repeat=pieces.ndim):
+        around = padded[tuple(slice(k, k + n) for k, n in zip(offset, nodes.shape, strict=True))]
+        found |= set(np.unique(around[nodes]).tolist())
+    return found - {0}

@@ -1,0 +1,93 @@
+"""What a run of `physopt topopt` leaves behind: pictures, animations, and files that other programs open."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from vtk.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+
+from physopt.cli import main
+from physopt.topopt.export import surface, write_stl, write_vti
+
+
+def ball(n=12):
+    where = np.indices((n, n, n)) - (n - 1) / 2
+    return np.clip(0.5 + 0.4 * n - np.sqrt((where**2).sum(axis=0)), 0.0, 1.0)
+
+
+@pytest.mark.parametrize("density", [ball(), np.tril(np.ones((20, 10)))], ids=["space", "plane"])
+def test_surfaces_are_watertight_and_point_outward(tmp_path, density):
+    write_stl(tmp_path / "part.stl", density)
+    mesh = trimesh.load(tmp_path / "part.stl")
+    assert mesh.is_watertight and mesh.is_winding_consistent
+    thickness = 1.0 if density.ndim == 3 else 2.0
+    assert mesh.volume == pytest.approx(thickness * density.sum(), rel=0.1)
+    assert (mesh.bounds[0] >= -0.5).all() and (mesh.bounds[1] <= np.array([*density.shape, 2][:3]) + 0.5).all()
+
+
+def test_nothing_has_no_surface():
+    with pytest.raises(ValueError, match="no surface"):
+        surface(np.full((4, 4), 0.3))
+
+
+def test_images_are_read_by_vtk(tmp_path):
+    density = np.random.default_rng(0).uniform(size=(5, 4, 3))
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(write_vti(tmp_path / "part.vti", density)))
+    reader.Update()
+    image = reader.GetOutput()
+    assert image.GetDimensions() == (6, 5, 4)
+    cells = vtk_to_numpy(image.GetCellData().GetArray("density"))
+    np.testing.assert_array_equal(cells.reshape((5, 4, 3), order="F"), density)
+
+
+@pytest.mark.parametrize("problem", [("mbb", "24x8"), ("cantilever-3d", "12x6x6")], ids=["plane", "space"])
+def test_one_command_writes_everything(tmp_path, problem):
+    name, shape = problem
+    files = {kind: tmp_path / f"design.{kind}" for kind in ("png", "gif", "stl", "json")}
+    arguments = ["topopt", name, "--shape", shape, "--max-iterations", "12", "--rmin", "1.5", "--volfrac", "0.4", "--vti", str(tmp_path)]
+    arguments += ["--plot", str(files["png"]), "--gif", str(files["gif"]), "--stl", str(files["stl"]), "--json", str(files["json"])]
+    assert main(arguments) == 3  # twelve solutions are not enough, and that is said
+    (record,) = json.loads(files["json"].read_text())["records"]
+    assert record["evaluations"] >= 12 and not record["converged"]
+    with Image.open(files["gif"]) as movie:
+        assert movie.n_frames > 5
+    with Image.open(files["png"]) as picture:
+        assert np.ptp(np.asarray(picture)) > 200
+    assert trimesh.load(files["stl"]).is_watertight
+    assert (tmp_path / f"{name}.vti").stat().st_size > 500
+
+
+@pytest.mark.parametrize("option", ["--plot", "--gif", "--stl"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(tmp_path, option, capsys):
+    assert main(["topopt", "mbb", option, str(tmp_path / "no" / "file.png")]) == 4
+    assert main(["topopt", "mbb", option, str(tmp_path / "file.xyz")]) == 2
+    assert "solutions" not in capsys.readouterr().out
+
+
+def test_methods_are_compared(tmp_path, capsys):
+    report = tmp_path / "report.json"
+    arguments = ["bench", "topopt", "mbb", "--methods", "oc,mma", "--solutions", "15", "--json", str(report)]
+    assert main(arguments) == 0
+    records = json.loads(report.read_text())["records"]
+    assert [r["method"] for r in records] == ["oc", "mma"] and "mma" in capsys.readouterr().out
+    for record in records:
+        assert record["solves"] == 15 and record["volume"] <= 0.5005
+        assert set(record["solves_to"]) == {"5", "2", "1", "0.5", "0.1"}
+    best = tmp_path / "best.csv"
+    best.write_text("case,value\nmbb,100.0\n")
+    assert main([*arguments, "--best", str(best)]) == 0
+    assert all(r["solves_to"]["5"] is None for r in json.loads(report.read_text())["records"])
+    best.write_text("case,compliance\nmbb,100.0\n")
+    assert main([*arguments, "--best", str(best)]) == 2
+    assert main(["bench", "topopt", str(tmp_path)]) == 2
+
+
+def test_validation_and_the_gallery_say_what_matters(capsys):
+    assert main(["topopt", "validate", "inverter"]) == 0
+    assert main(["topopt", "gallery"]) == 0
+    said = capsys.readouterr().out
+    assert "central difference" in said and "l-bracket" in said

@@ -1,0 +1,146 @@
+"""Coarse grids, continuation, and the learned method."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from physopt import Recording
+from physopt.cli import main
+from physopt.faces.topopt import Stage, optimize
+from physopt.faces.topopt_methods import METHODS, multilevel, solve, stages_of
+from physopt.faces.topopt_schedule import HAND, Excess, Schedule, run, trained
+from physopt.rules.mma import MMA
+from physopt.rules.oc import OptimalityCriteria
+from physopt.topopt.definition import changed
+from physopt.topopt.family import RandomStructures
+from physopt.topopt.gallery import GALLERY
+from physopt.topopt.multilevel import coarser, prolonged, refined
+
+BEAM = changed(GALLERY["mbb"]((48, 16)), {"rmin": 3.0})
+
+
+@pytest.mark.parametrize("name", ["mbb", "bridge", "heat-sink", "inverter", "cantilever-3d"])
+def test_a_coarser_problem_keeps_loads_volume_and_supports(name):
+    shape = (16, 8, 8) if name.endswith("3d") else (48, 16)
+    fine = changed(GALLERY[name](shape), {"rmin": 3.0}).problem()
+    coarse = coarser(fine)
+    above, below = fine.equilibrium.structure, coarse.equilibrium.structure
+    axes = tuple(range(2, above.force.ndim))
+    np.testing.assert_allclose(below.force.sum(axis=axes), above.force.sum(axis=axes))
+    if above.spring is not None:
+        assert below.spring.sum() == pytest.approx(above.spring.sum())
+    assert coarse.density(coarse.init()).mean() == pytest.approx(fine.volfrac)
+    assert coarse.densities.filtering.rmin == fine.densities.filtering.rmin / 2.0
+    # In the plane stiffness does not depend on the size of elements: the coarse model answers nearly as the fine one does.
+    if name in ("mbb", "bridge"):
+        assert coarse.evaluate(coarse.init()).value == pytest.approx(fine.evaluate(fine.init()).value, rel=0.25)
+
+
+def test_grids_that_cannot_be_halved():
+    assert coarser(changed(BEAM, {"rmin": 1.5}).problem()) is None
+    assert coarser(changed(GALLERY["mbb"]((50, 15)), {"rmin": 3.0}).problem()) is None
+
+
+def test_designs_are_handed_to_the_finer_grid():
+    x, y = np.meshgrid(np.arange(6.0), np.arange(4.0), indexing="ij")
+    fine = prolonged(x + 2.0 * y)
+    assert fine.shape == (12, 8)
+    np.testing.assert_allclose(np.diff(fine[1:-1, 1:-1], axis=0), 0.5)
+    np.testing.assert_allclose(np.diff(fine[1:-1, 1:-1], axis=1), 1.0)
+    problem = BEAM.problem()
+    design = refined(problem, np.random.default_rng(0).uniform(size=(24, 8)))
+    assert problem.density(design).mean() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_coarse_solutions_count_by_their_share():
+    problem = BEAM.problem()
+    stages = multilevel(MMA(), (4,))(problem, 3)
+    steps = optimize(stages, change=None).steps
+    share = coarser(problem).equilibrium.structure.held.size / problem.equilibrium.structure.held.size
+    np.testing.assert_allclose([s.equivalents for s in steps], [*(share * np.arange(1, 5)), *(4 * share + np.arange(1, 4))])
+    assert [s.stage for s in steps] == [0] * 4 + [1] * 3
+
+
+def test_a_killed_run_of_several_stages_resumes_to_the_same_bits(tmp_path):
+    stages = METHODS["physopt-untrained"](BEAM.problem(), 12)
+    whole = optimize(stages, change=None)
+
+    def die(step):
+        if step.stage == 1 and step.equivalents > 9:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        optimize(stages, change=None, record=Recording(tmp_path / "run"), callback=die)
+    resumed = optimize(stages, change=None, record=Recording(tmp_path / "run", resume=True))
+    np.testing.assert_array_equal(resumed.solution.history.value, whole.solution.history.value)
+    np.testing.assert_array_equal(resumed.solution.point, whole.solution.point)
+
+
+def test_continuation_comes_first():
+    steps = [{"solutions": 2, "penal": 1.0}, {"solutions": 3, "beta": 2.0}]
+    definition = changed(BEAM, {"beta": 4.0, "continuation": steps})
+    stages = stages_of(definition, "physopt", 5)
+    assert [(s.problem.penal, s.problem.densities.sharpness, s.solutions) for s in stages] == [(1.0, 4.0, 2), (3.0, 2.0, 3), (3.0, 4.0, 5)]
+    assert solve(definition, "mma", solutions=5, change=None).solution.num_evaluations == 5
+
+
+def test_methods_reach_one_value_and_unknown_ones_are_refused():
+    values = {name: float(solve(BEAM, name, solutions=70, change=None).solution.evaluation.value) for name in METHODS}
+    assert max(values.values()) < 1.03 * min(values.values()), values
+    with pytest.raises(ValueError, match="no method 'magic'"):
+        solve(BEAM, "magic")
+
+
+def test_the_shipped_schedule_is_near_the_one_by_hand():
+    for name, number in trained().numbers().items():
+        assert HAND[name] / 16.0 <= number <= 16.0 * HAND[name]
+    assert Schedule.by_hand().numbers() == pytest.approx(HAND)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_weights_designs_are_good(seed):
+    problem, far = BEAM.problem(), 4.0 * jax.random.normal(jax.random.key(seed), (len(HAND),))
+    spoiled = optimize(Schedule(far).stages(problem, 60), change=None)
+    alone = optimize([Stage(problem, MMA(), 60)], change=None)
+    assert spoiled.solution.evaluation.value < 1.03 * alone.solution.evaluation.value
+
+
+def test_several_functions_and_mechanisms_are_left_to_moving_asymptotes():
+    for name, parts in (("inverter", {"rmin": 3.0}), ("mbb", {"objective": "worst", "rmin": 3.0})):
+        problem = changed(GALLERY[name]((32, 16)), parts).problem()
+        assert all(isinstance(stage.rule, MMA) for stage in trained().stages(problem, 5))
+
+
+def test_random_structures_can_be_solved():
+    family = RandomStructures(32)
+    for number in range(6):
+        mu = family.sample(jax.random.key(number))
+        problem = family.problem(mu)
+        assert np.isfinite(problem.evaluate(problem.init()).value)
+        np.testing.assert_array_equal(problem.equilibrium.structure.force, family.problem(mu).equilibrium.structure.force)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        RandomStructures(20)
+
+
+def test_the_loss_prefers_quick_and_low():
+    problem = BEAM.problem()
+    history = run(problem, Schedule.by_hand(), jax.random.key(0), 20)
+    assert history.value.shape == (21,) and (np.diff(history.value) <= 0.0).all()
+    steps = optimize([Stage(problem, OptimalityCriteria(), 20)], change=None).steps
+    slow = np.minimum.accumulate([steps[0].value, *(step.value for step in steps)])
+    assert Excess()(history) < Excess()(dataclasses.replace(history, value=slow))
+
+
+def test_training_from_the_command_line(tmp_path, capsys):
+    out, report = tmp_path / "schedule.safetensors", tmp_path / "report.json"
+    arguments = ["train", "topopt", "--steps", "1", "--tasks", "1", "--size", "16", "--out", str(out), "--json", str(report)]
+    assert main([*arguments, "--record", str(tmp_path / "run")]) == 0
+    (record,) = json.loads(report.read_text())["records"]
+    assert set(HAND) <= set(record) and out.stat().st_size > 100
+    first = out.read_bytes()
+    assert main([*arguments[:-4], "--out", str(tmp_path / "again"), "--json", str(report)]) == 0
+    (again,) = json.loads(report.read_text())["records"]
+    assert {k: again[k] for k in HAND} == {k: record[k] for k in HAND} and first
