@@ -91,3 +91,15 @@ def test_validation_and_the_gallery_say_what_matters(capsys):
     assert main(["topopt", "gallery"]) == 0
     said = capsys.readouterr().out
     assert "central difference" in said and "l-bracket" in said
+
+
+def test_a_method_that_refuses_is_a_failure_like_any_other(tmp_path):
+    file, report = tmp_path / "two.toml", tmp_path / "report.json"
+    file.write_text(
+        'name = "two"\nshape = [8, 8]\nvolfrac = 0.4\nobjective = "worst"\n[[support]]\nregion = [[0, 0], [0, 8]]\nfix = "xy"\n'
+        + "".join(f"[[load]]\ncase = {case}\nregion = [[8, {8 * case}], [8, {8 * case}]]\nforce = [0.0, -1.0]\n" for case in (0, 1))
+    )
+    assert main(["bench", "topopt", str(file), "--methods", "oc,mma", "--solutions", "5", "--json", str(report)]) == 0
+    oc, mma = json.loads(report.read_text())["records"]
+    assert not oc["converged"] and "use MMA" in oc["error"]
+    assert mma["converged"]

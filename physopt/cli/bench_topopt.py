@@ -121,7 +121,9 @@ def _print_cases(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -
     table = Table("case", "best", *methods, title="solutions to 1 % / 0.1 % above the best, and the final value")
     for case in dict.fromkeys(record["case"] for record in records):
         mine = {record["method"]: record for record in records if record["case"] == case}
-        cells = [f"{_count(r['solves_to']['1'])}/{_count(r['solves_to']['0.1'])} {_count(r['final_compliance'])}" for r in mine.values()]
+        cells = [
+            f"{_count(r['solves_to']['1'])}/{_count(r['solves_to']['0.1'])} {_count(r.get('final_compliance'))}" for r in mine.values()
+        ]
         table.add_row(case, _count(next(iter(mine.values()))["best_known"]), *cells)
     Console().print(table)
 
@@ -133,7 +135,7 @@ def _print_summary(records: Sequence[Mapping[str, Any]], methods: Sequence[str])
         mine = [record for record in records if record["method"] == method]
         medians = [_count(float(np.median([_never(r["solves_to"][percent]) for r in mine]))) for percent in PERCENTS]
         above = [(r["final_compliance"] - r["best_known"]) / abs(r["best_known"]) for r in mine if r["converged"]] or [float("nan")]
-        seconds = float(np.median([r["wall_per_solve_s"] for r in mine]))
+        seconds = float(np.median([r["wall_per_solve_s"] for r in mine if r["converged"]] or [float("nan")]))
         table.add_row(method, *medians, f"{np.median(above):.2%}", f"{np.max(above):.2%}", f"{seconds:.3f}")
     Console().print(table)
 

@@ -38,13 +38,25 @@ def compare(
 
     - `best`: the lowest value known for the case, if any; a lower one found here counts instead. `tell`: called before each method.
     """
-    runs = []
+    runs: dict[str, Run] = {}
+    failed: dict[str, str] = {}
     for method in methods:
         tell(method)
-        runs.append(_run(problem, method, solutions))
-    traces = [_trace(run) for run in runs]
-    lowest = min([value for trace in traces for _, value in trace if np.isfinite(value)] + ([] if best is None else [best]), default=None)
-    return [_record(case, method, run, trace, lowest) for method, run, trace in zip(methods, runs, traces, strict=True)]
+        try:
+            runs[method] = _run(problem, method, solutions)
+        except (ValueError, ArithmeticError) as error:  # a method that refuses the problem, or gives up, is a failure like any other
+            failed[method] = str(error)
+    traces = {method: _trace(run) for method, run in runs.items()}
+    lowest = min(
+        [value for trace in traces.values() for _, value in trace if np.isfinite(value)] + ([] if best is None else [best]), default=None
+    )
+    never = {f"{percent:g}": None for percent in PERCENTS}
+    return [
+        {"case": case, "method": method, "solves_to": never, "best_known": lowest, "converged": False, "error": failed[method]}
+        if method in failed
+        else _record(case, method, runs[method], traces[method], lowest)
+        for method in methods
+    ]
 
 
 def _run(problem: SIMP, method: str, solutions: int) -> Run:
