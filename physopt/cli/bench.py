@@ -126,7 +126,6 @@ def series(
             write_report(json_file, records)
     print_summary(records, names)
     print_ratios(records, names)
-    write_report(json_file, records)
     return 0
 
 

@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.run import Progress, minimize
-from physopt.core.stop import Stop
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.direct import Direct
+
+from .topopt import Stage, optimize
 
 COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displacements of the design before
 
@@ -30,7 +29,8 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
     assert solver is not None
     compiled = _timed(lambda: solver.solve(problem.young(problem.init()), loads))[0]
     shape, last = "x".join(map(str, structure.shape)), max(iterations)
-    designs = [problem.young(problem.density(design)) for design in _designs(problem, last)]
+    steps = optimize([Stage(problem, ModelStep(search=FullStep()), last)], change=None).steps
+    designs = [problem.young(problem.density(step.design)) for step in steps]
     for number in iterations:
         young = designs[number - 1]
         starts: list[tuple[str, ndarray | None, float]] = [("multigrid", None, COLD)]
@@ -53,16 +53,6 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
                 "relative_residual": residual,
                 "seconds": seconds,
             }
-
-
-def _designs(problem: SIMP, count: int) -> list[Float[ndarray, "..."]]:
-    designs = []
-
-    def keep(progress: Progress) -> None:
-        designs.append(progress.carry.trial)
-
-    minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(max_evaluations=count), callback=keep)
-    return designs
 
 
 def _timed(call: Any) -> tuple[float, Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from physopt.core.stop import Stop
 from physopt.rules.asymptotes import Asymptotes
 from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
-from physopt.topopt.multilevel import prolonged, refined
+from physopt.topopt.multilevel import coarser, prolonged, refined
 
 WINDOW = 20  # solutions over which a gain is measured
 DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
@@ -91,6 +91,16 @@ class Design:
             "greyness": float((4.0 * density * (1.0 - density)).mean()),
             "pieces": int(scipy.ndimage.label(density > 0.5, touching)[1]),
         }
+
+
+def on_coarser_grids(problem: SIMP, rule: AbstractRule, counts: Iterable[int]) -> list[Stage]:
+    """Return the stages before that of a problem, from coarse to fine: `counts` solutions on the next coarser grid, then below it."""
+    stages: list[Stage] = []
+    for count in counts:
+        if (below := coarser(stages[0].problem if stages else problem)) is None:
+            break
+        stages.insert(0, Stage(below, rule, count))
+    return stages
 
 
 def optimize(

@@ -9,9 +9,8 @@ from physopt.rules.mma import GCMMA, MMA, Poles
 from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
-from physopt.topopt.multilevel import coarser
 
-from .topopt import Design, Stage, Step, optimize
+from .topopt import Design, Stage, Step, on_coarser_grids, optimize
 from .topopt_schedule import Schedule, trained
 
 Plan = Callable[[SIMP, int], list[Stage]]
@@ -25,15 +24,7 @@ def single(rule: AbstractRule) -> Plan:
 def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
     """Return the plan that solves on coarser grids first, the next coarser one for `coarse[0]` solutions, and so on."""
 
-    def plan(problem: SIMP, solutions: int) -> list[Stage]:
-        stages = [Stage(problem, rule, solutions)]
-        for count in coarse:
-            if (below := coarser(stages[0].problem)) is None:
-                break
-            stages.insert(0, Stage(below, rule, count))
-        return stages
-
-    return plan
+    return lambda problem, solutions: [*on_coarser_grids(problem, rule, coarse), Stage(problem, rule, solutions)]
 
 
 def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage]:

@@ -1,7 +1,9 @@
 """The learned method of topology optimization: a few numbers that say how the coarse grids are used and how the finest one begins."""
 
 import functools
+import itertools
 import math
+import operator
 from pathlib import Path
 
 import equinox as eqx
@@ -17,9 +19,8 @@ from physopt.rules.guard import Guard
 from physopt.rules.mirror import MirrorDescent
 from physopt.rules.mma import MMA, Poles
 from physopt.topopt import SIMP, MeanCompliance
-from physopt.topopt.multilevel import coarser
 
-from .topopt import Stage, optimize
+from .topopt import Stage, on_coarser_grids, optimize
 
 FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: solutions on the next coarser grid, and the ratio of those on each grid to those on the next finer one; where asymptotes
@@ -57,14 +58,10 @@ class Schedule(eqx.Module):
         quick = Guard(MirrorDescent(numbers["first"], longest=numbers["longest"]), MMA(), patience=5.0, share=0.3)
         # Mirror descent follows one function, and lets a mechanism fall apart.
         smooth = isinstance(problem.objective, MeanCompliance)
-        stages = [Stage(problem, quick if smooth else careful, solutions)]
-        number = numbers["coarse"]
-        while (below := coarser(stages[0].problem)) is not None:
-            stages.insert(0, Stage(below, careful, max(round(number), 2)))
-            number *= numbers["ratio"]
-        if not smooth and len(stages) == 1:
-            stages = [Stage(problem, MMA(), solutions)]
-        return stages
+        counts = itertools.accumulate(itertools.repeat(numbers["ratio"]), operator.mul, initial=numbers["coarse"])
+        before = on_coarser_grids(problem, careful, (max(round(count), 2) for count in counts))
+        finest = quick if smooth else careful if before else MMA()
+        return [*before, Stage(problem, finest, solutions)]
 
 
 @functools.cache

@@ -1,13 +1,14 @@
 """The same problem on a grid of half the resolution, and its design on the finer grid."""
 
-from typing import Any
-
+import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from .problem import SIMP
+from .stencil import gather
 from .structure import Structure
 
 NARROWEST = 1.2  # elements: a filter below this sees no neighbor worth the name
@@ -46,23 +47,10 @@ def _children(field: Float[ndarray, "..."]) -> Float[ndarray, "child ..."]:
 
 
 def _restricted(field: Float[ndarray, "..."], dim: int) -> Float[ndarray, "..."]:
-    for axis in range(field.ndim - dim, field.ndim):
-        wide = np.pad(field, [(1, 1) if k == axis else (0, 0) for k in range(field.ndim)])
-        part = lambda start: _every_second(wide, axis, start, field.shape[axis] // 2 + 1)  # noqa: B023, E731
-        field = 0.5 * part(0) + part(1) + 0.5 * part(2)
-    return field
+    with jax.enable_x64(True):
+        coarse = np.asarray(gather(jnp.asarray(field.reshape(-1, *field.shape[-dim:]))))
+    return coarse.reshape(*field.shape[:-dim], *coarse.shape[1:])
 
 
 def _any_near(flags: Bool[ndarray, "..."], dim: int) -> Bool[ndarray, "..."]:
-    for axis in range(flags.ndim - dim, flags.ndim):
-        wide = np.pad(flags, [(1, 1) if k == axis else (0, 0) for k in range(flags.ndim)])
-        count = flags.shape[axis] // 2 + 1
-        left, here, right = (_every_second(wide, axis, start, count) for start in (0, 1, 2))
-        flags = here | left | right
-    return flags
-
-
-def _every_second(field: ndarray, axis: int, start: int, count: int) -> ndarray:
-    index: list[Any] = [slice(None)] * field.ndim
-    index[axis] = slice(start, start + 2 * count - 1, 2)
-    return field[tuple(index)]
+    return _restricted(flags.astype(float), dim) > 0.0
