@@ -1,6 +1,7 @@
 """Is there any material path from each load to the supports?"""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.ndimage
@@ -28,11 +29,20 @@ def check_connected(structure: Structure, passive: Float[ndarray, "..."]) -> Non
             )
 
 
+def with_material(passive: Float[ndarray, "..."]) -> Bool[ndarray, "..."]:
+    """Return for each node whether it touches an element that is not prescribed void."""
+    padded = np.pad(passive != 0.0, 1)
+    return np.any([padded[window] for window in _around(tuple(n + 1 for n in passive.shape))], axis=0)
+
+
 def _touched(pieces: Int[ndarray, "..."], nodes: Bool[ndarray, "..."]) -> set[int]:
     """Return the pieces with an element at any of the nodes."""
     padded = np.pad(pieces, 1)
-    found: set[int] = set()
-    for offset in itertools.product((0, 1), repeat=pieces.ndim):
-        around = padded[tuple(slice(k, k + n) for k, n in zip(offset, nodes.shape, strict=True))]
-        found |= set(np.unique(around[nodes]).tolist())
-    return found - {0}
+    found = [np.unique(padded[window][nodes]) for window in _around(nodes.shape)]
+    return set(np.concatenate(found).tolist()) - {0}
+
+
+def _around(nodes: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Yield the windows in padded elements that give each node one of the elements around it."""
+    for offset in itertools.product((0, 1), repeat=len(nodes)):
+        yield tuple(slice(k, k + n) for k, n in zip(offset, nodes, strict=True))

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from msgspec import Meta
 from numpy import ndarray
 
-from .connected import check_connected
+from .connected import check_connected, with_material
 from .filters import DensityFilter, SensitivityFilter
 from .objective import AbstractObjective, MeanCompliance, Output, WorstCompliance
 from .problem import SIMP
@@ -32,13 +32,13 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
 
 class Support(Part, frozen=True, kw_only=True):
-    """Hold the nodes along some of the axes, such as "xy"; "T" holds their temperature."""
+    """Hold the nodes with material along some of the axes, such as "xy"; "T" holds their temperature."""
 
     fix: Annotated[str, Meta(min_length=1)]
 
 
 class Load(Part, frozen=True, kw_only=True):
-    """A total force, or heat, shared equally by the nodes. Loads of one case act together."""
+    """A total force, or heat, shared equally by the nodes with material. Loads of one case act together."""
 
     force: list[float]
     case: Annotated[int, Meta(ge=0)] = 0
@@ -79,7 +79,8 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     - `objective`: "mean" (of the load cases, with `weights`), "worst" (of them), or "output" (of a mechanism).
     - `mirror`: axes along which the design is symmetric, such as "x".
     - `E0`, `Emin`, `nu`: moduli (or conductivities) of solid and void, Poisson's ratio.
-    - `support`, `load`, `output`, `spring`, `passive`: the parts. `continuation`: what comes before, in this order.
+    - `support`, `load`, `output`, `spring`, `passive`: the parts; these act on nodes of elements that are not prescribed void.
+    - `continuation`: what comes before, in this order.
     """
 
     name: str = "unnamed"
@@ -106,39 +107,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     def structure(self) -> Structure:
         """Return grid, supports and forces; `ValueError` for what cannot be solved, in plain words."""
-        self._check_numbers()
-        if not self.support and not self.spring:
-            raise ValueError("Nothing is held: write at least one [[support]] with a region and the axes to fix.")
-        if not self.load:
-            raise ValueError("Nothing is loaded: write at least one [[load]] with a region and a force.")
-        if (self.objective == "output") != bool(self.output):
-            raise ValueError(
-                'A mechanism has objective = "output" and one [[output]] with a region and a direction; write both or neither.'
-            )
-        nodes = tuple(n + 1 for n in self.shape)
-        comp = 1 if self.physics == "heat" else len(nodes)
-        held, spring = np.zeros((comp, *nodes), bool), np.zeros((comp, *nodes))
-        cases = max(load.case for load in self.load) + 1
-        if missing := set(range(cases)) - {load.case for load in self.load}:
-            raise ValueError(f"Load case {min(missing)} has no load; number the cases 0, 1, 2, ... without a gap.")
-        if self.output and cases > 1:
-            raise ValueError(f"A mechanism has one input: one load case, not {cases}.")
-        force = np.zeros((cases + len(self.output), comp, *nodes))
-        for number, support in enumerate(self.support):
-            box = self._nodes(support, f"support {number}")
-            for axis in self._axes(support.fix, f"support {number}"):
-                held[(axis, *box)] = True
-        for number, load in enumerate(self.load):
-            self._share(force[load.case], load, load.force, f"the force of load {number}")
-        for number, output in enumerate(self.output):
-            self._share(force[cases + number], output, output.direction, f"the direction of output {number}")
-        for number, item in enumerate(self.spring):
-            if min(item.stiffness, default=0.0) < 0.0:
-                raise ValueError(f"Spring {number} has the stiffness {item.stiffness}; write numbers of at least 0.")
-            self._share(spring, item, item.stiffness, f"the stiffness of spring {number}")
-        structure = Structure(tuple(self.shape), force, held, spring if self.spring else None)
-        check_connected(structure, self.prescribed())
-        return structure
+        return self._posed()[0]
 
     def prescribed(self) -> Float[ndarray, "..."]:
         """Return the prescribed densities, NaN where the design decides; later parts overwrite earlier ones."""
@@ -155,20 +124,64 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         """Return the problem that is to be solved in the end."""
         filters = {"density": DensityFilter, "sensitivity": SensitivityFilter}
         mirrors = tuple(self._axes(self.mirror, "mirror", elastic=True))
+        structure, passive = self._posed()
         return SIMP(
-            self.structure(),
+            structure,
             self.volfrac,
             filters[self.filter](self.rmin),
             objective=self._objective(),
             penal=self.penal,
             sharpness=self.beta,
             mirrors=mirrors,
-            passive=self.prescribed(),
+            passive=passive,
             poisson=self.nu,
             solid=self.E0,
             softest=self.Emin,
             iterative=iterative,
         )
+
+    def _posed(self) -> tuple[Structure, Float[ndarray, "..."]]:
+        """Return the structure, and the prescribed densities."""
+        self._check_numbers()
+        cases = self._check_parts()
+        nodes = tuple(n + 1 for n in self.shape)
+        comp = 1 if self.physics == "heat" else len(nodes)
+        passive = self.prescribed()
+        material = with_material(passive)
+        held, spring = np.zeros((comp, *nodes), bool), np.zeros((comp, *nodes))
+        force = np.zeros((cases + len(self.output), comp, *nodes))
+        for number, support in enumerate(self.support):
+            box, where = self._with_material(support, f"support {number}", material)
+            for axis in self._axes(support.fix, f"support {number}"):
+                held[(axis, *box)] |= where
+        for number, load in enumerate(self.load):
+            self._share(force[load.case], load, load.force, f"load {number}", material)
+        for number, output in enumerate(self.output):
+            self._share(force[cases + number], output, output.direction, f"output {number}", material)
+        for number, item in enumerate(self.spring):
+            if min(item.stiffness, default=0.0) < 0.0:
+                raise ValueError(f"Spring {number} has the stiffness {item.stiffness}; write numbers of at least 0.")
+            self._share(spring, item, item.stiffness, f"spring {number}", material)
+        structure = Structure(tuple(self.shape), force, held, spring if self.spring else None)
+        check_connected(structure, passive)
+        return structure, passive
+
+    def _check_parts(self) -> int:
+        """Raise `ValueError` where parts are missing, else return the number of load cases."""
+        if not self.support and not self.spring:
+            raise ValueError("Nothing is held: write at least one [[support]] with a region and the axes to fix.")
+        if not self.load:
+            raise ValueError("Nothing is loaded: write at least one [[load]] with a region and a force.")
+        if (self.objective == "output") != bool(self.output):
+            raise ValueError(
+                'A mechanism has objective = "output" and one [[output]] with a region and a direction; write both or neither.'
+            )
+        cases = max(load.case for load in self.load) + 1
+        if missing := set(range(cases)) - {load.case for load in self.load}:
+            raise ValueError(f"Load case {min(missing)} has no load; number the cases 0, 1, 2, ... without a gap.")
+        if self.output and cases > 1:
+            raise ValueError(f"A mechanism has one input: one load case, not {cases}.")
+        return cases
 
     def _objective(self) -> AbstractObjective:
         if self.objective != "mean" and self.weights is not None:
@@ -207,12 +220,18 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             raise ValueError(f'{what} says "{text}"; write some of the letters "{letters}", each once.')
         return sorted(letters.index(letter) for letter in text)
 
-    def _share(self, into: Float[ndarray, "comp ..."], part: Part, total: list[float], what: str) -> None:
+    def _share(self, into: Float[ndarray, "comp ..."], part: Part, total: list[float], what: str, material: Bool[ndarray, "..."]) -> None:
         if len(total) != len(into):
-            raise ValueError(f"{what} has {len(total)} components; write {len(into)}.")
+            raise ValueError(f"{what.capitalize()} gives {len(total)} components; write {len(into)}.")
+        box, where = self._with_material(part, what, material)
+        into[(slice(None), *box)] += np.reshape(total, (-1,) + (1,) * where.ndim) * where / np.count_nonzero(where)
+
+    def _with_material(self, part: Part, what: str, material: Bool[ndarray, "..."]) -> tuple[tuple[slice, ...], Bool[ndarray, "..."]]:
+        """Return the box of a part, and which of its nodes touch an element where material may be: the others would bear nothing."""
         box = self._nodes(part, what)
-        count = math.prod(s.stop - s.start for s in box)
-        into[(slice(None), *box)] += np.reshape(total, (-1,) + (1,) * len(box)) / count
+        if not material[box].any():
+            raise ValueError(f"The region {part.region} of {what} holds prescribed void only; move it, or the void.")
+        return box, material[box]
 
 
 def read_definition(file: Path) -> Definition:
