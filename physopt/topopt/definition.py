@@ -16,6 +16,7 @@ from .connected import check_connected, with_material
 from .filters import DensityFilter, SensitivityFilter
 from .objective import AbstractObjective, MeanCompliance, Output, WorstCompliance
 from .problem import SIMP
+from .space import Space
 from .structure import Structure, check_shape
 
 LARGEST = 20_000_000  # elements: some 10 GB
@@ -79,6 +80,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     - `objective`: "mean" (of the load cases, with `weights`), "worst" (of them), or "output" (of a mechanism).
     - `mirror`: axes along which the design is symmetric, such as "x".
     - `E0`, `Emin`, `nu`: moduli (or conductivities) of solid and void, Poisson's ratio.
+    - `space`: files that say where material may be, and must be.
     - `support`, `load`, `output`, `spring`, `passive`: the parts; these act on nodes of elements that are not prescribed void.
     - `continuation`: what comes before, in this order.
     """
@@ -98,6 +100,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     E0: Annotated[float, Meta(gt=0.0)] = 1.0
     Emin: Annotated[float, Meta(gt=0.0)] = 1e-9
     nu: Annotated[float, Meta(gt=-1.0, lt=0.5)] = 0.3
+    space: Space | None = None
     support: list[Support] = []
     load: list[Load] = []
     output: list[Target] = []
@@ -110,8 +113,8 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         return self._posed()[0]
 
     def prescribed(self) -> Float[ndarray, "..."]:
-        """Return the prescribed densities, NaN where the design decides; later parts overwrite earlier ones."""
-        passive = np.full(self.shape, np.nan)
+        """Return the prescribed densities, NaN where the design decides: of `space`, then of each passive part; the last one counts."""
+        passive = np.full(self.shape, np.nan) if self.space is None else self.space.prescribed(tuple(self.shape))
         for number, part in enumerate(self.passive):
             box = self._nodes(part, f"passive {number}")
             elements = tuple(slice(s.start, s.stop - 1) for s in box)
@@ -241,13 +244,14 @@ def read_definition(file: Path) -> Definition:
     if file.stat().st_size > 1_000_000:
         raise ValueError(f"{file}: is larger than 1 MB, which no problem file needs.")
     try:
-        return msgspec.convert(tomllib.loads(file.read_bytes().decode()), Definition)
+        definition = msgspec.convert(tomllib.loads(file.read_bytes().decode()), Definition)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: is not TOML ({error}).") from None
     except msgspec.ValidationError as error:
         raise ValueError(f"{file}: {error}.") from None
     except RecursionError:
         raise ValueError(f"{file}: is nested too deeply to be a problem file.") from None
+    return definition if definition.space is None else msgspec.structs.replace(definition, space=definition.space.beside(file))
 
 
 def changed(definition: Definition, changes: Mapping[str, Any]) -> Definition:
