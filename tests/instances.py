@@ -24,7 +24,7 @@ from physopt.rules.learned import Span
 from physopt.rules.model_step import ModelStep
 from physopt.rules.trust import TrustRegion
 from physopt.scf.problem import SCF
-from physopt.topopt import SIMP, DensityFilter, half_mbb
+from physopt.topopt import SIMP, DensityFilter, Ramp, half_mbb
 
 
 class Instance(NamedTuple):
@@ -147,6 +147,7 @@ PROBLEMS = [
         traceable=True,
     ),
     Instance("simp-mbb", lambda: roughened(SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
+    Instance("simp-mbb-ramp", lambda: roughened(SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), interpolation=Ramp()))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 

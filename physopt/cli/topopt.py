@@ -54,7 +54,7 @@ def solve(
     rmin
         Filter radius, in elements.
     penal
-        Exponent of the SIMP law.
+        Exponent of the SIMP law, or the q of RAMP.
     beta
         Sharpness of the projection; 0 does not project.
     filtering

@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from .connected import check_connected, with_material
 from .filters import DensityFilter, SensitivityFilter
+from .interpolation import Power, Ramp
 from .objective import AbstractObjective, MeanCompliance, Output, WorstCompliance
 from .problem import SIMP
 from .space import Space
@@ -76,7 +77,8 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
     - `name`, `source`: what it is called, and where it comes from.
     - `physics`: "elastic" or "heat". `shape`: elements along each axis. `volfrac`: the fraction of the box to fill.
-    - `penal`, `rmin`, `filter`, `beta`: the SIMP exponent, the filter's radius in elements, its kind, the sharpness of the projection.
+    - `interpolation`, `penal`: the law of stiffness, "simp" or "ramp", and its exponent, or its q.
+    - `rmin`, `filter`, `beta`: the filter's radius in elements, its kind, the sharpness of the projection.
     - `objective`: "mean" (of the load cases, with `weights`), "worst" (of them), or "output" (of a mechanism).
     - `mirror`: axes along which the design is symmetric, such as "x".
     - `E0`, `Emin`, `nu`: moduli (or conductivities) of solid and void, Poisson's ratio.
@@ -90,6 +92,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     physics: Literal["elastic", "heat"] = "elastic"
     shape: Annotated[list[int], Meta(min_length=2, max_length=3)]
     volfrac: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    interpolation: Literal["simp", "ramp"] = "simp"
     penal: Annotated[float, Meta(ge=1.0, lt=20.0)] = 3.0
     rmin: Annotated[float, Meta(gt=0.0)] = 1.5
     filter: Literal["density", "sensitivity"] = "density"
@@ -133,6 +136,7 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             self.volfrac,
             filters[self.filter](self.rmin),
             objective=self._objective(),
+            interpolation={"simp": Power(), "ramp": Ramp()}[self.interpolation],
             penal=self.penal,
             sharpness=self.beta,
             mirrors=mirrors,

@@ -13,6 +13,7 @@ from physopt.core.problem import AbstractProblem, Evaluation
 from .densities import Densities
 from .equilibrium import Equilibrium
 from .filters import AbstractFilter, SensitivityFilter
+from .interpolation import AbstractInterpolation, Power
 from .objective import AbstractObjective, MeanCompliance
 from .separable import Box, Separable, multiplier
 from .structure import Structure
@@ -36,7 +37,8 @@ class SIMP(AbstractProblem):
 
     - `structure`: grid, supports, loads.
     - `volfrac`: the fraction of the box to fill, passive elements included. `filtering`: an `AbstractFilter`.
-    - `objective`: what is to be small. `penal`: the exponent $p$. `move`: the largest change of a density in one step.
+    - `objective`: what is to be small. `move`: the largest change of a density in one step.
+    - `interpolation`: the law of stiffness; `penal`: its exponent $p$, or the $q$ of `Ramp`.
     - `sharpness`, `mirrors`, `passive`: as for `Densities`; nothing is passive by default.
     - `poisson`: Poisson's ratio. `solid`, `softest`: $E_0$ and $E_{min}$. `iterative`: as for `Equilibrium`.
 
@@ -49,6 +51,7 @@ class SIMP(AbstractProblem):
     equilibrium: Equilibrium
     densities: Densities
     objective: AbstractObjective
+    interpolation: AbstractInterpolation
     poisson: float
     volfrac: float
     penal: float
@@ -68,6 +71,7 @@ class SIMP(AbstractProblem):
         filtering: AbstractFilter = SensitivityFilter(),
         *,
         objective: AbstractObjective = MeanCompliance(),
+        interpolation: AbstractInterpolation = Power(),
         penal: float = 3.0,
         move: float = 0.2,
         sharpness: float = 0.0,
@@ -83,7 +87,7 @@ class SIMP(AbstractProblem):
             raise ValueError(f"The passive densities have shape {passive.shape}, the grid has {structure.shape} elements.")
         self.equilibrium = Equilibrium(structure, poisson, iterative=iterative)
         self.densities = Densities(filtering, sharpness, mirrors, passive)
-        self.objective, self.poisson = objective, poisson
+        self.objective, self.interpolation, self.poisson = objective, interpolation, poisson
         self.volfrac, self.penal, self.move, self.solid, self.softest = volfrac, penal, move, solid, softest
         decided = np.maximum(passive, VOID)
         self.lower, self.upper = np.where(np.isnan(passive), VOID, decided), np.where(np.isnan(passive), 1.0, decided)
@@ -124,7 +128,7 @@ class SIMP(AbstractProblem):
         density = self.density(point)
         work = self.equilibrium.work(self.young(density))
         values = np.einsum("kij,ij->k", self.coefficients, work.matrix)
-        stiffening = self.penal * (self.solid - self.softest) * density ** (self.penal - 1.0)
+        stiffening = self.interpolation.slope(density, self.penal, self.solid - self.softest)
         slopes = np.stack([self.densities.pulled(point, stiffening * slope) for slope in work.slopes(self.coefficients)])
         largest = int(np.argmax(values))
         price, grad = multiplier(box, slopes[largest], (self.lower, self.upper))
@@ -141,7 +145,7 @@ class SIMP(AbstractProblem):
 
     def changed(self, **changes: Any) -> "SIMP":
         """Return the problem with some arguments changed, by name."""
-        names = ("volfrac", "objective", "penal", "move", "poisson", "solid", "softest")
+        names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest")
         densities, chosen = self.densities, self.equilibrium.iterative is not None
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
         arguments |= {"structure": self.equilibrium.structure, "filtering": densities.filtering, "sharpness": densities.sharpness}
@@ -155,7 +159,7 @@ class SIMP(AbstractProblem):
 
     def young(self, density: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return Young's modulus of each element from its physical density."""
-        return self.softest + (self.solid - self.softest) * density**self.penal
+        return self.softest + self.interpolation.stiffness(density, self.penal, self.solid - self.softest)
 
     @property
     def _volume(self) -> float:
