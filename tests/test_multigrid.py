@@ -101,6 +101,18 @@ def test_a_design_out_of_reach_is_solved_directly_and_said_so():
     np.testing.assert_array_equal(state.fields, direct.solve(young, structure.force))
 
 
+def test_thick_supports_beside_void_are_no_obstacle():
+    structure = half_mbb((32, 16))
+    held, force = np.zeros_like(structure.held), np.zeros_like(structure.force)
+    held[:, :4, :7] = True  # stiff elements that nothing moves, and void beside them that moves freely
+    young = np.full(structure.shape, 1e-9)
+    young[:, :6] = np.random.default_rng(0).uniform(0.1, 1.0, (32, 6))
+    force[:, 1, -1, :7] = 1.0
+    multigrid = Multigrid(elastic_element((1.0, 1.0)), held, coarsest=100)
+    state = Iterative(multigrid, Direct(multigrid.element, held)).solve(young, force)
+    assert 0 < state.iterations < 30 and state.residual > 0.0
+
+
 def test_an_optimization_is_the_same_by_either_solver():
     ways = []
     for iterative in (False, True):

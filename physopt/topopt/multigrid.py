@@ -89,7 +89,7 @@ class Multigrid:
         self._spring = np.zeros(self._free.shape)
         self._spring[:, *inside] = 0.0 if spring is None else spring
         self._inside = (slice(None), *inside)
-        self._touching, self._corrections = self._at_supports(padded)
+        self._touching, self._shares = self._at_supports(padded)
 
     def hierarchy(self, young: Float[Array, "..."]) -> Hierarchy:
         """Return all grids of one design."""
@@ -165,25 +165,26 @@ class Multigrid:
         return lambda field: free * (apply_elements(self.element, young, field) + spring * field)
 
     def _first_coarse(self, young: Float[Array, "..."]) -> Array:
-        matrices = half_elements(self.element, young)
         touching = tuple(self._touching.T)
-        change = young[touching][:, None, None, None, None] * jnp.asarray(self._corrections, young.dtype)
+        # What is held is left out, not taken off again: the difference of large numbers would drown void's in single precision.
+        matrices = half_elements(self.element, young.at[touching].set(0.0))
+        shares = young[touching][:, None, None, None, None] * jnp.asarray(self._shares, young.dtype)
         parents = tuple(index // 2 for index in touching)
-        return matrices.at[(slice(None),) * 4 + parents].add(jnp.moveaxis(change, 0, -1))
+        return matrices.at[(slice(None),) * 4 + parents].add(jnp.moveaxis(shares, 0, -1))
 
     def _at_supports(self, padded: tuple[int, ...]) -> tuple[ndarray, ndarray]:
-        """Return the elements at supports, and by how much these change the share of each in its parent's matrix."""
+        """Return the elements at supports, and the share of each in its parent's matrix."""
         free = at_corners(self._free, len(padded))  # (corner, comp, *element)
         real = np.zeros(padded, bool)
         real[tuple(slice(0, n) for n in self.shape)] = True
         touching = np.argwhere(real & ~free.all(axis=(0, 1)))
         kept = np.moveaxis(free[:, :, *touching.T], -1, 0).astype(float)
-        change = np.einsum("kai,aibj,kbj->kaibj", kept, self.element, kept) - self.element
-        corrections = np.zeros_like(change)
+        stiffness = np.einsum("kai,aibj,kbj->kaibj", kept, self.element, kept)
+        shares = np.zeros_like(stiffness)
         for child in corners(len(padded)):
             share, mine = child_interpolation(child), (touching % 2 == child).all(axis=1)
-            corrections[mine] = np.einsum("bB,kbidj,dD->kBiDj", share, change[mine], share, optimize=True)
-        return touching, corrections
+            shares[mine] = np.einsum("bB,kbidj,dD->kBiDj", share, stiffness[mine], share, optimize=True)
+        return touching, shares
 
     def _cycle(self, hierarchy: Hierarchy, load: Array, depth: int = 0) -> Array:
         if depth == len(hierarchy.levels):
