@@ -17,6 +17,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from physopt.faces.topopt import Design
     from physopt.topopt.definition import Definition
+    from physopt.topopt.library import Library, Start
 
 app = cyclopts.App(name="topopt", help="Find the best structure of a given volume.")
 
@@ -37,6 +38,7 @@ def solve(
     method: Literal["auto", "physopt", "oc", "mma", "gcmma", "mirror", "mma-multilevel"] = "auto",
     gain: float = 1e-3,
     max_iterations: int = 300,
+    library: Path | None = None,
     record: Path | None = None,
     resume: bool = False,
     plot: Path | None = None,
@@ -65,6 +67,8 @@ def solve(
         Stop when the value has fallen by less than this share in 20 solutions; 0 does not stop for that.
     max_iterations
         Give up after this many finite-element solutions on the finest grid.
+    library
+        Folder of solved designs: start from the nearest one, if any is near, and add the outcome.
     record
         Folder to record the run in.
     resume
@@ -81,6 +85,7 @@ def solve(
         File to write the result in.
     """
     from physopt.faces.topopt import Step, optimize
+    from physopt.faces.topopt_library import near_stages, remember
     from physopt.faces.topopt_methods import stages_of
 
     check_outputs(json_file, gif, stl, picture=plot)
@@ -91,9 +96,12 @@ def solve(
     changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
     definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
-    stages = stages_of(definition, chosen, max_iterations)
+    solved, start = _near(library, definition, resume)
+    stages = stages_of(definition, chosen, max_iterations) if start is None else near_stages(definition, max_iterations)
     sides = "x".join(map(str, definition.shape))
     settings = {"problem": definition.name, "shape": sides, "method": chosen, **_spec(definition)}
+    if start is not None:
+        settings |= {"method": "library", "start": start.entry.file.name, "start_distance": start.distance}
     frames: list[Any] = []
     done = itertools.count(1)
     with Progress(f"{definition.name} {sides}", total=sum(stage.solutions for stage in stages)) as progress:
@@ -103,7 +111,10 @@ def solve(
             if gif is not None:
                 frames.append(stages[step.stage].problem.density(step.design))
 
-        design = optimize(stages, gain=gain, record=recording(record, resume, settings), callback=tell)
+        where = None if start is None else start.design
+        design = optimize(stages, start=where, gain=gain, record=recording(record, resume, settings), callback=tell)
+    if solved is not None:
+        remember(solved, definition, design)
     result = {
         **settings,
         "evaluations": len(design.steps),
@@ -166,6 +177,21 @@ def read_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d{1,5}(x\d{1,5}){1,2}", text, re.ASCII):
         raise ValueError(f"--shape {text!r} names no grid; write the elements along each axis, such as 60x20 or 48x24x24.")
     return tuple(int(side) for side in text.split("x"))
+
+
+def _near(folder: Path | None, definition: "Definition", resume: bool) -> "tuple[Library | None, Start | None]":
+    from physopt.topopt.library import Library
+
+    if folder is None:
+        return None, None
+    if resume:
+        raise ValueError("--resume goes on from where a run was, and --library begins anew: leave one of them out.")
+    start = (library := Library(folder)).start(definition)
+    if start is not None:
+        volfrac, sides = start.entry.definition["volfrac"], "x".join(map(str, start.entry.shape))
+        name = f"{start.entry.definition['name']} {sides} at volume {volfrac:g}"
+        Console().print(f"starting from {name}, at distance {start.distance:.3f}", highlight=False, markup=False)
+    return library, start
 
 
 def _spec(definition: "Definition") -> dict[str, Any]:

@@ -106,6 +106,7 @@ def on_coarser_grids(problem: SIMP, rule: AbstractRule, counts: Iterable[int]) -
 def optimize(
     stages: Sequence[Stage],
     *,
+    start: Float[ndarray, "..."] | None = None,
     change: float | None = 0.01,
     gain: float = 0.0,
     record: Recording | None = None,
@@ -115,6 +116,7 @@ def optimize(
 
     **Arguments:**
 
+    - `start`: the design with which the first stage begins; the uniform one if left out.
     - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
     - `gain`: it also ends when the lowest value has fallen by less than this share in the last 20 solutions.
     - `record`: where to record; of several stages each has a folder of its own there.
@@ -129,7 +131,7 @@ def optimize(
         last, problem = number == len(stages) - 1, stage.problem
         share = problem.equilibrium.structure.held.size / finest
         before = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
-        rule, point = stage.rule, problem.init()
+        rule, point = stage.rule, problem.init() if start is None else start
         if solution is not None:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
 
