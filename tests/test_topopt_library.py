@@ -103,6 +103,12 @@ def test_the_nearest_is_taken_then_the_lowest_and_nothing_too_far(tmp_path):
     assert Library(tmp_path / "none").start(BEAM) is None
 
 
+def test_mechanisms_begin_afresh(tmp_path):
+    inverter = GALLERY["inverter"]()
+    Library(tmp_path).add(inverter, uniform(inverter), 1.0)
+    assert Library(tmp_path).start(inverter) is None
+
+
 def test_rules_fit_their_problems():
     assert type(near_rule(BEAM.problem())).__name__ == "Guard"
     assert type(near_rule(changed(BEAM, {"filter": "sensitivity"}).problem())).__name__ == "OptimalityCriteria"
