@@ -9,6 +9,7 @@ import scipy.optimize
 from physopt import Recording, Stop, minimize
 from physopt.core.boxed import Program, boxed_program, priced
 from physopt.rules.asymptotes import approximate
+from physopt.rules.corrected import Corrected
 from physopt.rules.mirror import MirrorDescent
 from physopt.rules.mma import GCMMA, MMA, Poles
 from physopt.rules.model_step import ModelStep
@@ -17,6 +18,7 @@ from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, MeanCompliance, SensitivityFilter, Structure, WorstCompliance, half_mbb
 
 RULES = {"oc": OptimalityCriteria(), "mma": MMA(), "gcmma": GCMMA(), "mirror": MirrorDescent()}
+RULES["corrected"] = Corrected(MMA(), SIMP(half_mbb((24, 8)), 0.5, DensityFilter(1.5), halvings=1))
 rule_by_name = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 

@@ -11,9 +11,10 @@ from physopt import Recording
 from physopt.cli import main
 from physopt.faces.topopt import Stage, optimize
 from physopt.faces.topopt_methods import METHODS, multilevel, solve, stages_of
-from physopt.faces.topopt_schedule import HAND, Excess, Schedule, run, trained
+from physopt.faces.topopt_schedule import HAND, Excess, Schedule, averaged, run, trained
 from physopt.rules.mma import MMA
 from physopt.rules.oc import OptimalityCriteria
+from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.definition import changed
 from physopt.topopt.family import RandomStructures
 from physopt.topopt.gallery import GALLERY
@@ -96,7 +97,7 @@ def test_methods_reach_one_value_and_unknown_ones_are_refused():
 
 def test_the_shipped_schedule_is_near_the_one_by_hand():
     for name, number in trained().numbers().items():
-        assert HAND[name] / 16.0 <= number <= 16.0 * HAND[name]
+        assert HAND[name] / 4.0 <= number <= 4.0 * HAND[name]
     assert Schedule.by_hand().numbers() == pytest.approx(HAND)
 
 
@@ -108,10 +109,26 @@ def test_whatever_the_weights_designs_are_good(seed):
     assert spoiled.solution.evaluation.value < 1.03 * alone.solution.evaluation.value
 
 
-def test_several_functions_and_mechanisms_are_left_to_moving_asymptotes():
-    for name, parts in (("inverter", {"rmin": 3.0}), ("mbb", {"objective": "worst", "rmin": 3.0})):
-        problem = changed(GALLERY[name]((32, 16)), parts).problem()
-        assert all(isinstance(stage.rule, MMA) for stage in trained().stages(problem, 5))
+@pytest.mark.parametrize("name", ["mbb", "inverter", "heat-sink", "cantilever-3d", "worst"])
+def test_an_averaged_grid_answers_nearly_the_same(name):
+    parts = {"objective": "worst"} if name == "worst" else {}
+    shape = (13, 8, 7) if name.endswith("3d") else (33, 16)
+    problem = changed(GALLERY["mbb" if name == "worst" else name](shape), {"rmin": 3.0, **parts}).problem()
+    cheap = averaged(problem)
+    assert cheap.equilibrium.unknowns < 0.4 * problem.equilibrium.unknowns
+    design = problem.init()
+    near, exact = cheap.evaluate(design).model.program, problem.evaluate(design).model.program
+    np.testing.assert_allclose(near.values, exact.values, rtol=0.2)
+    direction = np.random.default_rng(0).uniform(-1.0, 1.0, design.shape)
+    ahead, behind = (cheap.evaluate(design + h * direction).model.program.values for h in (1e-4, -1e-4))
+    slopes = (near.slopes * direction).reshape(len(near.slopes), -1).sum(axis=1)
+    np.testing.assert_allclose(slopes, (ahead - behind) / 2e-4, rtol=1e-4)
+
+
+def test_loads_beside_supports_are_not_averaged():
+    held, force = np.zeros((2, 9, 9), bool), np.zeros((1, 2, 9, 9))
+    held[:, :, 0], force[0, 1, 4, 1] = True, 1.0
+    assert averaged(SIMP(Structure((8, 8), force, held), 0.5, DensityFilter(2.0))) is None
 
 
 def test_random_structures_can_be_solved():

@@ -18,6 +18,7 @@ from physopt.core.rule import AbstractRule, Move
 from physopt.core.run import Progress, Solution, minimize
 from physopt.core.stop import Stop
 from physopt.rules.asymptotes import Asymptotes
+from physopt.rules.corrected import Corrected, CorrectedState
 from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
@@ -125,11 +126,11 @@ def optimize(
     **Returns:** a `Design`; whether it converged is in its solution.
     """
     steps: list[Step] = []
-    finest = stages[-1].problem.equilibrium.structure.held.size
+    finest = stages[-1].problem.equilibrium.unknowns
     problem, solution = stages[-1].problem, None
     for number, stage in enumerate(stages):
         last, problem = number == len(stages) - 1, stage.problem
-        share = problem.equilibrium.structure.held.size / finest
+        share = problem.equilibrium.unknowns / finest
         before = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
         rule, point = stage.rule, problem.init() if start is None else start
         if solution is not None:
@@ -138,7 +139,8 @@ def optimize(
         def tell(progress: Progress, stage: int = number, before: tuple[float, float] = before, share: float = share) -> bool:
             trial, problem = progress.carry.trial, stages[stage].problem
             volume = float(problem.density(trial).mean())
-            equivalents, seconds = before[0] + share * (progress.index + 1), before[1] + progress.seconds
+            work = share * (progress.index + 1) + _cheap_work(stages[stage], progress.carry.state) / finest
+            equivalents, seconds = before[0] + work, before[1] + progress.seconds
             steps.append(Step(stage, equivalents, seconds, float(progress.carry.evaluation.value), volume, trial))
             halted = callback is not None and callback(steps[-1])
             return bool(halted) or (stage == len(stages) - 1 and _has_stalled(steps, gain))
@@ -165,17 +167,26 @@ def _part(record: Recording | None, number: int, count: int) -> Recording | None
     return dataclasses.replace(record, folder=Path(record.folder) / f"stage-{number}")
 
 
+def _cheap_work(stage: Stage, state: PyTree) -> float:
+    """Return how many unknowns a rule has solved for on its own cheap problem."""
+    rule = stage.rule.rule if isinstance(stage.rule, Continued) else stage.rule
+    if not (isinstance(rule, Corrected) and isinstance(rule.cheap, SIMP)):
+        return 0.0
+    return float(state.asked) * rule.cheap.equilibrium.unknowns
+
+
 def _handed_on(before: SIMP, solution: Solution, stage: Stage) -> tuple[Float[ndarray, "..."], AbstractRule]:
     """Return where the next stage starts, and its rule with what the rule before had learned."""
     same = before.equilibrium.structure.shape == stage.problem.equilibrium.structure.shape
     point = solution.point if same else refined(stage.problem, solution.point)
-    state = solution.state
-    if isinstance(stage.rule, MMA) and isinstance(state, MMAState):
-        carry = (lambda field: field) if same else prolonged
-        half = np.asarray(carry(state.asymptotes.half_width()))
-        known = Asymptotes(point - half, point + half, point, point)
-        return point, Continued(stage.rule, dataclasses.replace(state, asymptotes=known))
-    return point, stage.rule
+    state = solution.state.rule if isinstance(solution.state, CorrectedState) else solution.state
+    rule = stage.rule
+    if not isinstance(state, MMAState) or not isinstance(rule.rule if isinstance(rule, Corrected) else rule, MMA):
+        return point, rule
+    if not same:
+        half = np.asarray(prolonged(state.asymptotes.half_width()))
+        state = dataclasses.replace(state, asymptotes=Asymptotes(point - half, point + half, point, point))
+    return point, Continued(rule, rule.begun(state) if isinstance(rule, Corrected) else state)
 
 
 def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """The learned method of topology optimization: a few numbers that say how the coarse grids are used and how the finest one begins."""
 
 import functools
-import itertools
 import math
-import operator
 from pathlib import Path
 
 import equinox as eqx
@@ -15,30 +13,28 @@ from physopt.core.iterate import History
 from physopt.core.problem import AbstractProblem
 from physopt.core.weights import load_weights
 from physopt.meta.loss import AbstractLoss
-from physopt.rules.guard import Guard
-from physopt.rules.mirror import MirrorDescent
+from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA, Poles
-from physopt.topopt import SIMP, MeanCompliance
+from physopt.topopt import SIMP
 
-from .topopt import Stage, on_coarser_grids, optimize
+from .topopt import Stage, optimize
 
 FILE = Path(__file__).with_name("topopt.safetensors")
-# Chosen by hand: solutions on the next coarser grid, and the ratio of those on each grid to those on the next finer one; where asymptotes
-# begin there, how much wider and narrower they become, and the move limit; the largest change of the latent variable in the first step on
-# the finest grid, and the longest later step in units of that.
-HAND = {"coarse": 12.0, "ratio": 1.5, "start": 2.0, "wider": 0.2, "narrower": 0.3, "move": 0.2, "first": 1.0, "longest": 1e3}
+# Chosen by hand: solutions on the averaged grid before the first on the design's own, and steps on it for each later one; where
+# asymptotes begin, how much wider and narrower they become, and the move limit.
+HAND = {"averaged": 16.0, "steps": 8.0, "start": 0.5, "wider": 1.0, "narrower": 0.4, "move": 0.5}
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
 
 
 class Schedule(eqx.Module):
-    r"""Moving asymptotes on coarser grids, then mirror descent on the finest, guarded by moving asymptotes.
+    r"""Moving asymptotes on an averaged grid, then on the design's own, there with several corrected steps for each solution.
 
-    `weights` are the logarithms of the eight `numbers` relative to `HAND`, in units of $\log 2$.
+    `weights` are the logarithms of the six `numbers` relative to `HAND`, in units of $\log 2$.
     """
 
-    weights: Float[Array, "8"]
+    weights: Float[Array, "6"]
 
     @classmethod
     def by_hand(cls) -> "Schedule":
@@ -46,22 +42,27 @@ class Schedule(eqx.Module):
         return cls(jnp.zeros(len(HAND), jnp.float32))
 
     def numbers(self) -> dict[str, float]:
-        """Return the numbers by name, each within a factor of 16 of the one chosen by hand."""
-        factors = 2.0 ** np.clip(np.asarray(self.weights, float), -4.0, 4.0)
+        """Return the numbers by name, each within a factor of 4 of the one chosen by hand."""
+        factors = 2.0 ** np.clip(np.asarray(self.weights, float), -2.0, 2.0)
         return {name: hand * float(factor) for (name, hand), factor in zip(HAND.items(), factors, strict=True)}
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages for a problem: coarse grids where there are any, and at most `solutions` on its own."""
+        """Return the stages for a problem: averaged grids where there are any, and at most `solutions` on its own."""
         numbers = self.numbers()
         poles = Poles(min(numbers["start"], 10.0), 1.0 + numbers["wider"], max(1.0 - numbers["narrower"], 0.05))
-        careful = MMA(poles, min(numbers["move"], 1.0))
-        quick = Guard(MirrorDescent(numbers["first"], longest=numbers["longest"]), MMA(), patience=5.0, share=0.3)
-        # Mirror descent follows one function, and lets a mechanism fall apart.
-        smooth = isinstance(problem.objective, MeanCompliance)
-        counts = itertools.accumulate(itertools.repeat(numbers["ratio"]), operator.mul, initial=numbers["coarse"])
-        before = on_coarser_grids(problem, careful, (max(round(count), 2) for count in counts))
-        finest = quick if smooth else careful if before else MMA()
-        return [*before, Stage(problem, finest, solutions)]
+        rule = MMA(poles, min(numbers["move"], 1.0))
+        if (cheap := averaged(problem)) is None:
+            return [Stage(problem, rule, solutions)]
+        corrected = Corrected(rule, cheap, max(round(numbers["steps"]), 1))
+        return [Stage(cheap, rule, max(round(numbers["averaged"]), 2)), Stage(problem, corrected, solutions)]
+
+
+def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
+    """Return the problem with equilibrium on a coarser grid; `None` where that tells loads and supports no longer apart."""
+    try:
+        return problem.changed(halvings=halvings)
+    except ValueError:
+        return None
 
 
 @functools.cache

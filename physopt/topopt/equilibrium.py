@@ -111,6 +111,16 @@ class Equilibrium(eqx.Module):
         chosen = structure.held.size >= LARGE if iterative is None else iterative
         self.iterative = Iterative(Multigrid(self.element, structure.held, structure.spring), self.direct) if chosen else None
 
+    @property
+    def halvings(self) -> int:
+        """How often the grid is halved before it is solved on: never, see `Averaged`."""
+        return 0
+
+    @property
+    def unknowns(self) -> int:
+        """How many numbers are solved for, those held at zero included."""
+        return self.structure.held.size
+
     def state(self, young: Float[ndarray, "..."]) -> State:
         """Return the displacements of all load cases; `young` positive, one modulus for each element."""
         if self.iterative is None:

@@ -10,6 +10,7 @@ from numpy import ndarray
 from physopt.core.boxed import Program
 from physopt.core.problem import AbstractProblem, Evaluation
 
+from .averaged import Averaged
 from .densities import Densities
 from .equilibrium import Equilibrium
 from .filters import AbstractFilter, SensitivityFilter
@@ -41,6 +42,8 @@ class SIMP(AbstractProblem):
     - `interpolation`: the law of stiffness; `penal`: its exponent $p$, or the $q$ of `Ramp`.
     - `sharpness`, `mirrors`, `passive`: as for `Densities`; nothing is passive by default.
     - `poisson`: Poisson's ratio. `solid`, `softest`: $E_0$ and $E_{min}$. `iterative`: as for `Equilibrium`.
+    - `halvings`: solve for equilibrium on a grid this often halved, while the design stays on its own: cheaper and not exact; see
+      `Averaged`.
 
     **Raises:** `ValueError` for numbers that pose no problem.
 
@@ -48,7 +51,7 @@ class SIMP(AbstractProblem):
         Andreassen, Clausen, Schevenels, Lazarov, Sigmund, Struct. Multidiscip. Optim. 43 (2011) 1, equations (1)-(10).
     """
 
-    equilibrium: Equilibrium
+    equilibrium: Equilibrium | Averaged
     densities: Densities
     objective: AbstractObjective
     interpolation: AbstractInterpolation
@@ -81,11 +84,15 @@ class SIMP(AbstractProblem):
         solid: float = 1.0,
         softest: float = 1e-9,
         iterative: bool | None = None,
+        halvings: int = 0,
     ):
         passive = np.full(structure.shape, np.nan) if passive is None else passive
         if passive.shape != structure.shape:
             raise ValueError(f"The passive densities have shape {passive.shape}, the grid has {structure.shape} elements.")
-        self.equilibrium = Equilibrium(structure, poisson, iterative=iterative)
+        if halvings:
+            self.equilibrium = Averaged(structure, halvings, poisson, iterative=iterative)
+        else:
+            self.equilibrium = Equilibrium(structure, poisson, iterative=iterative)
         self.densities = Densities(filtering, sharpness, mirrors, passive)
         self.objective, self.interpolation, self.poisson = objective, interpolation, poisson
         self.volfrac, self.penal, self.move, self.solid, self.softest = volfrac, penal, move, solid, softest
@@ -150,7 +157,8 @@ class SIMP(AbstractProblem):
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
         arguments |= {"structure": self.equilibrium.structure, "filtering": densities.filtering, "sharpness": densities.sharpness}
         arguments |= {"mirrors": densities.mirrors, "passive": densities.passive}
-        arguments["iterative"] = None if "structure" in changes else chosen
+        arguments["halvings"] = self.equilibrium.halvings
+        arguments["iterative"] = None if changes.keys() & {"structure", "halvings"} else chosen
         return SIMP(**arguments | changes)
 
     def density(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
