@@ -17,9 +17,14 @@ from physopt.rules.oc import OptimalityCriteria
 from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, MeanCompliance, SensitivityFilter, Structure, WorstCompliance, half_mbb
 
-RULES = {"oc": OptimalityCriteria(), "mma": MMA(), "gcmma": GCMMA(), "mirror": MirrorDescent()}
-RULES["corrected"] = Corrected(MMA(), SIMP(half_mbb((24, 8)), 0.5, DensityFilter(1.5), halvings=1))
-rule_by_name = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+RULES = {
+    "oc": lambda problem: OptimalityCriteria(),
+    "mma": lambda problem: MMA(),
+    "gcmma": lambda problem: GCMMA(),
+    "mirror": lambda problem: MirrorDescent(),
+    "corrected": lambda problem: Corrected(MMA(), problem.changed(halvings=1)),
+}
+rule_by_name = pytest.mark.parametrize("make", RULES.values(), ids=RULES)
 
 
 def beam(filtering=DensityFilter(1.5), **options):
@@ -47,12 +52,12 @@ def random_program(count, seed=0):
 
 
 @rule_by_name
-def test_designs_keep_to_bounds_and_volume(rule):
+def test_designs_keep_to_bounds_and_volume(make):
     passive = np.full((24, 8), np.nan)
     passive[10:14, 3:5], passive[:3, 7] = 0.0, 1.0
     problem = beam(passive=passive)
     seen = []
-    minimize(problem, rule, problem.init(), stop=Stop(max_evaluations=25), callback=lambda p: seen.append(p.carry.trial))
+    minimize(problem, make(problem), problem.init(), stop=Stop(max_evaluations=25), callback=lambda p: seen.append(p.carry.trial))
     for design in seen:
         assert (design >= problem.lower - 1e-15).all() and (design <= problem.upper + 1e-15).all()
         density = problem.density(design)
@@ -63,36 +68,51 @@ def test_designs_keep_to_bounds_and_volume(rule):
 
 
 @rule_by_name
-def test_all_rules_come_near_one_design(rule):
+def test_all_rules_come_near_one_design(make):
     problem = beam()
-    best = min(run(problem, other, 100).evaluation.value for other in RULES.values())
-    assert run(problem, rule, 100).evaluation.value <= 1.02 * best
+    best = min(run(problem, other(problem), 100).evaluation.value for other in RULES.values())
+    assert run(problem, make(problem), 100).evaluation.value <= 1.02 * best
 
 
 @rule_by_name
-def test_a_stationary_design_stays(rule):
+def test_a_stationary_design_stays(make):
     problem = beam(penal=1.0)  # convex
     point = run(problem, MMA(), 300).point
     after = run(problem, MMA(), 301).point
     assert np.abs(after - point).max() < 1e-4
-    moved = minimize(problem, rule, point, stop=Stop(max_evaluations=3))
+    moved = minimize(problem, make(problem), point, stop=Stop(max_evaluations=3))
     assert moved.history.value == pytest.approx(moved.history.value[0], rel=1e-5)
 
 
 @rule_by_name
-def test_a_killed_run_resumes_to_the_same_bits(rule, tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(make, tmp_path):
     problem, stop = beam(), Stop(max_evaluations=14)
 
     def die(progress):
         if progress.index == 6:
             raise InterruptedError
 
-    whole = minimize(problem, rule, problem.init(), stop=stop)
+    whole = minimize(problem, make(problem), problem.init(), stop=stop)
     with pytest.raises(InterruptedError):
-        minimize(problem, rule, problem.init(), stop=stop, record=tmp_path / "run", callback=die)
-    resumed = minimize(problem, rule, problem.init(), stop=stop, record=Recording(tmp_path / "run", resume=True))
+        minimize(problem, make(problem), problem.init(), stop=stop, record=tmp_path / "run", callback=die)
+    resumed = minimize(problem, make(problem), problem.init(), stop=stop, record=Recording(tmp_path / "run", resume=True))
     np.testing.assert_array_equal(resumed.history.value, whole.history.value)
     np.testing.assert_array_equal(resumed.point, whole.point)
+
+
+def test_a_hopeless_cheap_problem_loses_all_trust():
+    problem, other = beam(), beam(penal=1.0)
+    upside_down = SIMP(Structure((24, 8), half_mbb((24, 8)).force[..., ::-1], half_mbb((24, 8)).held), 0.5, DensityFilter(1.5))
+    alone = run(problem, MMA(), 60)
+    for cheap in (other, upside_down):
+        solution = run(problem, Corrected(MMA(), cheap), 60)
+        assert solution.evaluation.value <= 1.02 * alone.evaluation.value
+        assert solution.state.trusted < 8.0
+
+
+def test_a_cheap_problem_asked_is_counted():
+    solution = run(beam(), Corrected(MMA(), beam(halvings=1), 3), 5)
+    assert solution.state.asked % 4 == 0 and solution.state.asked >= 4
 
 
 @pytest.mark.parametrize("rule", [GCMMA(), MirrorDescent()], ids=["gcmma", "mirror"])

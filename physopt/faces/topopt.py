@@ -28,14 +28,14 @@ DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
 
 
 class Continued(AbstractRule):
-    """A rule that begins with a given state instead of nothing known."""
+    """A rule that begins with a given state instead of nothing known; `Corrected` with that of its own rule."""
 
     rule: AbstractRule
     state: PyTree
 
     def init(self, evaluation: Evaluation) -> PyTree:
         """Return the given state."""
-        return self.state
+        return self.rule.begun(evaluation, self.state) if isinstance(self.rule, Corrected) else self.state
 
     def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
         """Do as the rule does."""
@@ -186,7 +186,7 @@ def _handed_on(before: SIMP, solution: Solution, stage: Stage) -> tuple[Float[nd
     if not same:
         half = np.asarray(prolonged(state.asymptotes.half_width()))
         state = dataclasses.replace(state, asymptotes=Asymptotes(point - half, point + half, point, point))
-    return point, Continued(rule, rule.begun(state) if isinstance(rule, Corrected) else state)
+    return point, Continued(rule, state)
 
 
 def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Several steps on a cheap problem for each answer of the expensive one."""
+"""Several steps on a cheap problem for each answer of the expensive one, and a way back where they mislead."""
 
 from typing import Any
 
@@ -15,11 +15,20 @@ from .mma import exact_program
 
 
 class CorrectedState(eqx.Module):
-    """The rule's state, how many steps the cheap problem is trusted for, the last value, and how often the cheap problem was asked."""
+    """Where the rule stands, how far the cheap problem is trusted, and how often it was asked.
+
+    `rule` is the rule's state after the last proposal, `before` at the base, whose evaluation is `base`; `trial` is what was proposed
+    from there, `trusted` the steps on the cheap problem that led to it. `rejected` counts trials, `accepted` those since trust changed.
+    """
 
     rule: PyTree
-    trusted: Float[ndarray, ""]
+    before: PyTree
+    base: Evaluation
     value: Float[ndarray, ""]
+    trial: Float[ndarray, "..."]
+    trusted: Float[ndarray, ""]
+    rejected: Float[ndarray, ""]
+    accepted: Float[ndarray, ""]
     asked: Float[ndarray, ""]
 
 
@@ -28,13 +37,15 @@ class Corrected(AbstractRule):
 
     $$\tilde f(x) = f_c(x) + (f - f_c)(x_k) + \langle \nabla(f - f_c)(x_k), x - x_k \rangle$$
 
-    So what satisfies the optimality conditions of the expensive problem is left alone, however poor the cheap one is. The number of
-    steps is halved whenever the expensive value rises and grows by one when it falls: without trust this is `rule` itself.
+    So what satisfies the optimality conditions of the expensive problem is left alone, however poor the cheap one is. A trial whose value
+    rises is rejected: the next comes from the same base with a quarter of the steps on the cheap problem, and where there were none,
+    half as far. After the $n$-th rejection $2^n$ accepted trials double the steps again.
 
     **Arguments:**
 
     - `rule`: one that names designs, such as `MMA`; its state goes through all steps.
     - `cheap`: a problem on the same designs. `steps`: the most of them for each evaluation of the expensive one.
+    - `slack`: by this share a value may rise; infinite where the way to a good design leads past worse ones, as for mechanisms.
 
     **Raises:** `ValueError` where the slopes are not the derivatives of the values.
 
@@ -45,32 +56,50 @@ class Corrected(AbstractRule):
     rule: AbstractRule
     cheap: AbstractProblem
     steps: int = 8
+    slack: float = 1e-3
 
     def init(self, evaluation: Evaluation) -> CorrectedState:
         """Trust the cheap problem."""
-        return self.begun(self.rule.init(evaluation))
+        return self.begun(evaluation, self.rule.init(evaluation))
 
-    def begun(self, state: PyTree) -> CorrectedState:
+    def begun(self, evaluation: Evaluation, known: PyTree) -> CorrectedState:
         """Return the state before the first step if that of `rule` is known."""
-        return CorrectedState(state, np.array(float(self.steps)), np.array(np.inf), np.array(0.0))
+        nought, design = np.array(0.0), exact_program(evaluation).design
+        return CorrectedState(known, known, evaluation, np.array(np.inf), design, np.array(float(self.steps)), nought, nought, nought)
 
     def step(self, evaluation: Evaluation, state: CorrectedState) -> tuple[Move, CorrectedState]:
-        """Take one step from the evaluation, and the others on the corrected cheap problem."""
-        program, value = exact_program(evaluation), np.asarray(evaluation.value)
-        rose = not value <= state.value
-        trusted = state.trusted // 2.0 if rose else np.minimum(state.trusted + 1.0, float(self.steps))
-        move, inner = self.rule.step(evaluation, state.rule)
-        asked = state.asked
-        if trusted and np.isfinite(value):
+        """Judge the trial; go on from it, or come back to the base and go less far."""
+        value = np.asarray(evaluation.value)
+        if value <= state.value + self.slack * np.abs(state.value):
+            accepted, trusted = state.accepted + 1.0, state.trusted
+            if trusted < self.steps and accepted >= 2.0**state.rejected:
+                accepted, trusted = 0.0, np.clip(2.0 * trusted, 1.0, float(self.steps))
+            return self._propose(evaluation, state.rule, state, trusted, state.rejected, accepted, accept=True)
+        rejected, nought = state.rejected + 1.0, np.array(0.0)
+        if state.trusted > 0.0:
+            return self._propose(state.base, state.before, state, state.trusted // 4.0, rejected, nought, accept=False)
+        start = boxed_program(state.base).design
+        trial = start + 0.5 * (state.trial - start)
+        known = (state.rule, state.before, state.base, state.value, trial, state.trusted, np.asarray(rejected), nought, state.asked)
+        return Move(Endpoint(trial), accept=False), CorrectedState(*known)
+
+    def _propose(
+        self, base: Evaluation, before: PyTree, state: CorrectedState, trusted: Any, rejected: Any, accepted: Any, *, accept: bool
+    ) -> tuple[Move, CorrectedState]:
+        """Take one step from the base, and the others on the corrected cheap problem."""
+        program, asked = exact_program(base), state.asked
+        move, after = self.rule.step(base, before)
+        if trusted > 0.0:
             known = boxed_program(self.cheap.evaluate(program.design))
             for _ in range(int(trusted)):
                 answer = _corrected(self.cheap.evaluate(_named(move)), program, known)
-                move, inner = self.rule.step(answer, inner)
+                move, after = self.rule.step(answer, after)
             asked = asked + trusted + 1.0
-        return move, CorrectedState(inner, np.asarray(trusted), value, np.asarray(asked))
+        counts = (np.asarray(count) for count in (trusted, rejected, accepted, asked))
+        return Move(move.step, accept), CorrectedState(after, before, base, np.asarray(base.value), _named(move), *counts)
 
 
-def _named(move: Move) -> PyTree:
+def _named(move: Move) -> Float[ndarray, "..."]:
     if not isinstance(move.step, Endpoint):
         raise ValueError("The rule for a cheap problem has to name designs, as MMA does; this one gives tangents.")
     return move.step.point
