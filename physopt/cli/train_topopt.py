@@ -1,4 +1,4 @@
-"""`physopt train topopt`: learn how to use coarse grids, on random structures."""
+"""`physopt train topopt`: learn how to use an averaged grid, on random structures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +16,14 @@ def topopt(
     *,
     steps: int = 20,
     tasks: int = 6,
-    size: int = 48,
+    size: int = 64,
     seed: int = 0,
     out: Path | None = None,
     record: Path | None = None,
     resume: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Train the eight numbers of the learned method by evolution strategies, on random structures of one size.
+    """Train the six numbers of the learned method by evolution strategies, on random structures of one size.
 
     Parameters
     ----------
