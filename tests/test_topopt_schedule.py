@@ -85,6 +85,7 @@ def test_continuation_comes_first():
     definition = changed(BEAM, {"beta": 4.0, "continuation": steps})
     stages = stages_of(definition, "physopt", 5)
     assert [(s.problem.penal, s.problem.densities.sharpness, s.solutions) for s in stages] == [(1.0, 4.0, 2), (3.0, 2.0, 3), (3.0, 4.0, 5)]
+    assert all(s.rule.cheap.penal == s.problem.penal and s.rule.cheap.densities.sharpness == s.problem.densities.sharpness for s in stages)
     assert solve(definition, "mma", solutions=5, change=None).solution.num_evaluations == 5
 
 

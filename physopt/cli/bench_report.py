@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from . import bench_topopt_tables
 from .bench_tables import Record, judge_lowest, print_cases, print_ratios, print_summary, read_lowest
 from .outputs import check_outputs
 
@@ -21,22 +22,29 @@ def report(
     *files: Path,
     lowest: Annotated[Path | None, Parameter(name="--lowest")] = None,
     csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+    plot: Path | None = None,
 ) -> int:
-    """Print the tables of `bench scf` or `bench series` again, from what it wrote with --json, several of them together.
+    """Print the tables of `bench scf`, `bench series` or `bench topopt` again, from what it wrote with --json, several of them together.
 
     Parameters
     ----------
     files
-        JSON files of `bench scf` or `bench series`.
+        JSON files of one of these commands.
     lowest
         CSV file of known lowest energies (case,energy,...), to judge the records by.
     csv_file
         Where to write one line for each record.
+    plot
+        Picture of the performance profiles of `bench topopt`.
     """
-    check_outputs(csv_file)
+    check_outputs(csv_file, picture=plot)
     if not files:
         raise ValueError("Name the JSON files that `physopt bench scf ... --json FILE` wrote.")
     records = [record for file in files for record in _read(file)]
+    if all("solves_to" in record for record in records):
+        return _report_topopt(records, lowest, csv_file, plot)
+    if plot is not None:
+        raise ValueError("Only `physopt bench topopt` has performance profiles; leave out --plot.")
     runs = [(r["case"], r["xc"], r["basis"], r["method"]) for r in records]
     if twice := next((run for run in runs if runs.count(run) > 1), None):
         raise ValueError(f"{', '.join(map(str, files))}: hold {twice[3]} on {twice[0]} ({twice[1]}/{twice[2]}) twice. Name one of them.")
@@ -56,14 +64,29 @@ def report(
     return 0
 
 
+def _report_topopt(records: list[Record], lowest: Path | None, csv_file: Path | None, plot: Path | None) -> int:
+    runs = [(r["case"], r["method"]) for r in records]
+    cases, methods = dict.fromkeys(case for case, _ in runs), bench_topopt_tables.methods_of(records)
+    if lowest is not None or len(runs) != len(set(runs)) or len(runs) != len(cases) * len(methods):
+        raise ValueError("Reports of `physopt bench topopt` go together if each has other cases and the same methods; --lowest is for SCF.")
+    bench_topopt_tables.print_tables(records)
+    if csv_file is not None:
+        bench_topopt_tables.write_csv(csv_file, records)
+    if plot is not None:
+        bench_topopt_tables.plot(plot, records)
+    return 0
+
+
 def _read(file: Path) -> list[Record]:
     try:
         records = json.loads(file.read_text(encoding="utf-8"))["records"]
-        known = all({"case", "method", "exact_builds", "xc", "basis", "nao", "converged"} <= record.keys() for record in records)
+        scf = {"case", "method", "exact_builds", "xc", "basis", "nao", "converged"}
+        topology = {"case", "method", "solves_to", "best_known", "converged"}
+        known = any(all(keys <= record.keys() for record in records) for keys in (scf, topology))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file}: is no report of `physopt bench scf` ({type(error).__name__}: {error}).") from error
+        raise ValueError(f"{file}: is no report of `physopt bench` ({type(error).__name__}: {error}).") from error
     if not (records and known):
-        raise ValueError(f"{file}: holds no records of `physopt bench scf`.")
+        raise ValueError(f"{file}: holds no records of `physopt bench scf`, `series` or `topopt`.")
     return records
 
 

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from . import bench_topopt_tables
 from .bench_methods import Methods, chosen
+from .bench_topopt_tables import print_tables
 from .outputs import check_outputs, write_report
 from .progress import Progress
 from .topopt import read_problem, read_shape
-
-PERCENTS = ("5", "2", "1", "0.5", "0.1")
 
 
 def topopt(
@@ -26,6 +25,7 @@ def topopt(
     solutions: int = 250,
     best: Path | None = None,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    plot: Path | None = None,
 ) -> int:
     """Count the finite-element solutions that methods take to come near the best design.
 
@@ -42,11 +42,13 @@ def topopt(
         CSV file of the best values known (case,value,...).
     json_file
         Where to write the records.
+    plot
+        Picture of the performance profiles: .png, .pdf, .svg or .jpg.
     """
     from physopt.faces.topopt_bench import compare
     from physopt.faces.topopt_methods import METHODS
 
-    check_outputs(json_file)
+    check_outputs(json_file, picture=plot)
     folder = Path(problem)
     files = [str(file) for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else [problem]
     if not files:
@@ -62,8 +64,9 @@ def topopt(
             tell = lambda method: progress.update(done + names.index(method), case=case, method=method)  # noqa: B023, E731
             records += compare(case, its_problem, names, solutions, known.get(case), tell)
             write_report(json_file, records)
-    _print_cases(records, names)
-    _print_summary(records, names)
+    print_tables(records)
+    if plot is not None:
+        bench_topopt_tables.plot(plot, records)
     return 0
 
 
@@ -115,37 +118,6 @@ def _read_best(file: Path) -> dict[str, float]:
         return {row["case"]: float(row["value"]) for row in rows}
     except (KeyError, ValueError, TypeError):
         raise ValueError(f"{file}: is not a table of best values. Its first line reads case,value,... and rows follow.") from None
-
-
-def _print_cases(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
-    table = Table("case", "best", *methods, title="solutions to 1 % / 0.1 % above the best, and the final value")
-    for case in dict.fromkeys(record["case"] for record in records):
-        mine = {record["method"]: record for record in records if record["case"] == case}
-        cells = [
-            f"{_count(r['solves_to']['1'])}/{_count(r['solves_to']['0.1'])} {_count(r.get('final_compliance'))}" for r in mine.values()
-        ]
-        table.add_row(case, _count(next(iter(mine.values()))["best_known"]), *cells)
-    Console().print(table)
-
-
-def _print_summary(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
-    columns = [f"to {percent} %" for percent in PERCENTS]
-    table = Table("method", *columns, "final above best, median", "worst", "s per solution", title="medians over all cases (-: most never)")
-    for method in methods:
-        mine = [record for record in records if record["method"] == method]
-        medians = [_count(float(np.median([_never(r["solves_to"][percent]) for r in mine]))) for percent in PERCENTS]
-        above = [(r["final_compliance"] - r["best_known"]) / abs(r["best_known"]) for r in mine if r["converged"]] or [float("nan")]
-        seconds = float(np.median([r["wall_per_solve_s"] for r in mine if r["converged"]] or [float("nan")]))
-        table.add_row(method, *medians, f"{np.median(above):.2%}", f"{np.max(above):.2%}", f"{seconds:.3f}")
-    Console().print(table)
-
-
-def _never(count: float | None) -> float:
-    return float("inf") if count is None else count
-
-
-def _count(count: float | None) -> str:
-    return "-" if count is None or not np.isfinite(count) else f"{count:.5g}"
 
 
 def print_solves(records: Sequence[Mapping[str, Any]]) -> None:

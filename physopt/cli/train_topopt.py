@@ -14,7 +14,7 @@ from .progress import Progress
 
 def topopt(
     *,
-    steps: int = 20,
+    steps: int = 16,
     tasks: int = 6,
     size: int = 64,
     seed: int = 0,

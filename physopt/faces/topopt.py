@@ -23,7 +23,7 @@ from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
 
-WINDOW = 20  # solutions over which a gain is measured
+WINDOW = 20.0  # work, in solutions, over which a gain is measured
 DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
 
 
@@ -119,7 +119,7 @@ def optimize(
 
     - `start`: the design with which the first stage begins; the uniform one if left out.
     - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
-    - `gain`: it also ends when the lowest value has fallen by less than this share in the last 20 solutions.
+    - `gain`: it also ends when the lowest value has fallen by less than this share in work worth the last 20 solutions.
     - `record`: where to record; of several stages each has a folder of its own there.
     - `callback`: called after each solution; `True` stops the run.
 
@@ -154,11 +154,12 @@ def optimize(
 
 
 def _has_stalled(steps: Sequence[Step], gain: float) -> bool:
-    values = [step.value for step in steps if step.stage == steps[-1].stage]
-    if gain <= 0.0 or len(values) <= WINDOW:
+    here = [step for step in steps if step.stage == steps[-1].stage]
+    before = [step.value for step in here if step.equivalents <= here[-1].equivalents - WINDOW]
+    if gain <= 0.0 or not before:
         return False
-    before, now = min(values[:-WINDOW]), min(values)
-    return before - now <= gain * abs(now)
+    now = min(step.value for step in here)
+    return min(before) - now <= gain * abs(now)
 
 
 def _part(record: Recording | None, number: int, count: int) -> Recording | None:

@@ -1,5 +1,6 @@
 """Compare methods of topology optimization: solutions until near the best design known, and what they end with."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 
 from physopt.topopt import SIMP
 
-from .topopt import Design, optimize
+from .topopt import Design, Step, optimize
 from .topopt_methods import METHODS
 
 PERCENTS = (5.0, 2.0, 1.0, 0.5, 0.1)
@@ -32,7 +33,7 @@ def compare(
     best: float | None = None,
     tell: Callable[[str], None] = lambda method: None,
 ) -> list[dict[str, Any]]:
-    """Run each method for `solutions` solutions, and return one record each.
+    """Run each method for work worth `solutions` solutions of the problem's own grid, and return one record each.
 
     **Arguments:**
 
@@ -47,9 +48,7 @@ def compare(
         except (ValueError, ArithmeticError) as error:  # a method that refuses the problem, or gives up, is a failure like any other
             failed[method] = str(error)
     traces = {method: _trace(run) for method, run in runs.items()}
-    lowest = min(
-        [value for trace in traces.values() for _, value in trace if np.isfinite(value)] + ([] if best is None else [best]), default=None
-    )
+    lowest = min([value for trace in traces.values() for _, value in trace] + ([] if best is None else [best]), default=None)
     never = {f"{percent:g}": None for percent in PERCENTS}
     return [
         {"case": case, "method": method, "solves_to": never, "best_known": lowest, "converged": False, "error": failed[method]}
@@ -66,8 +65,11 @@ def _run(problem: SIMP, method: str, solutions: int) -> Run:
     solvers = {id(s.problem.equilibrium.iterative): s.problem.equilibrium.iterative for s in stages}.values()
     spent = sum(solver.spent for solver in solvers if solver is not None)
     began = time.perf_counter()
-    design = optimize(stages, change=None)
+    design = optimize(stages, change=None, callback=lambda step: step.equivalents >= solutions)
     seconds = time.perf_counter() - began
+    # The lowest, not the last: not every method lowers the value in every step.
+    lowest = min(_allowed(design, len(stages) - 1), key=lambda step: step.value, default=design.steps[-1])
+    design = dataclasses.replace(design, solution=dataclasses.replace(design.solution, point=lowest.design))
     return Run(design, len(stages) - 1, seconds, sum(solver.spent for solver in solvers if solver is not None) - spent)
 
 
@@ -90,8 +92,13 @@ def _record(case: str, method: str, run: Run, trace: Sequence[tuple[float, float
 
 
 def _trace(run: Run) -> list[tuple[float, float]]:
-    target = run.design.problem.volfrac
-    return [(s.equivalents, s.value) for s in run.design.steps if s.stage == run.last and s.volume <= target * (1.0 + VOLUME)]
+    return [(step.equivalents, step.value) for step in _allowed(run.design, run.last)]
+
+
+def _allowed(design: Design, last: int) -> list[Step]:
+    """Return the steps on the problem itself that keep to its volume."""
+    most = design.problem.volfrac * (1.0 + VOLUME)
+    return [step for step in design.steps if step.stage == last and step.volume <= most and np.isfinite(step.value)]
 
 
 def _first(trace: Sequence[tuple[float, float]], lowest: float | None, percent: float) -> float | None:

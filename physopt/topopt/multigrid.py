@@ -138,21 +138,19 @@ class Multigrid:
             return scale * self._cycle(hierarchy, (residual / scale).astype(jnp.float32)).astype(jnp.float64)
 
         def advance(carry: tuple[Array, ...]) -> tuple[Array, ...]:
-            count, x, residual, _, rest, direction, weight = carry
+            count, x, residual, norm, change, direction, weight = carry
+            rest = precondition(residual, norm)
+            # Polak-Ribiere: a preconditioner in single precision is not quite symmetric.
+            direction = rest + (jnp.vdot(rest, change) / weight) * direction
+            weight = jnp.vdot(residual, rest)
             image = operate(direction)
             length = weight / jnp.vdot(direction, image)
-            x, new = x + length * direction, residual - length * image
-            norm = _norm(new)
-            rest = precondition(new, norm)
-            # Polak-Ribiere: a preconditioner in single precision is not quite symmetric.
-            ratio = jnp.vdot(rest, new - residual) / weight
-            return count + 1, x, new, norm, rest, rest + ratio * direction, jnp.vdot(new, rest)
+            new = residual - length * image
+            return count + 1, x + length * direction, new, _norm(new), new - residual, direction, weight
 
         goal = tolerance * _norm(load)
         residual = load - operate(x)
-        norm = _norm(residual)
-        rest = precondition(residual, norm)
-        carry = (jnp.asarray(0), x, residual, norm, rest, rest, jnp.vdot(residual, rest))
+        carry = (jnp.asarray(0), x, residual, _norm(residual), residual, jnp.zeros_like(x), jnp.asarray(jnp.inf))
         carry = lax.while_loop(lambda c: (c[3] > goal) & (c[0] < max_iterations), advance, carry)
         return Solved(carry[1][self._inside], carry[0], carry[3] / _norm(load))
 
