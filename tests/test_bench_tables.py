@@ -7,6 +7,7 @@ import pytest
 
 from physopt.cli import main
 from physopt.cli.bench_tables import FAILED, cost, judge_lowest, median_ratio, print_ratios, print_summary, read_lowest
+from physopt.plot_profiles import FARTHEST, profiles
 
 HYDROGEN = "2\ncharge=0 spin=0 {}name=hydrogen\nH 0 0 0\nH 0 0 0.74\n"
 
@@ -159,3 +160,26 @@ def test_one_run_in_two_reports_is_refused(tmp_path, capsys):
     file = _report(tmp_path / "a.json", _record("h2", "pyscf", 8))
     assert main(["bench", "report", file, file]) != 0
     assert "twice" in capsys.readouterr().err
+
+
+def _topology(case, method, work):
+    counts = {"5": 1.0, "2": 2.0, "1": work, "0.5": None, "0.1": None}
+    values = {"best_known": 10.0, "final_compliance": 10.05, "volume": 0.5, "greyness": 0.1, "solves": 20.0, "wall_per_solve_s": 0.1}
+    return {"case": case, "method": method, "solves_to": counts, **values, "converged": True}
+
+
+def test_reports_of_topologies_go_together(tmp_path, capsys):
+    first = _report(tmp_path / "a.json", _topology("a", "oc", 9.0), _topology("a", "physopt", 3.0))
+    second = _report(tmp_path / "b.json", _topology("b", "oc", 8.0), _topology("b", "physopt", None))
+    table, picture = tmp_path / "all.csv", tmp_path / "profile.png"
+    assert main(["bench", "report", first, second, "--csv", str(table), "--plot", str(picture)]) == 0
+    assert "8.5" in capsys.readouterr().out
+    assert table.read_text().splitlines()[4].startswith("b,physopt,1,2,,,,10,10.05")
+    assert picture.stat().st_size > 5000
+    assert main(["bench", "report", first, first]) != 0
+    assert "other cases" in capsys.readouterr().err
+
+
+def test_profiles_are_shares_within_a_ratio_of_the_quickest():
+    ratios, shares = profiles({"a": [2.0, 8.0, np.inf, np.inf], "b": [4.0, 4.0, 6.0, np.inf]})["a"]
+    assert ratios.tolist() == [1.0, 1.0, 2.0, FARTHEST] and shares.tolist() == [0.25, 0.25, 0.5, 0.5]
