@@ -27,6 +27,12 @@ def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
     return lambda problem, solutions: [*on_coarser_grids(problem, rule, coarse), Stage(problem, rule, solutions)]
 
 
+def learned(problem: SIMP, solutions: int) -> list[Stage]:
+    """Return the plan of the default: numbers learned in the plane; in space, where nothing was learned yet, those chosen by hand."""
+    plane = len(problem.equilibrium.structure.shape) == 2
+    return (trained() if plane else Schedule.by_hand()).stages(problem, solutions)
+
+
 def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage]:
     """Return the stages of a definition: its continuation, if it has any, on its own grid; else what the method does."""
     problem, plan = definition.problem(), METHODS[method]
@@ -53,7 +59,7 @@ METHODS: dict[str, Plan] = {
     "mirror": single(MirrorDescent()),
     "mma-multilevel": multilevel(MMA()),
     "physopt-untrained": Schedule.by_hand().stages,
-    "physopt": lambda problem, solutions: trained().stages(problem, solutions),
+    "physopt": learned,
 }
 
 

@@ -13,13 +13,15 @@ from .equilibrium import Equilibrium, Iterative, Work
 from .stencil import gather
 from .structure import Structure
 
+KEPT = 0.8  # share of a load that has to act on free nodes still
+
 
 class AveragedWork(NamedTuple):
-    """What loads do in equilibrium on the coarser grid, with slopes by the moduli of the finer one, whose shape is `shape`."""
+    """What loads do in equilibrium on the coarser grid; `share` is the derivative of each element's parent's modulus by its own."""
 
     coarse: Work
     halvings: int
-    shape: tuple[int, ...]
+    share: Float[ndarray, "..."]
 
     @property
     def matrix(self) -> Float[ndarray, "case case"]:
@@ -27,18 +29,16 @@ class AveragedWork(NamedTuple):
         return self.coarse.matrix
 
     def slopes(self, coefficients: Float[ndarray, "k case case"]) -> Float[ndarray, "k ..."]:
-        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ by each modulus: those of an element's parent, shared."""
-        slopes = 4.0**-self.halvings * self.coarse.slopes(coefficients)
-        for axis in range(1, slopes.ndim):
-            slopes = np.repeat(slopes, 2**self.halvings, axis=axis)
-        return slopes[:, *(slice(0, n) for n in self.shape)]
+        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ by each modulus of the finer grid."""
+        return self.share * _spread(self.coarse.slopes(coefficients), self.halvings, self.share.shape)
 
 
 class Averaged(eqx.Module):
-    r"""Equilibrium on a grid with $h = 2^k$ times longer elements, each as stiff as its children together: $E = h^{-2} \sum_e E_e$.
+    r"""Equilibrium on a grid with $h = 2^k$ times longer elements; moduli are power means $E = h^{d-2} (h^{-d} \sum_e \sqrt{E_e})^2$.
 
     The design stays on the finer grid; only what is solved for is coarser. Where a side is no multiple of $h$, elements of no stiffness
-    are added. (A cube of twice the edge is twice as stiff, a square as stiff as before: hence $h^{-2}$ in any dimension.)
+    are added. (A cube of twice the edge is twice as stiff, a square as stiff as before: hence $h^{d-2}$.) The arithmetic mean would make
+    elements that are partly solid so stiff that designs rely on members the coarser grid cannot resolve.
 
     **Arguments:**
 
@@ -59,6 +59,11 @@ class Averaged(eqx.Module):
         coarse = structure
         for _ in range(halvings):
             coarse = halved(coarse)
+        before, after = (
+            np.abs(np.where(each.held, 0.0, each.force)).reshape(len(each.force), -1).sum(axis=1) for each in (structure, coarse)
+        )
+        if (after < KEPT * before).any():
+            raise ValueError("On the coarser grid a load acts on what is held; leave halvings at 0, or move it two elements away.")
         self.coarse = Equilibrium(coarse, poisson, iterative=iterative)
 
     @property
@@ -73,10 +78,20 @@ class Averaged(eqx.Module):
 
     def work(self, young: Float[ndarray, "..."]) -> AveragedWork:
         """Return the work of each load on the displacements of each other."""
-        averaged = young
+        root = mean = np.sqrt(young)
         for _ in range(self.halvings):
-            averaged = 0.25 * children(_widened(averaged, [n % 2 for n in averaged.shape])).sum(axis=0)
-        return AveragedWork(self.coarse.work(averaged), self.halvings, young.shape)
+            mean = children(_widened(mean, [n % 2 for n in mean.shape])).mean(axis=0)
+        larger = 2.0 ** (self.halvings * (young.ndim - 2))
+        share = larger * 2.0 ** (-self.halvings * young.ndim) * _spread(mean, self.halvings, young.shape) / root
+        return AveragedWork(self.coarse.work(larger * mean**2), self.halvings, share)
+
+
+def _spread(field: Float[ndarray, "..."], halvings: int, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
+    """Return the values of each element's parent, on the finer grid of a shape."""
+    lead = field.ndim - len(shape)
+    for axis in range(lead, field.ndim):
+        field = np.repeat(field, 2**halvings, axis=axis)
+    return field[(slice(None),) * lead + tuple(slice(0, n) for n in shape)]
 
 
 def halved(structure: Structure) -> Structure:
