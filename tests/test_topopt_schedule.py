@@ -66,7 +66,7 @@ def test_coarse_solutions_count_by_their_share():
 
 
 def test_a_killed_run_of_several_stages_resumes_to_the_same_bits(tmp_path):
-    stages = METHODS["physopt-untrained"](BEAM.problem(), 12)
+    stages = METHODS["physopt"](BEAM.problem(), 12)
     whole = optimize(stages, change=None)
 
     def die(step):

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 START = time.perf_counter()
-BUDGET = {"physopt": 40, "pymoto-mma": 100, "pymoto-oc": 100, "tooppy": 100}  # solutions on the finest grid
+BUDGET = {"physopt": 20, "pymoto-mma": 60, "pymoto-oc": 60, "tooppy": 60}  # solutions on the finest grid
 PERCENTS = (5.0, 2.0, 1.0, 0.5)
 
 

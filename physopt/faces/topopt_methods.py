@@ -28,7 +28,7 @@ def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
 
 
 def learned(problem: SIMP, solutions: int) -> list[Stage]:
-    """Return the plan of the default: numbers learned in the plane; in space, where nothing was learned yet, those chosen by hand."""
+    """Return the plan by the numbers learned in the plane; in space, where nothing was learned, by those chosen by hand."""
     plane = len(problem.equilibrium.structure.shape) == 2
     return (trained() if plane else Schedule.by_hand()).stages(problem, solutions)
 
@@ -58,8 +58,8 @@ METHODS: dict[str, Plan] = {
     "gcmma": single(GCMMA()),
     "mirror": single(MirrorDescent()),
     "mma-multilevel": multilevel(MMA()),
-    "physopt-untrained": Schedule.by_hand().stages,
-    "physopt": learned,
+    "physopt": Schedule.by_hand().stages,
+    "physopt-trained": learned,
 }
 
 
