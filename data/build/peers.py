@@ -22,7 +22,7 @@ PERCENTS = (5.0, 2.0, 1.0, 0.5)
 
 def main() -> None:
     """Run one package, or judge the designs of several."""
-    if len(sys.argv) < 5 or sys.argv[1] not in ("run", "judge"):
+    if len(sys.argv) < 4 or sys.argv[1] not in ("run", "judge") or (sys.argv[1] == "run" and len(sys.argv) < 5):
         sys.exit(__doc__)
     shape = tuple(int(side) for side in sys.argv[3 if sys.argv[1] == "run" else 2].split("x"))
     if sys.argv[1] == "judge":
