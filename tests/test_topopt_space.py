@@ -188,7 +188,7 @@ HOSTILE = {
 MODELS_REFUSED = {
     "missing": ("none.stl", None, "no such file"),
     "empty": ("hostile.stl", b"", "no triangle"),
-    "garbage": ("hostile.stl", b"\xff" * 500, "hostile.stl: "),
+    "garbage": ("hostile.stl", b"\xff" * 500, "no triangle"),
     "text": ("hostile.stl", b"solid x\nfacet\nouter loop\nvertex 0 0 0\nvertex 1 0\nendsolid x\n", "STL"),
     "open": ("hostile.stl", lambda f: exported(opened(BOX())), "3 of its edges"),
     "flat": ("hostile.stl", lambda f: exported(BOX((1, 1, 0))), "no volume"),

@@ -37,7 +37,7 @@ def topopt(
     problem
         A TOML file, a folder of them, or a problem of the gallery.
     solutions
-        How many solutions on the finest grid each method gets.
+        Work that each method gets, in solutions on the finest grid.
     best
         CSV file of the best values known (case,value,...).
     json_file

@@ -9,8 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-PERCENTS = ("5", "2", "1", "0.5", "0.1")
-COLUMNS = ("case", "method", *(f"to_{p}" for p in PERCENTS), "best_known", "final_compliance", "volume", "greyness", "solves", "error")
+ENDS = ("best_known", "final_compliance", "volume", "greyness", "solves", "error")
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -29,11 +28,12 @@ def methods_of(records: Records) -> list[str]:
 
 def write_csv(file: Path, records: Records) -> None:
     """Write one line for each record; a count is empty where the method never came so near."""
+    columns = ("case", "method", *(f"to_{percent}" for percent in _percents(records)), *ENDS)
     with file.open("w", newline="", encoding="utf-8") as lines:
-        table = csv.DictWriter(lines, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         for record in records:
-            counts = {f"to_{percent}": record["solves_to"][percent] for percent in PERCENTS}
+            counts = {f"to_{percent}": count for percent, count in record["solves_to"].items()}
             table.writerow({key: f"{v:.9g}" if isinstance(v, float) else v for key, v in ({**record, **counts}).items()})
 
 
@@ -62,17 +62,23 @@ def _print_cases(records: Records, methods: Sequence[str]) -> None:
 
 
 def _print_summary(records: Records, methods: Sequence[str]) -> None:
-    columns = [f"to {percent} %" for percent in PERCENTS]
+    percents = _percents(records)
+    columns = [f"to {percent} %" for percent in percents]
     ends = ("final above best, median", "worst", "within 0.1 %", "s per solution")
     table = Table("method", *columns, *ends, title="medians over all cases (-: most never)")
     for method in methods:
         mine = [record for record in records if record["method"] == method]
-        medians = [_count(float(np.median([_never(r["solves_to"][percent]) for r in mine]))) for percent in PERCENTS]
+        medians = [_count(float(np.median([_never(r["solves_to"][percent]) for r in mine]))) for percent in percents]
         above = [(r["final_compliance"] - r["best_known"]) / abs(r["best_known"]) for r in mine if r["converged"]] or [float("nan")]
         seconds = float(np.median([r["wall_per_solve_s"] for r in mine if r["converged"]] or [float("nan")]))
         near = f"{sum(share <= 1e-3 for share in above)} of {len(mine)}"
         table.add_row(method, *medians, f"{np.median(above):.2%}", f"{np.max(above):.2%}", near, f"{seconds:.3f}")
     Console().print(table)
+
+
+def _percents(records: Records) -> list[str]:
+    """Return how near to the best the work was counted, the farthest first; all records have the same."""
+    return list(records[0]["solves_to"])
 
 
 def _never(count: float | None) -> float:

@@ -1,4 +1,4 @@
-"""The learned method of topology optimization: a few numbers that say how the coarse grids are used and how the finest one begins."""
+"""The default method of topology optimization: six numbers, by hand or learned, say how an averaged grid is used."""
 
 import functools
 import math
@@ -71,7 +71,7 @@ def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
 
 @functools.cache
 def trained() -> Schedule:
-    """Return the schedule that physopt ships."""
+    """Return the learned schedule that physopt ships."""
     return load_weights(FILE, Schedule.by_hand())
 
 

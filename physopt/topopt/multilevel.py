@@ -1,5 +1,7 @@
 """The same problem on a grid of half the resolution, and its design on the finer grid."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.ndimage
 from jaxtyping import Float
@@ -24,9 +26,9 @@ def coarser(problem: SIMP) -> SIMP | None:
     return problem.changed(structure=halved(structure), filtering=type(filtering)(filtering.rmin / 2.0), passive=passive)
 
 
-def prolonged(design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-    """Return a field of elements on a grid of twice the resolution, linear between the centers."""
-    return scipy.ndimage.zoom(design, 2, order=1, mode="nearest", grid_mode=True)
+def prolonged(design: Float[ndarray, "..."], factors: Sequence[float] | float = 2.0) -> Float[ndarray, "..."]:
+    """Return a field of elements on a grid of other resolution, linear between the centers: of twice, or by a factor for each axis."""
+    return scipy.ndimage.zoom(design, factors, order=1, mode="nearest", grid_mode=True)
 
 
 def refined(problem: SIMP, coarse: Float[ndarray, "..."]) -> Float[ndarray, "..."]:

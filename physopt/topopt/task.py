@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .definition import Definition
+from .multilevel import prolonged
 from .problem import SIMP
 
 POINTS = 9  # along each side, at which layouts are compared
@@ -77,8 +78,7 @@ def transferred(problem: SIMP, density: Float[ndarray, "..."], blur: float = 0.0
 
     - `density`: on any grid of the same dimension. `blur`: width of a Gaussian, in elements.
     """
-    zoom = [new / old for new, old in zip(problem.lower.shape, density.shape, strict=True)]
-    field = scipy.ndimage.zoom(density, zoom, order=1, mode="nearest", grid_mode=True)
+    field = prolonged(density, [new / old for new, old in zip(problem.lower.shape, density.shape, strict=True)])
     if blur > 0.0:
         field = scipy.ndimage.gaussian_filter(field, blur, mode="nearest")
     low, span = problem.lower, problem.upper - problem.lower
