@@ -67,19 +67,24 @@ def test_designs_keep_to_bounds_and_volume(make):
     assert problem.density(seen[-1]).mean() == pytest.approx(0.5, rel=1e-3)
 
 
-@rule_by_name
-def test_all_rules_come_near_one_design(make):
+def test_all_rules_come_near_one_design():
     problem = beam()
-    best = min(run(problem, other(problem), 100).evaluation.value for other in RULES.values())
-    assert run(problem, make(problem), 100).evaluation.value <= 1.02 * best
+    ends = {name: run(problem, make(problem), 100).evaluation.value for name, make in RULES.items()}
+    assert max(ends.values()) <= 1.02 * min(ends.values()), ends
+
+
+@pytest.fixture(scope="module")
+def stationary():
+    """Return a convex problem and a design that solves it."""
+    problem = beam(penal=1.0)
+    solution = run(problem, MirrorDescent(), 500)
+    assert solution.history.value[-100:] == pytest.approx(solution.evaluation.value, rel=1e-6)
+    return problem, solution.point
 
 
 @rule_by_name
-def test_a_stationary_design_stays(make):
-    problem = beam(penal=1.0)  # convex
-    point = run(problem, MMA(), 300).point
-    after = run(problem, MMA(), 301).point
-    assert np.abs(after - point).max() < 1e-4
+def test_a_stationary_design_stays(make, stationary):
+    problem, point = stationary
     rule = make(problem)
     moved = minimize(problem, rule, point, stop=Stop(max_evaluations=3))
     near = rule.slack if isinstance(rule, Corrected) else 1e-5  # many steps leave even a nearly stationary design, but not far

@@ -1,46 +1,139 @@
 """The direct solution of the finite-element equations: exact, and quick enough for small grids."""
 
-import equinox as eqx
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 import scipy.sparse.linalg
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from .element import at_corners
 
+NARROW = 30_000_000  # numbers in a band: up to here its factorization is quicker than that of a sparse matrix
+LEAF = 4  # nodes along the longest side of what is not dissected further
 
-class Direct(eqx.Module):
-    r"""Solve $K(E) u = f$, $K(E) = \sum_e E_e A_e^T K_0 A_e$, by SuperLU.
+
+class Pattern(NamedTuple):
+    """Where entries of the elements' matrices go: those `kept` to `place` in an array of numbers, for unknowns in an order.
+
+    `order` holds indices into a flat field. `diagonal` is where the diagonal is; `rows` and `starts` are those of the compressed columns,
+    or for a band its height, at each column.
+    """
+
+    order: Int[ndarray, " unknown"]
+    kept: Bool[ndarray, "element row column"]
+    place: Int[ndarray, " kept"]
+    diagonal: Int[ndarray, " unknown"]
+    rows: Int[ndarray, " number"]
+    starts: Int[ndarray, " unknown_and_one"]
+
+
+class Direct:
+    r"""Solve $K(E) u = f$, $K(E) = \sum_e E_e A_e^T K_0 A_e$: by LAPACK's Cholesky factorization of a band, or SuperLU where it is wide.
+
+    Unknowns are ordered layer by layer along the longest side for the band, by nested dissection for SuperLU.
 
     **Arguments:**
 
     - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
     - `spring`: stiffness added to each degree of freedom, of the same shape.
+
+    ??? cite "Reference"
+        George, SIAM J. Numer. Anal. 10 (1973) 345.
     """
 
-    element: Float[ndarray, "corner comp corner comp"]
-    held: Bool[ndarray, "comp ..."]
-    spring: Float[ndarray, "comp ..."] | None = None
+    def __init__(
+        self,
+        element: Float[ndarray, "corner comp corner comp"],
+        held: Bool[ndarray, "comp ..."],
+        spring: Float[ndarray, "comp ..."] | None = None,
+    ):
+        self.element, self.held, self.spring = element, held, spring
+        sides = sorted(held.shape[1:])
+        self.width = len(held) * (int(np.prod(sides[:-1])) + int(np.prod(sides[:-2])) + 2)  # of the band, at most
 
     def matrix(self, young: Float[ndarray, "..."]) -> scipy.sparse.csc_array:
-        """Return the stiffness of the free degrees of freedom, in their order in `held`."""
-        free = ~self.held
-        place = np.where(free, np.cumsum(free).reshape(free.shape) - 1, -1)
-        width = 2**young.ndim * len(place)
-        place = at_corners(place, young.ndim).reshape(width, -1).T
-        rows, columns = (np.broadcast_to(p, (len(place), width, width)) for p in (place[:, :, None], place[:, None, :]))
-        kept = (rows >= 0) & (columns >= 0)
-        values = (young.reshape(-1, 1, 1) * self.element.reshape(width, width))[kept]
-        matrix = scipy.sparse.csc_array((values, (rows[kept], columns[kept])), shape=(np.count_nonzero(free),) * 2)
-        return matrix if self.spring is None else matrix + scipy.sparse.diags_array(self.spring[free], format="csc")
+        """Return the stiffness of the unknowns, in the order of `self.sparse.order`."""
+        sparse = self.sparse
+        return scipy.sparse.csc_array((self._numbers(sparse, young), sparse.rows, sparse.starts), shape=(len(sparse.order),) * 2)
 
     def solve(self, young: Float[ndarray, "..."], loads: Float[ndarray, "case comp ..."]) -> Float[ndarray, "case comp ..."]:
         """Return the fields that answer the loads; `young` positive everywhere."""
-        # Symmetric ordering and no pivoting: the matrix is positive definite, and this halves the time of SuperLU's defaults.
-        factor = scipy.sparse.linalg.splu(
-            self.matrix(young), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
-        fields = np.zeros_like(loads)
-        fields[:, ~self.held] = factor.solve(loads[:, ~self.held].T).T
-        return fields
+        narrow = self.width * self.held.size <= NARROW
+        order = (self.band if narrow else self.sparse).order
+        right = loads.reshape(len(loads), -1)[:, order].T
+        fields = np.zeros((len(loads), self.held.size))
+        fields[:, order] = (self._by_band if narrow else self._by_superlu)(young, right).T
+        return fields.reshape(loads.shape)
+
+    def _by_band(self, young: ndarray, right: Float[ndarray, "unknown case"]) -> Float[ndarray, "unknown case"]:
+        lower = self._numbers(self.band, young).reshape(len(self.band.order), -1).T
+        factor = scipy.linalg.cholesky_banded(lower, overwrite_ab=True, lower=True, check_finite=False)
+        return scipy.linalg.cho_solve_banded((factor, True), right, check_finite=False)
+
+    def _by_superlu(self, young: ndarray, right: Float[ndarray, "unknown case"]) -> Float[ndarray, "unknown case"]:
+        # No pivoting: the matrix is positive definite.
+        options = {"SymmetricMode": True}
+        return scipy.sparse.linalg.splu(self.matrix(young), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=options).solve(right)
+
+    def _numbers(self, pattern: Pattern, young: ndarray) -> Float[ndarray, " number"]:
+        width = self.element.shape[0] * self.element.shape[1]
+        entries = (young.reshape(-1, 1, 1) * self.element.reshape(width, width))[pattern.kept]
+        numbers = np.bincount(pattern.place, entries, pattern.starts[-1])
+        if self.spring is not None:
+            numbers[pattern.diagonal] += self.spring.ravel()[pattern.order]
+        return numbers
+
+    @functools.cached_property
+    def band(self) -> Pattern:
+        """The lower triangle, for each column what is on and below the diagonal."""
+        order, kept, rows, columns = self._entries(layered(self.held.shape[1:]))
+        low = rows >= columns
+        kept[kept] = low
+        rows, columns = rows[low], columns[low]
+        height = int((rows - columns).max()) + 1
+        starts = height * np.arange(len(order) + 1)
+        return Pattern(order, kept, columns * height + rows - columns, starts[:-1], np.zeros(0, int), starts)
+
+    @functools.cached_property
+    def sparse(self) -> Pattern:
+        """All entries, in compressed columns."""
+        order, kept, rows, columns = self._entries(dissected(self.held.shape[1:]))
+        count = len(order)
+        places, place = np.unique(columns * count + rows, return_inverse=True)
+        starts = np.searchsorted(places, count * np.arange(count + 1))
+        return Pattern(order, kept, place, np.searchsorted(places, (count + 1) * np.arange(count)), places % count, starts)
+
+    def _entries(self, nodes: Int[ndarray, " node"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+        """Return the order of unknowns for one of nodes, which entries are between unknowns, and their rows and columns."""
+        order = (nodes[:, None] + nodes.size * np.arange(len(self.held))).ravel()
+        order = order[~self.held.ravel()[order]]
+        number = np.full(self.held.size, -1)
+        number[order] = np.arange(len(order))
+        local = at_corners(number.reshape(self.held.shape), self.held.ndim - 1)
+        local = local.reshape(len(self.element) * len(self.held), -1).T
+        rows, columns = np.broadcast_arrays(local[:, :, None], local[:, None, :])
+        kept = (rows >= 0) & (columns >= 0)
+        return order, kept, rows[kept], columns[kept]
+
+
+def layered(shape: Sequence[int]) -> Int[ndarray, " node"]:
+    """Return the nodes of a grid layer by layer along the longest side, and so on in each layer."""
+    return np.arange(np.prod(shape)).reshape(shape).transpose(np.argsort(shape)[::-1]).ravel()
+
+
+def dissected(shape: Sequence[int]) -> Int[ndarray, " node"]:
+    """Return the nodes of a grid in the order of nested dissection: one half, the other half, then the layer between them."""
+
+    def parts(nodes: ndarray) -> list[ndarray]:
+        axis = int(np.argmax(nodes.shape))
+        if nodes.shape[axis] <= LEAF:
+            return [nodes.ravel()]
+        before, layer, after = np.split(nodes, [nodes.shape[axis] // 2, nodes.shape[axis] // 2 + 1], axis)
+        return [*parts(before), *parts(after), layer.ravel()]
+
+    return np.concatenate(parts(np.arange(np.prod(shape)).reshape(shape)))

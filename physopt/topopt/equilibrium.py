@@ -15,7 +15,7 @@ from .element import at_corners, conducting_element, elastic_element
 from .multigrid import Hierarchy, Multigrid, Solved
 from .structure import Structure
 
-LARGE = 20_000  # unknowns: from here on multigrid is quicker than a direct solver
+LARGE = 4e9  # operations of a banded factorization: from here on multigrid is quicker, compilation included
 
 
 class State(NamedTuple):
@@ -95,12 +95,12 @@ class Equilibrium(eqx.Module):
     **Arguments:**
 
     - `structure`: the grid, its supports and loads. `poisson`: Poisson's ratio.
-    - `iterative`: by multigrid instead of a direct factorization; by default from 20000 unknowns on.
+    - `iterative`: by multigrid instead of a direct factorization; by default where that would take too long.
     """
 
     structure: Structure
     element: Float[ndarray, "corner comp corner comp"]
-    direct: Direct
+    direct: Direct = eqx.field(static=True)
     iterative: Iterative | None = eqx.field(static=True)
 
     def __init__(self, structure: Structure, poisson: float = 0.3, *, iterative: bool | None = None):
@@ -108,7 +108,7 @@ class Equilibrium(eqx.Module):
         edges = (1.0,) * len(structure.shape)
         self.element = conducting_element(edges) if len(structure.held) == 1 else elastic_element(edges, poisson)
         self.direct = Direct(self.element, structure.held, structure.spring)
-        chosen = structure.held.size >= LARGE if iterative is None else iterative
+        chosen = self.direct.width**2 * structure.held.size >= LARGE if iterative is None else iterative
         self.iterative = Iterative(Multigrid(self.element, structure.held, structure.spring), self.direct) if chosen else None
 
     @property
