@@ -78,7 +78,7 @@ def stationary():
     """Return a convex problem and a design that solves it."""
     problem = beam(penal=1.0)
     solution = run(problem, MirrorDescent(), 500)
-    assert solution.history.value[-100:] == pytest.approx(solution.evaluation.value, rel=1e-6)
+    assert solution.history.value[:-100].min() == pytest.approx(solution.evaluation.value, rel=1e-6)
     return problem, solution.point
 
 
