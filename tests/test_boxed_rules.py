@@ -44,6 +44,11 @@ def run(problem, rule, solutions=60):
     return minimize(problem, rule, problem.init(), stop=Stop(max_evaluations=solutions))
 
 
+def accepted(solution):
+    """Return the values of the trials that a step was made from."""
+    return [v for v, ok in zip(solution.history.value[:-1], solution.history.accept[1:], strict=True) if ok]
+
+
 def random_program(count, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.uniform(0.2, 0.8, 30)
@@ -86,9 +91,9 @@ def stationary():
 def test_a_stationary_design_stays(make, stationary):
     problem, point = stationary
     rule = make(problem)
-    moved = minimize(problem, rule, point, stop=Stop(max_evaluations=3))
-    near = rule.slack if isinstance(rule, Corrected) else 1e-5  # many steps leave even a nearly stationary design, but not far
-    assert moved.history.value == pytest.approx(moved.history.value[0], rel=near)
+    moved = minimize(problem, rule, point, stop=Stop(max_evaluations=5))
+    near = rule.slack if isinstance(rule, Corrected) else 1e-5  # many steps leave even a stationary design, but not far
+    assert accepted(moved) == pytest.approx([moved.history.value[0]] * len(accepted(moved)), rel=near)
 
 
 @rule_by_name
@@ -125,8 +130,8 @@ def test_a_cheap_problem_asked_is_counted():
 @pytest.mark.parametrize("rule", [GCMMA(), MirrorDescent()], ids=["gcmma", "mirror"])
 def test_accepted_values_fall(rule):
     solution = run(beam(), rule, 60)
-    accepted = [v for v, ok in zip(solution.history.value[:-1], solution.history.accept[1:], strict=True) if ok]
-    assert (np.diff(accepted) <= 1e-9 * np.abs(accepted[:-1])).all()
+    values = accepted(solution)
+    assert (np.diff(values) <= 1e-9 * np.abs(values[:-1])).all()
 
 
 def test_optimality_criteria_are_full_steps_of_the_model():
