@@ -73,18 +73,19 @@ def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure)
     direct = Direct(element, structure.held)
     multigrid = Multigrid(element, structure.held, coarsest=300)
     assert multigrid.depth
-    state = Iterative(multigrid, direct).solve(young, structure.force, tolerance=1e-8)
+    solver = Iterative(multigrid, direct)
+    state = solver.solve(young, structure.force, tolerance=1e-8)
     exact = direct.solve(young, structure.force)
     compliances = [(structure.force * fields).sum(axis=tuple(range(1, exact.ndim))) for fields in (state.fields, exact)]
     np.testing.assert_allclose(*compliances, rtol=1e-6)
     assert state.iterations < 30 and 0.0 < state.residual <= 1e-8
-    again = Iterative(multigrid, direct).solve(young, structure.force, state.fields, 1e-7)
+    again = solver.solve(young, structure.force, state.fields, 1e-7)
     assert again.iterations == 0
 
 
 def test_iterations_do_not_grow_with_the_grid():
     counts = []
-    for factor in (1, 2, 4):
+    for factor in (1, 4):
         structure = half_mbb((24 * factor, 12 * factor))
         multigrid = Multigrid(elastic_element((1.0, 1.0)), structure.held, coarsest=200)
         young = np.kron(optimized(half_mbb((24, 12)), 30), np.ones((factor, factor)))
