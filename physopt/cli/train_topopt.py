@@ -16,7 +16,7 @@ def topopt(
     *,
     steps: int = 16,
     tasks: int = 6,
-    size: int = 64,
+    size: int = 96,
     seed: int = 0,
     out: Path | None = None,
     record: Path | None = None,

@@ -36,7 +36,7 @@ class RandomStructures(AbstractFamily):
         draw = lambda low, high: low + (high - low) * next(numbers)  # noqa: E731
         wide = self.size
         high = 8 * round(wide * draw(0.4, 1.0) / 8.0)
-        volfrac, rmin = draw(0.2, 0.5), draw(2.4, 4.0)
+        volfrac, rmin = draw(0.15, 0.5), draw(2.4, 4.0)
         held = np.zeros((2, wide + 1, high + 1), bool)
         if next(numbers) < 0.5:  # clamped along a part of the left edge
             start = draw(0.0, 0.6)
