@@ -22,7 +22,7 @@ from .topopt import Stage, optimize
 FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
-HAND = {"before": 4.0, "between": 2.0, "start": 0.2, "wider": 1.0, "narrower": 0.2, "move": 0.2}
+HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
 SLACK = 1e-3  # share by which a value may rise
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
