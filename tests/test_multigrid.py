@@ -38,7 +38,7 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
     field = some_field(shape, element.shape[1])
     nothing = np.zeros(field.shape, bool)
     direct = Direct(element, nothing)
-    back = np.argsort(direct.sparse.order)
+    back = np.argsort(direct.sparse.pattern.order)
     assembled = direct.matrix(np.asarray(young)).toarray()[np.ix_(back, back)]
     np.testing.assert_allclose(apply_elements(element, young, field).ravel(), assembled @ field.ravel(), atol=1e-13)
     np.testing.assert_allclose(element_diagonal(element, young).ravel(), np.diag(assembled), atol=1e-14)

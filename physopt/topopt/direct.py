@@ -18,16 +18,22 @@ LEAF = 4  # nodes along the longest side of what is not dissected further
 
 
 class Pattern(NamedTuple):
-    """Where entries of the elements' matrices go: those `kept` to `place` in an array of numbers, for unknowns in an order.
+    """Where entries of the elements' matrices go: those `kept` are added up at `place` in an array of `size` numbers.
 
-    `order` holds indices into a flat field. `diagonal` is where the diagonal is; `rows` and `starts` are those of the compressed columns,
-    or for a band its height, at each column.
+    `order` are the unknowns, as indices into a flat field; `diagonal` is where each one's own number is.
     """
 
     order: Int[ndarray, " unknown"]
     kept: Bool[ndarray, "element row column"]
     place: Int[ndarray, " kept"]
     diagonal: Int[ndarray, " unknown"]
+    size: int
+
+
+class Columns(NamedTuple):
+    """The pattern of a matrix in compressed columns: the row of each number, and where columns begin."""
+
+    pattern: Pattern
     rows: Int[ndarray, " number"]
     starts: Int[ndarray, " unknown_and_one"]
 
@@ -56,18 +62,21 @@ class Direct:
         sides = sorted(held.shape[1:])
         self.width = len(held) * (int(np.prod(sides[:-1])) + int(np.prod(sides[:-2])) + 2)  # of the band, at most
 
+    @property
+    def narrow(self) -> bool:
+        """Is the band's factorization the quicker one?"""
+        return self.width * self.held.size <= NARROW
+
     def matrix(self, young: Float[ndarray, "..."]) -> scipy.sparse.csc_array:
-        """Return the stiffness of the unknowns, in the order of `self.sparse.order`."""
-        sparse = self.sparse
-        return scipy.sparse.csc_array((self._numbers(sparse, young), sparse.rows, sparse.starts), shape=(len(sparse.order),) * 2)
+        """Return the stiffness of the unknowns, in the order of `self.sparse.pattern`."""
+        pattern, rows, starts = self.sparse
+        return scipy.sparse.csc_array((self._numbers(pattern, young), rows, starts), shape=(len(pattern.order),) * 2)
 
     def solve(self, young: Float[ndarray, "..."], loads: Float[ndarray, "case comp ..."]) -> Float[ndarray, "case comp ..."]:
         """Return the fields that answer the loads; `young` positive everywhere."""
-        narrow = self.width * self.held.size <= NARROW
-        order = (self.band if narrow else self.sparse).order
-        right = loads.reshape(len(loads), -1)[:, order].T
+        order, solve = (self.band.order, self._by_band) if self.narrow else (self.sparse.pattern.order, self._by_superlu)
         fields = np.zeros((len(loads), self.held.size))
-        fields[:, order] = (self._by_band if narrow else self._by_superlu)(young, right).T
+        fields[:, order] = solve(young, loads.reshape(len(loads), -1)[:, order].T).T
         return fields.reshape(loads.shape)
 
     def _by_band(self, young: ndarray, right: Float[ndarray, "unknown case"]) -> Float[ndarray, "unknown case"]:
@@ -83,7 +92,7 @@ class Direct:
     def _numbers(self, pattern: Pattern, young: ndarray) -> Float[ndarray, " number"]:
         width = self.element.shape[0] * self.element.shape[1]
         entries = (young.reshape(-1, 1, 1) * self.element.reshape(width, width))[pattern.kept]
-        numbers = np.bincount(pattern.place, entries, pattern.starts[-1])
+        numbers = np.bincount(pattern.place, entries, pattern.size)
         if self.spring is not None:
             numbers[pattern.diagonal] += self.spring.ravel()[pattern.order]
         return numbers
@@ -96,17 +105,17 @@ class Direct:
         kept[kept] = low
         rows, columns = rows[low], columns[low]
         height = int((rows - columns).max()) + 1
-        starts = height * np.arange(len(order) + 1)
-        return Pattern(order, kept, columns * height + rows - columns, starts[:-1], np.zeros(0, int), starts)
+        return Pattern(order, kept, columns * height + rows - columns, height * np.arange(len(order)), height * len(order))
 
     @functools.cached_property
-    def sparse(self) -> Pattern:
+    def sparse(self) -> Columns:
         """All entries, in compressed columns."""
         order, kept, rows, columns = self._entries(dissected(self.held.shape[1:]))
         count = len(order)
         places, place = np.unique(columns * count + rows, return_inverse=True)
         starts = np.searchsorted(places, count * np.arange(count + 1))
-        return Pattern(order, kept, place, np.searchsorted(places, (count + 1) * np.arange(count)), places % count, starts)
+        diagonal = np.searchsorted(places, (count + 1) * np.arange(count))
+        return Columns(Pattern(order, kept, place, diagonal, len(places)), places % count, starts)
 
     def _entries(self, nodes: Int[ndarray, " node"]) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         """Return the order of unknowns for one of nodes, which entries are between unknowns, and their rows and columns."""
