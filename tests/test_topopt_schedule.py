@@ -90,7 +90,7 @@ def test_continuation_comes_first():
 
 
 def test_methods_reach_one_value_and_unknown_ones_are_refused():
-    values = {name: float(solve(BEAM, name, solutions=70, change=None).solution.evaluation.value) for name in METHODS}
+    values = {name: float(solve(BEAM, name, solutions=50, change=None).solution.evaluation.value) for name in METHODS}
     assert max(values.values()) < 1.03 * min(values.values()), values
     with pytest.raises(ValueError, match="no method 'magic'"):
         solve(BEAM, "magic")
@@ -102,12 +102,13 @@ def test_the_shipped_schedule_is_near_the_one_by_hand():
     assert Schedule.by_hand().numbers() == pytest.approx(HAND)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_the_weights_designs_are_good(seed):
-    problem, far = BEAM.problem(), 4.0 * jax.random.normal(jax.random.key(seed), (len(HAND),))
-    spoiled = optimize(Schedule(far).stages(problem, 60), change=None)
+def test_whatever_the_weights_designs_are_good():
+    problem = BEAM.problem()
     alone = optimize([Stage(problem, MMA(), 60)], change=None)
-    assert spoiled.solution.evaluation.value < 1.03 * alone.solution.evaluation.value
+    for seed in range(4):
+        far = 4.0 * jax.random.normal(jax.random.key(seed), (len(HAND),))
+        spoiled = optimize(Schedule(far).stages(problem, 60), change=None, callback=lambda step: step.equivalents >= 80.0)
+        assert spoiled.solution.evaluation.value < 1.03 * alone.solution.evaluation.value
 
 
 @pytest.mark.parametrize("name", ["mbb", "inverter", "heat-sink", "cantilever-3d", "worst"])

@@ -11,6 +11,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
+from threadpoolctl import ThreadpoolController
 
 from .element import at_corners
 
@@ -83,7 +84,8 @@ class Direct:
 
     def _by_band(self, young: ndarray, loads: ndarray) -> ndarray:
         lower = self._numbers(self.band, young).reshape(len(self.band.order), -1).T
-        factor = scipy.linalg.cholesky_banded(lower, overwrite_ab=True, lower=True, check_finite=False)
+        with _blas().limit(limits=1):
+            factor = scipy.linalg.cholesky_banded(lower, overwrite_ab=True, lower=True, check_finite=False)
         return self._answers(loads, self.band.order, lambda right: scipy.linalg.cho_solve_banded((factor, True), right, check_finite=False))
 
     def _by_superlu(self, young: ndarray, loads: ndarray) -> ndarray:
@@ -136,6 +138,12 @@ class Direct:
         rows, columns = np.broadcast_arrays(local[:, :, None], local[:, None, :])
         kept = (rows >= 0) & (columns >= 0)
         return order, kept, rows[kept], columns[kept]
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """Return a handle on BLAS, whose threads make a narrow band take twice as long."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def layered(shape: Sequence[int]) -> Int[ndarray, " node"]:
