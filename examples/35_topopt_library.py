@@ -10,9 +10,10 @@ from physopt.topopt.definition import changed
 from physopt.topopt.gallery import cantilever, mbb
 from physopt.topopt.library import Library
 
-name, width = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 2 else ("volume", 48)
-METHODS = {"mma-multilevel": 60, "physopt": 60} if len(sys.argv) <= 2 else {"mma-multilevel": 100, "physopt": 100, "mma": 200}
-beam, block = mbb((width, width // 3)), cantilever((width, 5 * width // 8))
+short = len(sys.argv) <= 2
+name, width = ("volume", 48) if short else (sys.argv[1], int(sys.argv[2]))
+METHODS = {"mma-multilevel": 60, "physopt": 60} if short else {"mma-multilevel": 100, "physopt": 100, "mma": 200}
+beam, block, middle = mbb((width, width // 3)), cantilever((width, 5 * width // 8)), 5 * width // 16
 
 
 def loaded(y, degrees=0.0):
@@ -21,9 +22,8 @@ def loaded(y, degrees=0.0):
     return changed(block, {"load": [{"region": [[width, y], [width, y]], "force": force}]})
 
 
-middle = block.shape[1] // 2
 SERIES = {
-    "volume": [changed(beam, {"volfrac": v}) for v in (0.50, 0.46, 0.42, 0.38, 0.34, 0.30)[: 3 if len(sys.argv) <= 2 else None]],
+    "volume": [changed(beam, {"volfrac": v}) for v in (0.50, 0.46, 0.42, 0.38, 0.34, 0.30)[: 3 if short else None]],
     "filter": [changed(beam, {"rmin": share * width}) for share in (0.05, 0.045, 0.04, 0.035, 0.03)],
     "size": [mbb((k * width // 20, k * width // 60)) for k in (16, 20, 24, 30)],
     "load": [loaded(middle - width * k // 48) for k in range(5)],

@@ -23,7 +23,6 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-SLACK = 1e-3  # share by which a value may rise
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
@@ -55,9 +54,9 @@ class Schedule(eqx.Module):
         if (cheap := averaged(problem)) is None:
             return [Stage(problem, rule, solutions)]
         # The way to a good mechanism leads past worse ones: where values only fall, it falls apart.
-        slack = math.inf if isinstance(problem.objective, Output) else SLACK
+        options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
         ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
-        corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), slack)
+        corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
         return [Stage(cheap, rule, max(round(numbers["before"] * ratio), 2)), Stage(problem, corrected, solutions)]
 
 
