@@ -33,13 +33,13 @@ SERIES = {
 
 def first(steps, goal, volfrac):
     """Return the first solution, counted in those of the finest grid, that is as low as the goal on that grid."""
-    fine = [s for s in steps if s.stage == steps[-1].stage and s.volume <= 1.001 * volfrac]
+    fine = [s for s in steps if s.own and s.volume <= 1.001 * volfrac]
     return next((f"{s.equivalents:5.1f}" for s in fine if s.value <= goal), "    -")
 
 
 def lowest(steps, volfrac):
     """Return the lowest value on the finest grid at the right volume."""
-    return min(s.value for s in steps if s.stage == steps[-1].stage and s.volume <= 1.001 * volfrac)
+    return min(s.value for s in steps if s.own and s.volume <= 1.001 * volfrac)
 
 
 # %%

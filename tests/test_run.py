@@ -67,6 +67,23 @@ def test_without_criteria_only_the_budget_stops():
     assert minimize(problem, ModelStep(), 0.0 * point, stop=Stop(max_evaluations=3)).reason == "budget"
 
 
+def test_values_that_hardly_fall_stall_a_run_and_a_resumed_one_ends_as_early(tmp_path):
+    problem, point = started(Rosenbrock())
+    stop = Stop(patience=3, gain=0.5)
+    whole = minimize(problem, GradientDescent(), point, stop=stop)
+    lowest = np.minimum.accumulate(whole.history.value)
+    falls = lowest[:-3] - lowest[3:] > 0.5 * np.abs(lowest[3:])
+    assert whole.reason == "stalled" and not whole.converged
+    assert falls[:-1].all() and not falls[-1]
+    assert whole.evaluation.value == lowest[-1]
+
+    for number in range(1, whole.num_evaluations):
+        folder = tmp_path / str(number)
+        minimize(problem, GradientDescent(), point, stop=Stop(max_evaluations=number), record=folder)
+        resumed = minimize(problem, GradientDescent(), point, stop=stop, record=Recording(folder, resume=True))
+        assert (resumed.reason, resumed.num_evaluations) == ("stalled", whole.num_evaluations)
+
+
 def test_a_callback_sees_every_evaluation_and_may_stop():
     problem, point = started(Rosenbrock())
     seen = []
@@ -80,7 +97,7 @@ def test_a_callback_sees_every_evaluation_and_may_stop():
     assert seen == [(k, False) for k in range(5)]
 
 
-@pytest.mark.parametrize("bad", [{"grad_norm": -1.0}, {"decrease": float("nan")}, {"max_evaluations": 0}])
+@pytest.mark.parametrize("bad", [{"grad_norm": -1.0}, {"decrease": float("nan")}, {"max_evaluations": 0}, {"patience": 0}, {"gain": -1.0}])
 def test_senseless_criteria_are_refused(bad):
     with pytest.raises(ValueError, match="Stop"):
         Stop(**bad)

@@ -87,8 +87,8 @@ def test_a_neighbor_makes_the_next_solution_cheaper(tmp_path):
     solve_near(library, BEAM, "mma-multilevel")
     near, start = solve_near(library, definition, solutions=30, change=None, gain=0.0)
     assert start is not None and start.entry.definition["volfrac"] == 0.5
-    goal = 1.01 * min(step.value for step in cold.steps if step.stage == 1)
-    solves = [next(s.equivalents for s in run.steps if s.stage == run.steps[-1].stage and s.value <= goal) for run in (near, cold)]
+    goal = 1.01 * min(step.value for step in cold.steps if step.own)
+    solves = [next(s.equivalents for s in run.steps if s.own and s.value <= goal) for run in (near, cold)]
     assert solves[0] < solves[1]
 
 

@@ -1,6 +1,7 @@
 """Coarse grids, continuation, and the learned method."""
 
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -63,21 +64,41 @@ def test_coarse_solutions_count_by_their_share():
     share = coarser(problem).equilibrium.structure.held.size / problem.equilibrium.structure.held.size
     np.testing.assert_allclose([s.equivalents for s in steps], [*(share * np.arange(1, 5)), *(4 * share + np.arange(1, 4))])
     assert [s.stage for s in steps] == [0] * 4 + [1] * 3
+    assert [s.own for s in steps] == [False] * 4 + [True] * 3
 
 
 def test_a_killed_run_of_several_stages_resumes_to_the_same_bits(tmp_path):
     stages = METHODS["physopt"](BEAM.problem(), 12)
-    whole = optimize(stages, change=None)
+    whole = optimize(stages, gain=1e-3)
+    last, count = whole.steps[-1].stage, len(whole.steps)
+    assert stages[last].patience is not None and last > 3  # another start, and its end, are part of the run
 
-    def die(step):
-        if step.stage == 1 and step.equivalents > 9:
-            raise InterruptedError
+    for goal in (2, count // 2, count - 1):  # on the averaged grid, in the middle, in the last stage
+        seen = itertools.count(1)
 
-    with pytest.raises(InterruptedError):
-        optimize(stages, change=None, record=Recording(tmp_path / "run"), callback=die)
-    resumed = optimize(stages, change=None, record=Recording(tmp_path / "run", resume=True))
-    np.testing.assert_array_equal(resumed.solution.history.value, whole.solution.history.value)
-    np.testing.assert_array_equal(resumed.solution.point, whole.solution.point)
+        def die(step, seen=seen, goal=goal):
+            if next(seen) == goal:
+                raise InterruptedError
+
+        folder = tmp_path / f"killed-after-{goal}"
+        with pytest.raises(InterruptedError):
+            optimize(stages, gain=1e-3, record=Recording(folder), callback=die)
+        resumed = optimize(stages, gain=1e-3, record=Recording(folder, resume=True))
+        assert resumed.steps[-1].stage == last and resumed.settled == whole.settled
+        np.testing.assert_array_equal(resumed.solution.history.value, whole.solution.history.value)
+        np.testing.assert_array_equal(resumed.solution.point, whole.solution.point)
+
+
+def test_further_starts_keep_the_lowest_design_and_end_when_they_gain_nothing():
+    stages = METHODS["physopt"](BEAM.problem(), 60)
+    design = optimize(stages, gain=1e-3)
+    rounds = [min(s.value for s in part) for _, part in itertools.groupby((s for s in design.steps if s.own), lambda s: s.stage)]
+    assert len(rounds) > 1 and design.settled
+    assert design.solution.evaluation.value == min(rounds)
+    before = [min(rounds[:k]) for k in range(1, len(rounds))]
+    gained = [old - new > 1e-3 * new for old, new in zip(before, rounds[1:], strict=True)]
+    assert gained == [True] * (len(gained) - 1) + [False]
+    assert sum(step.own for step in optimize(METHODS["physopt"](BEAM.problem(), 4), gain=0.0, change=None).steps) == 4
 
 
 def test_continuation_comes_first():

@@ -84,7 +84,7 @@ def solve(
     json_file
         File to write the result in.
     """
-    from physopt.faces.topopt import Step, optimize
+    from physopt.faces.topopt import Step, longest, optimize
     from physopt.faces.topopt_library import near_stages, remember
     from physopt.faces.topopt_methods import stages_of
 
@@ -104,7 +104,7 @@ def solve(
         settings |= {"method": "library", "start": start.entry.file.name, "start_distance": start.distance}
     frames: list[Any] = []
     done = itertools.count(1)
-    with Progress(f"{definition.name} {sides}", total=sum(stage.solutions for stage in stages)) as progress:
+    with Progress(f"{definition.name} {sides}", total=longest(stages)) as progress:
 
         def tell(step: Step) -> None:
             progress.update(next(done), value=step.value, volume=step.volume)

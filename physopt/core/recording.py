@@ -1,6 +1,7 @@
 """The driver's tape: what a run writes down while it goes, and how a killed run picks up where it was."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -112,13 +113,17 @@ class Tape:
                 self._recorder.append(dict(zip(self._columns, row, strict=True)), leaves)
         return index
 
+    def accepted(self) -> list[float]:
+        """Return the values of the trials that were accepted, before a resume, too; of the last one the next row will tell."""
+        return [row[0] for row, after in itertools.pairwise(self._rows) if after[3]]
+
     def rows(self) -> list[np.ndarray]:
         """Return the columns of the whole run as arrays, in the order of `History`."""
         kinds = (np.float64, np.float64, np.float64, np.bool_, np.float64)
         return [np.asarray(c, kind) for c, kind in zip(zip(*self._rows, strict=True), kinds, strict=True)]
 
     def finish(self, reason: str, value: Any) -> None:
-        """Pack the run folder and write down how the run ended; one that ran out of budget stays open, to be resumed with more."""
+        """Pack the run folder and write down how the run ended; one out of budget or patience stays open, to be resumed with more."""
         if self._recorder is not None and reason in ("converged", "callback"):
             self._recorder.finish({"reason": reason, "value": float(value), "evaluations": len(self._rows)})
 

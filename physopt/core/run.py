@@ -30,7 +30,7 @@ class Solution(eqx.Module):
     - `point`, `evaluation`: the trial that converged or at which the callback stopped; otherwise the point of lowest finite
       value seen.
     - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
-    - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "budget", "non-finite" or "callback".
+    - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "stalled", "budget", "non-finite" or "callback".
     """
 
     point: PyTree
@@ -87,6 +87,8 @@ def minimize(
                 reason = "converged"
             elif halted:
                 reason = "callback"
+            elif stop.patience is not None and stop.stalled(tape.accepted(), float(carry.evaluation.value)):
+                reason = "stalled"
             elif index + 1 >= stop.max_evaluations:
                 reason = "budget"
             elif bad >= stop.max_nonfinite:
@@ -94,6 +96,6 @@ def minimize(
             else:
                 new = ask(problem, rule, carry)
                 carry = take(carry, new, evaluate(new.trial))
-        point, evaluation = (carry.best, best) if reason in ("budget", "non-finite") else (carry.trial, carry.evaluation)
+        point, evaluation = (carry.best, best) if reason in ("stalled", "budget", "non-finite") else (carry.trial, carry.evaluation)
         tape.finish(reason, evaluation.value)
     return Solution(point, evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)

@@ -1,5 +1,6 @@
 """When to stop: convergence is physics, the same for every rule, so the criteria are data handed to the driver."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -21,6 +22,8 @@ class Stop(eqx.Module):
     - `value`: $f \le$ this target, in the problem's unit.
     - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point, for a step from a base just
       accepted: a step that a search has shortened says nothing.
+    - `patience`: the run also ends, as stalled and not as converged, when after so many evaluations the lowest value has fallen by no more
+      than the share `gain` of itself. Rejected trials do not count: a rule that steps back may still find its way.
     - `max_evaluations`: the budget, counting the evaluation of the starting point.
     - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
 
@@ -31,6 +34,8 @@ class Stop(eqx.Module):
     decrease: float | None = None
     value: float | None = None
     change: float | None = None
+    patience: int | None = None
+    gain: float = 1e-3
     max_evaluations: int = 1000
     max_nonfinite: int = 10
 
@@ -41,6 +46,8 @@ class Stop(eqx.Module):
                 raise ValueError(f"Stop({name}={bound!r}): a tolerance is a number >= 0; leave it out to switch it off.")
         if self.value is not None and self.value != self.value:
             raise ValueError("Stop(value=nan): no value is below that; give a number, or leave it out.")
+        if (self.patience is not None and self.patience < 1) or not self.gain >= 0.0:
+            raise ValueError(f"Stop(patience={self.patience!r}, gain={self.gain!r}): patience is at least 1, and gain a number >= 0.")
         if self.max_evaluations < 1 or self.max_nonfinite < 1:
             raise ValueError(
                 f"Stop(max_evaluations={self.max_evaluations!r}, max_nonfinite={self.max_nonfinite!r}): both must allow one evaluation."
@@ -59,6 +66,14 @@ class Stop(eqx.Module):
         if self.change is not None and not (carry.accept and largest_change(carry.base, carry.trial) <= self.change):
             return False
         return self.decrease is None or predicted_decrease(evaluation) <= self.decrease
+
+    def stalled(self, accepted: Sequence[float], value: float) -> bool:
+        """Say whether values have stopped falling: those of the trials that were accepted so far, and the last one."""
+        if self.patience is None or len(accepted) < self.patience:
+            return False
+        before = np.fmin.reduce(accepted[: len(accepted) - self.patience + 1])
+        now = np.fmin.reduce([*accepted, value])
+        return bool(before - now <= self.gain * np.abs(now))
 
 
 def predicted_decrease(evaluation: Evaluation) -> float:

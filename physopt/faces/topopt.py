@@ -22,8 +22,10 @@ from physopt.rules.corrected import Corrected, CorrectedState
 from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
+from physopt.topopt.task import transferred
 
-WINDOW = 20.0  # work, in solutions, over which a gain is measured
+WINDOW = 20  # solutions over which the last stage's gain is measured
+STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
 DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
 
 
@@ -44,18 +46,31 @@ class Continued(AbstractRule):
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A problem, the rule for it, and how many solutions it may take; coarse grids and continuation come first."""
+    """A problem, the rule for it, and how many solutions it may take; coarse grids and continuation come first.
+
+    Several stages may have the problem of the last one: the outcome is the lowest of their designs.
+
+    - `solutions`: at most, those of earlier stages with the same problem included.
+    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %.
+    - `blur`: it starts from the lowest design so far, blurred by this many filter radii, not from where the stage before ended.
+    """
 
     problem: SIMP
     rule: AbstractRule
     solutions: int
+    patience: int | None = None
+    blur: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found."""
+    """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found.
+
+    `own` says whether it is one of the problem itself, not of a cheaper one.
+    """
 
     stage: int
+    own: bool
     equivalents: float
     seconds: float
     value: float
@@ -65,7 +80,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """The outcome: the problem of the last stage, its solution, every step on the way, and whether any criterion ended the run."""
+    """The outcome: the problem of the last stage, its lowest solution, every step on the way, and whether any criterion ended the run."""
 
     problem: SIMP
     solution: Solution
@@ -94,6 +109,11 @@ class Design:
         }
 
 
+def longest(stages: Sequence[Stage]) -> int:
+    """Return how many solutions the stages can take altogether."""
+    return stages[-1].solutions + sum(stage.solutions for stage in stages if stage.problem is not stages[-1].problem)
+
+
 def on_coarser_grids(problem: SIMP, rule: AbstractRule, counts: Iterable[int]) -> list[Stage]:
     """Return the stages before that of a problem, from coarse to fine: `counts` solutions on the next coarser grid, then below it."""
     stages: list[Stage] = []
@@ -113,53 +133,69 @@ def optimize(
     record: Recording | None = None,
     callback: Callable[[Step], bool | None] | None = None,
 ) -> Design:
-    """Run through the stages, each from the design of the one before.
+    """Run through the stages, each from the design of the one before, or from the lowest one blurred.
 
     **Arguments:**
 
     - `start`: the design with which the first stage begins; the uniform one if left out.
     - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
-    - `gain`: it also ends when the lowest value has fallen by less than this share in work worth the last 20 solutions.
+    - `gain`: it also ends when in 20 solutions the lowest value has fallen by less than this share, and the run ends when another start
+      has not brought more.
     - `record`: where to record; of several stages each has a folder of its own there.
     - `callback`: called after each solution; `True` stops the run.
 
     **Returns:** a `Design`; whether it converged is in its solution.
     """
     steps: list[Step] = []
-    finest = stages[-1].problem.equilibrium.unknowns
-    problem, solution = stages[-1].problem, None
+    problem, left = stages[-1].problem, stages[-1].solutions
+    lowest: Solution | None = None
+    solution: Solution | None = None
     for number, stage in enumerate(stages):
-        last, problem = number == len(stages) - 1, stage.problem
-        share = problem.equilibrium.unknowns / finest
-        before = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
-        rule, point = stage.rule, problem.init() if start is None else start
-        if solution is not None:
+        own, last = stage.problem is problem, number == len(stages) - 1
+        rule, point = stage.rule, stage.problem.init() if start is None else start
+        if stage.blur is not None and lowest is not None:
+            point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
+        elif solution is not None:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
-
-        def tell(progress: Progress, stage: int = number, before: tuple[float, float] = before, share: float = share) -> bool:
-            trial, problem = progress.carry.trial, stages[stage].problem
-            volume = float(problem.density(trial).mean())
-            work = share * (progress.index + 1) + _cheap_work(stages[stage], progress.carry.state) / finest
-            equivalents, seconds = before[0] + work, before[1] + progress.seconds
-            steps.append(Step(stage, equivalents, seconds, float(progress.carry.evaluation.value), volume, trial))
-            halted = callback is not None and callback(steps[-1])
-            return bool(halted) or (stage == len(stages) - 1 and _has_stalled(steps, gain))
-
-        stop = Stop(change=change if last else None, max_evaluations=stage.solutions)
-        solution = minimize(problem, rule, point, stop=stop, record=_part(record, number, len(stages)), callback=tell)
+        patience, least = (WINDOW if gain > 0.0 else None, gain) if last else (stage.patience, STALLED)
+        most = min(stage.solutions, left) if own else stage.solutions
+        stop = Stop(change=change if last else None, patience=patience, gain=least, max_evaluations=most)
+        tell = _teller(steps, number, stage, problem, callback)
+        solution = minimize(stage.problem, rule, point, stop=stop, record=_part(record, number, len(stages)), callback=tell)
+        if own:
+            left -= solution.num_evaluations
+            known, found = _value(lowest), _value(solution)
+            lowest = solution if lowest is None or found < known else lowest
+            if left < 1 or (solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)):
+                break
         if solution.reason == "callback":
             break
     assert solution is not None
-    return Design(problem, solution, steps, solution.converged or _has_stalled(steps, gain))
+    settled = solution.reason in ("converged", "stalled")
+    return Design(stage.problem, solution, steps, settled) if lowest is None else Design(problem, lowest, steps, settled)
 
 
-def _has_stalled(steps: Sequence[Step], gain: float) -> bool:
-    here = [step for step in steps if step.stage == steps[-1].stage]
-    before = [step.value for step in here if step.equivalents <= here[-1].equivalents - WINDOW]
-    if gain <= 0.0 or not before:
-        return False
-    now = min(step.value for step in here)
-    return min(before) - now <= gain * abs(now)
+def _teller(
+    steps: list[Step], number: int, stage: Stage, problem: SIMP, callback: Callable[[Step], bool | None] | None
+) -> Callable[[Progress], bool]:
+    """Return what a stage calls after each solution: it adds a step to those before."""
+    finest = problem.equilibrium.unknowns
+    work, seconds = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
+
+    def tell(progress: Progress) -> bool:
+        trial, volume = progress.carry.trial, float(stage.problem.density(progress.carry.trial).mean())
+        solved = (progress.index + 1) * stage.problem.equilibrium.unknowns + _cheap_work(stage, progress.carry.state)
+        value, own = float(progress.carry.evaluation.value), stage.problem is problem
+        steps.append(Step(number, own, work + solved / finest, seconds + progress.seconds, value, volume, trial))
+        return callback is not None and bool(callback(steps[-1]))
+
+    return tell
+
+
+def _value(solution: Solution | None) -> float:
+    """Return the value of a solution; infinity where there is none."""
+    value = math.inf if solution is None else float(solution.evaluation.value)
+    return value if math.isfinite(value) else math.inf
 
 
 def _part(record: Recording | None, number: int, count: int) -> Recording | None:

@@ -17,10 +17,9 @@ VOLUME = 1e-3  # by this share of the target a design may miss it
 
 
 class Run(NamedTuple):
-    """A design, which stage was its last, the seconds it took without compilation, and the solver's iterations."""
+    """A design, the seconds it took without compilation, and the solver's iterations."""
 
     design: Design
-    last: int
     seconds: float
     iterations: int
 
@@ -68,9 +67,9 @@ def _run(problem: SIMP, method: str, solutions: int) -> Run:
     design = optimize(stages, change=None, callback=lambda step: step.equivalents >= solutions)
     seconds = time.perf_counter() - began
     # The lowest, not the last: not every method lowers the value in every step.
-    lowest = min(_allowed(design, len(stages) - 1), key=lambda step: step.value, default=design.steps[-1])
+    lowest = min(_allowed(design), key=lambda step: step.value, default=design.steps[-1])
     design = dataclasses.replace(design, solution=dataclasses.replace(design.solution, point=lowest.design))
-    return Run(design, len(stages) - 1, seconds, sum(solver.spent for solver in solvers if solver is not None) - spent)
+    return Run(design, seconds, sum(solver.spent for solver in solvers if solver is not None) - spent)
 
 
 def _record(case: str, method: str, run: Run, trace: Sequence[tuple[float, float]], lowest: float | None) -> dict[str, Any]:
@@ -92,13 +91,13 @@ def _record(case: str, method: str, run: Run, trace: Sequence[tuple[float, float
 
 
 def _trace(run: Run) -> list[tuple[float, float]]:
-    return [(step.equivalents, step.value) for step in _allowed(run.design, run.last)]
+    return [(step.equivalents, step.value) for step in _allowed(run.design)]
 
 
-def _allowed(design: Design, last: int) -> list[Step]:
+def _allowed(design: Design) -> list[Step]:
     """Return the steps on the problem itself that keep to its volume."""
     most = design.problem.volfrac * (1.0 + VOLUME)
-    return [step for step in design.steps if step.stage == last and step.volume <= most and np.isfinite(step.value)]
+    return [step for step in design.steps if step.own and step.volume <= most and np.isfinite(step.value)]
 
 
 def _first(trace: Sequence[tuple[float, float]], lowest: float | None, percent: float) -> float | None:

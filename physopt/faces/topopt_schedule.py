@@ -15,6 +15,7 @@ from physopt.core.weights import load_weights
 from physopt.meta.loss import AbstractLoss
 from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA, Poles
+from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP, Output
 
 from .topopt import Stage, optimize
@@ -23,6 +24,9 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
+CRITERIA = OptimalityCriteria(0.65, 0.2)  # for the first half on the averaged grid: it keeps bars that `MMA` drops
+PATIENCE = 3  # solutions that may go by without a gain before another start
+BLURS = (2.0, 1.0) * 4  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
@@ -57,7 +61,12 @@ class Schedule(eqx.Module):
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
         ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
         corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
-        return [Stage(cheap, rule, max(round(numbers["before"] * ratio), 2)), Stage(problem, corrected, solutions)]
+        first, own = max(round(numbers["before"] * ratio), 2), Stage(problem, corrected, solutions, patience=PATIENCE)
+        begun = [Stage(cheap, rule, first)]
+        if len(problem.coefficients) == 1:
+            begun = [Stage(cheap, CRITERIA, first // 2), Stage(cheap, rule, first - first // 2)]
+        again = [part for blur in BLURS for part in (Stage(cheap, rule, first, blur=blur), own)]
+        return [*begun, own, *again]
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
@@ -88,7 +97,7 @@ def run(problem: AbstractProblem, schedule: Schedule, key: PRNGKeyArray, solutio
     assert isinstance(problem, SIMP)
     stages = schedule.stages(problem, solutions + 1)
     steps = optimize(stages, change=None, callback=lambda step: step.equivalents >= solutions).steps
-    fine = [(step.equivalents, step.value) for step in steps if step.stage == len(stages) - 1]
+    fine = [(step.equivalents, step.value) for step in steps if step.own]
     first = steps[0].value  # a design not begun is worth the uniform one
     values = [min([value for spent, value in fine if spent <= count], default=first) for count in range(solutions + 1)]
     nothing = np.full(solutions + 1, math.nan)
