@@ -1,5 +1,6 @@
 """When to stop: convergence is physics, the same for every rule, so the criteria are data handed to the driver."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ class Stop(eqx.Module):
     - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point, for a step from a base just
       accepted: a step that a search has shortened says nothing.
     - `patience`: the run also ends, as stalled and not as converged, when after so many evaluations the lowest value has fallen by no more
-      than the share `gain` of itself. Rejected trials do not count: a rule that steps back may still find its way.
+      than the share `gain` of itself, or is above `ceiling` still. Rejected trials do not count: a rule that steps back may find its way.
     - `max_evaluations`: the budget, counting the evaluation of the starting point.
     - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
 
@@ -36,6 +37,7 @@ class Stop(eqx.Module):
     change: float | None = None
     patience: int | None = None
     gain: float = 1e-3
+    ceiling: float = math.inf
     max_evaluations: int = 1000
     max_nonfinite: int = 10
 
@@ -73,7 +75,7 @@ class Stop(eqx.Module):
             return False
         before = np.fmin.reduce(accepted[: len(accepted) - self.patience + 1])
         now = np.fmin.reduce([*accepted, value])
-        return bool(before - now <= self.gain * np.abs(now))
+        return bool(before - now <= self.gain * np.abs(now) or now > self.ceiling)
 
 
 def predicted_decrease(evaluation: Evaluation) -> float:

@@ -26,6 +26,7 @@ from physopt.topopt.task import transferred
 
 WINDOW = 20  # solutions over which the last stage's gain is measured
 STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
+HOPELESS = 0.01  # share: so does one that is this much above the lowest design before it
 DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
 
 
@@ -51,7 +52,8 @@ class Stage:
     Several stages may have the problem of the last one: the outcome is the lowest of their designs.
 
     - `solutions`: at most, those of earlier stages with the same problem included.
-    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %.
+    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %, or
+      is 1 % above that of earlier stages.
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii, not from where the stage before ended.
     """
 
@@ -157,14 +159,16 @@ def optimize(
             point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
         elif solution is not None:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
-        patience, least = (WINDOW if gain > 0.0 else None, gain) if last else (stage.patience, STALLED)
+        known = _value(lowest)
         most = min(stage.solutions, left) if own else stage.solutions
-        stop = Stop(change=change if last else None, patience=patience, gain=least, max_evaluations=most)
+        stop = Stop(patience=stage.patience, gain=STALLED, ceiling=known + HOPELESS * abs(known), max_evaluations=most)
+        if last:
+            stop = Stop(change=change, patience=WINDOW if gain > 0.0 else None, gain=gain, max_evaluations=most)
         tell = _teller(steps, number, stage, problem, callback)
         solution = minimize(stage.problem, rule, point, stop=stop, record=_part(record, number, len(stages)), callback=tell)
         if own:
             left -= solution.num_evaluations
-            known, found = _value(lowest), _value(solution)
+            found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
             if left < 1 or (solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)):
                 break

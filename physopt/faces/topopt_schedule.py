@@ -24,7 +24,7 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-CRITERIA = OptimalityCriteria(0.65, 0.2)  # for the first half on the averaged grid: it keeps bars that `MMA` drops
+CRITERIA = OptimalityCriteria(0.65, 0.2)  # for the first quarter of the steps: it keeps bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
 BLURS = (2.0, 1.0) * 4  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
@@ -46,8 +46,8 @@ class Schedule(eqx.Module):
         return cls(jnp.zeros(len(HAND), jnp.float32))
 
     def numbers(self) -> dict[str, float]:
-        """Return the numbers by name, each within a factor of 4 of the one chosen by hand."""
-        factors = 2.0 ** np.clip(np.asarray(self.weights, float), -2.0, 2.0)
+        """Return the numbers by name, each within a factor of 2 of the one chosen by hand."""
+        factors = 2.0 ** np.clip(np.asarray(self.weights, float), -1.0, 1.0)
         return {name: hand * float(factor) for (name, hand), factor in zip(HAND.items(), factors, strict=True)}
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
@@ -62,9 +62,9 @@ class Schedule(eqx.Module):
         ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
         corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
         first, own = max(round(numbers["before"] * ratio), 2), Stage(problem, corrected, solutions, patience=PATIENCE)
-        begun = [Stage(cheap, rule, first)]
+        begun, criteria = [Stage(cheap, rule, first)], max(first // 4, 1)
         if len(problem.coefficients) == 1:
-            begun = [Stage(cheap, CRITERIA, first // 2), Stage(cheap, rule, first - first // 2)]
+            begun = [Stage(cheap, CRITERIA, criteria), Stage(cheap, rule, first - criteria)]
         again = [part for blur in BLURS for part in (Stage(cheap, rule, first, blur=blur), own)]
         return [*begun, own, *again]
 
