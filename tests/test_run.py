@@ -76,6 +76,8 @@ def test_values_that_hardly_fall_stall_a_run_and_a_resumed_one_ends_as_early(tmp
     assert whole.reason == "stalled" and not whole.converged
     assert falls[:-1].all() and not falls[-1]
     assert whole.evaluation.value == lowest[-1]
+    high = minimize(problem, GradientDescent(), point, stop=Stop(patience=3, gain=0.0, ceiling=0.5 * lowest[-1]))
+    assert (high.reason, high.num_evaluations) == ("stalled", 4)
 
     for number in range(1, whole.num_evaluations):
         folder = tmp_path / str(number)

@@ -64,7 +64,7 @@ def solve(
     method
         "auto" is physopt, the learned one, or oc with a sensitivity filter.
     gain
-        Stop when the value has fallen by less than this share in 20 solutions; 0 does not stop for that.
+        Stop when a further start, or 20 solutions of a method without any, has lowered the value by less than this share; 0 does not.
     max_iterations
         Give up after this many finite-element solutions on the finest grid.
     library

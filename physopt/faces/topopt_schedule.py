@@ -24,9 +24,9 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-CRITERIA = OptimalityCriteria(0.65, 0.2)  # for the first quarter of the steps: it keeps bars that `MMA` drops
+CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the first steps: it keeps bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
-BLURS = (2.0, 1.0) * 4  # filter radii, of each further start
+BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
@@ -62,7 +62,7 @@ class Schedule(eqx.Module):
         ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
         corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
         first, own = max(round(numbers["before"] * ratio), 2), Stage(problem, corrected, solutions, patience=PATIENCE)
-        begun, criteria = [Stage(cheap, rule, first)], max(first // 4, 1)
+        begun, criteria = [Stage(cheap, rule, first)], first // 2
         if len(problem.coefficients) == 1:
             begun = [Stage(cheap, CRITERIA, criteria), Stage(cheap, rule, first - criteria)]
         again = [part for blur in BLURS for part in (Stage(cheap, rule, first, blur=blur), own)]
