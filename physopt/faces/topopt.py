@@ -54,13 +54,15 @@ class Stage:
     - `solutions`: at most, those of earlier stages with the same problem included.
     - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %, or
       is 1 % above that of earlier stages.
-    - `blur`: it starts from the lowest design so far, blurred by this many filter radii, not from where the stage before ended.
+    - `fresh`: it starts where the first stage did, not from where the one before ended.
+    - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
     """
 
     problem: SIMP
     rule: AbstractRule
     solutions: int
     patience: int | None = None
+    fresh: bool = False
     blur: float | None = None
 
 
@@ -157,7 +159,7 @@ def optimize(
         rule, point = stage.rule, stage.problem.init() if start is None else start
         if stage.blur is not None and lowest is not None:
             point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
-        elif solution is not None:
+        elif solution is not None and not stage.fresh:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
         known = _value(lowest)
         most = min(stage.solutions, left) if own else stage.solutions

@@ -1,5 +1,6 @@
-"""The default method of topology optimization: six numbers, by hand or learned, say how an averaged grid is used."""
+"""The default method of topology optimization: six numbers, by hand or learned, say how an averaged grid is used; then it starts again."""
 
+import dataclasses
 import functools
 import math
 from pathlib import Path
@@ -24,7 +25,7 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the first steps: it keeps bars that `MMA` drops
+CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the second start's first steps: it keeps bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
 BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
@@ -33,7 +34,7 @@ CAP = 0.1  # as a share: designs that are worse than this are all equally bad
 
 
 class Schedule(eqx.Module):
-    r"""Moving asymptotes on an averaged grid, then on the design's own, there with several corrected steps for each solution.
+    r"""An averaged grid first, then the design's own with several corrected steps for each solution, and further starts.
 
     `weights` are the logarithms of the six `numbers` relative to `HAND`, in units of $\log 2$.
     """
@@ -51,7 +52,21 @@ class Schedule(eqx.Module):
         return {name: hand * float(factor) for (name, hand), factor in zip(HAND.items(), factors, strict=True)}
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages for a problem: averaged grids where there are any, and at most `solutions` on its own."""
+        """Return the stages for a problem, at most `solutions` on its own grid: first `MMA` starts, then the criteria, then blurs."""
+        first = self.start(problem, solutions)
+        if len(first) == 1:
+            return first
+        cheap, own = first[0], dataclasses.replace(first[1], patience=PATIENCE)
+        stages, half = [cheap, own], cheap.solutions // 2
+        if len(problem.coefficients) == 1:
+            criteria = Stage(cheap.problem, CRITERIA, half, fresh=True)
+            stages += [criteria, dataclasses.replace(cheap, solutions=cheap.solutions - half), own]
+        for blur in BLURS:
+            stages += [dataclasses.replace(cheap, blur=blur), own]
+        return stages
+
+    def start(self, problem: SIMP, solutions: int) -> list[Stage]:
+        """Return the stages of the first start: an averaged grid where there is one, then the problem's own."""
         numbers = self.numbers()
         poles = Poles(min(numbers["start"], 10.0), 1.0 + numbers["wider"], max(1.0 - numbers["narrower"], 0.05))
         rule = MMA(poles, min(numbers["move"], 1.0))
@@ -61,12 +76,7 @@ class Schedule(eqx.Module):
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
         ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
         corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
-        first, own = max(round(numbers["before"] * ratio), 2), Stage(problem, corrected, solutions, patience=PATIENCE)
-        begun, criteria = [Stage(cheap, rule, first)], first // 2
-        if len(problem.coefficients) == 1:
-            begun = [Stage(cheap, CRITERIA, criteria), Stage(cheap, rule, first - criteria)]
-        again = [part for blur in BLURS for part in (Stage(cheap, rule, first, blur=blur), own)]
-        return [*begun, own, *again]
+        return [Stage(cheap, rule, max(round(numbers["before"] * ratio), 2)), Stage(problem, corrected, solutions)]
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
@@ -93,9 +103,9 @@ class Excess(AbstractLoss):
 
 
 def run(problem: AbstractProblem, schedule: Schedule, key: PRNGKeyArray, solutions: int) -> History:
-    """Return the lowest value on the finest grid after work worth 0, 1, ... `solutions` of its solutions."""
+    """Return the lowest value that the first start finds on the finest grid after work worth 0, 1, ... `solutions` of its solutions."""
     assert isinstance(problem, SIMP)
-    stages = schedule.stages(problem, solutions + 1)
+    stages = schedule.start(problem, solutions + 1)
     steps = optimize(stages, change=None, callback=lambda step: step.equivalents >= solutions).steps
     fine = [(step.equivalents, step.value) for step in steps if step.own]
     first = steps[0].value  # a design not begun is worth the uniform one
