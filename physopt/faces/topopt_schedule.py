@@ -27,7 +27,7 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
 CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the second start's first steps: it keeps bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
-LONGEST = 8  # solutions for each start but the last
+LONGEST = 8  # solutions for each start but the last, in the plane; in space starts that have not settled mislead the next ones
 BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
@@ -58,7 +58,8 @@ class Schedule(eqx.Module):
         if len(first) == 1:
             return first
         cheap, last = first
-        own = dataclasses.replace(last, solutions=min(LONGEST, solutions), patience=PATIENCE)
+        longest = LONGEST if len(problem.equilibrium.structure.shape) == 2 else solutions
+        own = dataclasses.replace(last, solutions=min(longest, solutions), patience=PATIENCE)
         stages, half = [cheap, own], cheap.solutions // 2
         if len(problem.coefficients) == 1:
             criteria = Stage(cheap.problem, CRITERIA, half, fresh=True)
