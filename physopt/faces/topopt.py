@@ -51,7 +51,7 @@ class Stage:
 
     Several stages may have the problem of the last one: the outcome is the lowest of their designs.
 
-    - `solutions`: at most; the number of the last stage holds for all with its problem together.
+    - `solutions`: at most, those of earlier stages with the same problem included.
     - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %, or
       is 1 % above that of earlier stages.
     - `fresh`: it starts where the first stage did, not from where the one before ended.

@@ -27,7 +27,6 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
 CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the second start's first steps: it keeps bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
-LONGEST = 8  # solutions for each start but the last, in the plane; in space starts that have not settled mislead the next ones
 BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
@@ -57,16 +56,14 @@ class Schedule(eqx.Module):
         first = self.start(problem, solutions)
         if len(first) == 1:
             return first
-        cheap, last = first
-        longest = LONGEST if len(problem.equilibrium.structure.shape) == 2 else solutions
-        own = dataclasses.replace(last, solutions=min(longest, solutions), patience=PATIENCE)
+        cheap, own = first[0], dataclasses.replace(first[1], patience=PATIENCE)
         stages, half = [cheap, own], cheap.solutions // 2
         if len(problem.coefficients) == 1:
             criteria = Stage(cheap.problem, CRITERIA, half, fresh=True)
             stages += [criteria, dataclasses.replace(cheap, solutions=cheap.solutions - half), own]
         for blur in BLURS:
             stages += [dataclasses.replace(cheap, blur=blur), own]
-        return [*stages[:-1], last]
+        return stages
 
     def start(self, problem: SIMP, solutions: int) -> list[Stage]:
         """Return the stages of the first start: an averaged grid where there is one, then the problem's own."""
