@@ -5,7 +5,7 @@ import pytest
 
 from physopt.faces.topopt import Stage, optimize
 from physopt.rules.oc import OptimalityCriteria
-from physopt.topopt import SIMP, SensitivityFilter
+from physopt.topopt import SIMP, SensitivityFilter, Structure
 from physopt.topopt.definition import Definition, Load, Spring, Support, Target, changed
 from physopt.topopt.gallery import inverter
 
@@ -107,6 +107,12 @@ def test_optimized_beam_with_a_hole():
     hole = np.where(np.hypot(y - 10.0, x - 20.0) < 20.0 / 3.0, 0.0, np.nan)
     problem = SIMP(beam((60, 20), 0.5, 2.4, (0, -1.0)).structure(), 0.5, SensitivityFilter(2.4), passive=hole)
     assert optimized(problem) == pytest.approx(221.97206, rel=1e-2)
+
+
+def test_optimized_heat_sink():
+    held, heat = np.zeros((1, 41, 41), bool), np.full((1, 1, 41, 41), 0.01)
+    held[0, 0, 18:23] = True  # a tenth of one side
+    assert optimized(SIMP(Structure((40, 40), heat, held), 0.4, SensitivityFilter(1.2))) == pytest.approx(473.7337, rel=1e-2)
 
 
 def test_optimized_inverter():
