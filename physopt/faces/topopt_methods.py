@@ -12,7 +12,7 @@ from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
 
 from .topopt import Design, Stage, Step, on_coarser_grids, optimize
-from .topopt_schedule import Schedule, trained
+from .topopt_schedule import CRITERIA, Schedule, trained
 
 Plan = Callable[[SIMP, int], list[Stage]]
 
@@ -58,7 +58,7 @@ def _own(stages: Sequence[Stage], problem: SIMP) -> Stage:
 # Those called tuned are the best of 5 and 9 settings on random structures 96 elements wide: all on three, the better half on seven more.
 METHODS: dict[str, Plan] = {
     "oc": single(OptimalityCriteria()),
-    "oc-tuned": single(OptimalityCriteria(0.65, 0.2)),
+    "oc-tuned": single(CRITERIA),
     "mma": single(MMA()),
     "mma-tuned": single(MMA(Poles(0.5, 2.0, 0.6))),
     "gcmma": single(GCMMA()),

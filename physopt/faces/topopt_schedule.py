@@ -25,7 +25,7 @@ FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
 # that; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-CRITERIA = OptimalityCriteria(0.65, 0.2)  # for half of the second start's first steps: it keeps bars that `MMA` drops
+CRITERIA = OptimalityCriteria(0.65, 0.2)  # the tuned ones, for half of the second start's first steps: they keep bars that `MMA` drops
 PATIENCE = 3  # solutions that may go by without a gain before another start
 BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
