@@ -10,7 +10,7 @@ from instances import ANCHORED_RULES, PROBLEMS, RULES, HostQuadratic, Rosenbrock
 
 from physopt import AbstractProblem, Evaluation, Stop, minimize, unroll
 from physopt.core.iterate import begin, propose, settle
-from physopt.core.tree import tree_scale
+from physopt.core.tree import tree_norm, tree_scale
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
@@ -133,11 +133,12 @@ def test_one_broken_answer_is_survived(name, rule):
 def test_a_guarded_bad_rule_costs_little(instance, length):
     problem, point = instance.make()
     stop = Stop(grad_norm=1e-4, max_evaluations=100)
-    handed_over = []
+    handed_over, answers = [], []
 
     def watch(progress):
         if not handed_over and progress.carry.state.tripped:
             handed_over.append((progress.index, progress.carry.base))
+        answers.append((progress.carry.evaluation.value, tree_norm(progress.carry.evaluation.grad)))
 
     guarded = minimize(problem, Guard(Uphill(length), LBFGS(memory=4)), point, stop=stop, callback=watch)
     (index, base), *_ = handed_over
@@ -145,7 +146,10 @@ def test_a_guarded_bad_rule_costs_little(instance, length):
     assert guarded.converged
     assert alone.converged
     # The start, two strikes, and then what the fallback needs from the best point; its first evaluation was made already.
-    assert index <= (8 if instance.name == "sphere" else 3)  # on a compact space a large step may land anywhere, lower too
+    # On a compact space a large step may land anywhere, lower or flatter too, and that is no strike.
+    lucky = sum(bool((np.array(now) < np.min(answers[:k], axis=0)).any()) for k, now in enumerate(answers[:index]) if k)
+    assert index <= 3 + lucky
+    assert lucky == 0 or instance.name in ("sphere", *(p.name for p in SCF_NAMES))
     assert guarded.num_evaluations == index + alone.num_evaluations - 1
 
 
