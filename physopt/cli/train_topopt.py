@@ -1,4 +1,4 @@
-"""`physopt train topopt`: learn how to use an averaged grid, on random structures."""
+"""`physopt train topopt`: learn how to use averaged grids, on random structures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def topopt(
     resume: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Train the six numbers of the learned method by evolution strategies, on random structures of one size.
+    """Train the seven numbers of the learned method by evolution strategies, on random structures of one size.
 
     Parameters
     ----------

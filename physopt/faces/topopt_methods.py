@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.rules.mirror import MirrorDescent
-from physopt.rules.mma import GCMMA, MMA, Poles
+from physopt.rules.mma import GCMMA, MMA
 from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
 
 from .topopt import Design, Stage, Step, on_coarser_grids, optimize
-from .topopt_schedule import CRITERIA, Schedule, trained
+from .topopt_schedule import CRITERIA, TUNED, Schedule, trained
 
 Plan = Callable[[SIMP, int], list[Stage]]
 
@@ -60,7 +60,7 @@ METHODS: dict[str, Plan] = {
     "oc": single(OptimalityCriteria()),
     "oc-tuned": single(CRITERIA),
     "mma": single(MMA()),
-    "mma-tuned": single(MMA(Poles(0.5, 2.0, 0.6))),
+    "mma-tuned": single(TUNED),
     "gcmma": single(GCMMA()),
     "mirror": single(MirrorDescent()),
     "mma-multilevel": multilevel(MMA()),

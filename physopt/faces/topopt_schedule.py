@@ -1,4 +1,4 @@
-"""The default method of topology optimization: six numbers, by hand or learned, say how an averaged grid is used; then it starts again."""
+"""The default method of topology optimization: seven numbers, by hand or learned, say how averaged grids are used; then it starts again."""
 
 import dataclasses
 import functools
@@ -22,10 +22,11 @@ from physopt.topopt import SIMP, Output
 from .topopt import Stage, optimize
 
 FILE = Path(__file__).with_name("topopt.safetensors")
-# Chosen by hand: the work on the averaged grid before the first solution on the design's own, and before each later one, in solutions of
-# that; where asymptotes begin, how much wider and narrower they become, and the move limit.
-HAND = {"before": 4.0, "between": 2.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-CRITERIA = OptimalityCriteria(0.65, 0.2)  # the tuned ones, for half of the second start's first steps: they keep bars that `MMA` drops
+# Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
+# before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
+HAND = {"layout": 32.0, "before": 6.0, "between": 6.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
+TUNED = MMA(Poles(0.5, 2.0, 0.6))  # with the criteria below the best of several settings; see `topopt_methods`
+CRITERIA = OptimalityCriteria(0.65, 0.2)
 PATIENCE = 3  # solutions that may go by without a gain before another start
 BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
 SOLUTIONS = 40  # per run in training
@@ -34,12 +35,12 @@ CAP = 0.1  # as a share: designs that are worse than this are all equally bad
 
 
 class Schedule(eqx.Module):
-    r"""An averaged grid first, then the design's own with several corrected steps for each solution, and further starts.
+    r"""Coarser grids first, then the design's own with several corrected steps for each solution, and further starts.
 
-    `weights` are the logarithms of the six `numbers` relative to `HAND`, in units of $\log 2$.
+    `weights` are the logarithms of the seven `numbers` relative to `HAND`, in units of $\log 2$.
     """
 
-    weights: Float[Array, "6"]
+    weights: Float[Array, "7"]
 
     @classmethod
     def by_hand(cls) -> "Schedule":
@@ -52,31 +53,33 @@ class Schedule(eqx.Module):
         return {name: hand * float(factor) for (name, hand), factor in zip(HAND.items(), factors, strict=True)}
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages for a problem, at most `solutions` on its own grid: first `MMA` starts, then the criteria, then blurs."""
+        """Return the stages for a problem, at most `solutions` on its own grid: the first start, tuned `MMA`, the criteria, then blurs."""
         first = self.start(problem, solutions)
         if len(first) == 1:
             return first
-        cheap, own = first[0], dataclasses.replace(first[1], patience=PATIENCE)
-        stages, half = [cheap, own], cheap.solutions // 2
+        *_, cheap, last = first
+        own, coarsest, layout = dataclasses.replace(last, patience=PATIENCE), first[0].problem, first[0].solutions
+        stages = [*first[:-1], own, Stage(coarsest, TUNED, 3 * layout // 2, fresh=True), cheap, own]
         if len(problem.coefficients) == 1:
-            criteria = Stage(cheap.problem, CRITERIA, half, fresh=True)
-            stages += [criteria, dataclasses.replace(cheap, solutions=cheap.solutions - half), own]
+            criteria = Stage(coarsest, CRITERIA, 3 * layout // 4, fresh=True)
+            stages += [criteria, dataclasses.replace(first[0], solutions=3 * layout // 8), cheap, own]
         for blur in BLURS:
-            stages += [dataclasses.replace(cheap, blur=blur), own]
+            stages += [dataclasses.replace(first[0], solutions=layout // 2, blur=blur), cheap, own]
         return stages
 
     def start(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages of the first start: an averaged grid where there is one, then the problem's own."""
+        """Return the stages of the first start: coarser grids where there are any, then the problem's own."""
         numbers = self.numbers()
         poles = Poles(min(numbers["start"], 10.0), 1.0 + numbers["wider"], max(1.0 - numbers["narrower"], 0.05))
         rule = MMA(poles, min(numbers["move"], 1.0))
+        layout, before, between = (round(numbers[name]) for name in ("layout", "before", "between"))
         if (cheap := averaged(problem)) is None:
             return [Stage(problem, rule, solutions)]
+        coarsest, layout = (cheap, layout // 2) if (quarter := averaged(problem, 2)) is None else (quarter, layout)
         # The way to a good mechanism leads past worse ones: where values only fall, it falls apart.
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
-        ratio = 2 ** len(problem.equilibrium.structure.shape)  # of the costs, nearly
-        corrected = Corrected(rule, cheap, max(round(numbers["between"] * ratio), 1), **options)
-        return [Stage(cheap, rule, max(round(numbers["before"] * ratio), 2)), Stage(problem, corrected, solutions)]
+        own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
+        return [Stage(coarsest, rule, layout), Stage(cheap, rule, before), own]
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
