@@ -24,11 +24,13 @@ from .topopt import Stage, optimize
 FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
 # before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
-HAND = {"layout": 32.0, "before": 6.0, "between": 6.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
+HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
 TUNED = MMA(Poles(0.5, 2.0, 0.6))  # with the criteria below the best of several settings; see `topopt_methods`
 CRITERIA = OptimalityCriteria(0.65, 0.2)
 PATIENCE = 3  # solutions that may go by without a gain before another start
-BLURS = (2.0, 1.0, 0.5) * 3  # filter radii, of each further start
+# Filter radii, of each further start; no two alike, or one that gained nothing would come again.
+BLURS = (2.0, 1.0, 0.5, 3.0, 1.5, 0.75, 4.0, 0.25, 2.5)
+ACROSS = 6  # elements that a grid has along each side at least, if a layout is to be found on it
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
@@ -75,7 +77,9 @@ class Schedule(eqx.Module):
         layout, before, between = (round(numbers[name]) for name in ("layout", "before", "between"))
         if (cheap := averaged(problem)) is None:
             return [Stage(problem, rule, solutions)]
-        coarsest, layout = (cheap, layout // 2) if (quarter := averaged(problem, 2)) is None else (quarter, layout)
+        coarsest = averaged(problem, 2) if min(problem.equilibrium.structure.shape) >= 4 * ACROSS else None
+        if coarsest is None:  # where half the resolution has to do, its solutions are dear
+            coarsest, layout = cheap, layout // 2
         # The way to a good mechanism leads past worse ones: where values only fall, it falls apart.
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
         own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
