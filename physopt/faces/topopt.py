@@ -56,6 +56,8 @@ class Stage:
       is 1 % above that of earlier stages.
     - `fresh`: it starts where the first stage did, not from where the one before ended.
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
+    - `floor`: a classical method in full, which only takes place where the stage before was misled: it ended 1 % above the lowest
+      design, and its rule, `Corrected`, distrusts its cheap problem.
     """
 
     problem: SIMP
@@ -64,6 +66,7 @@ class Stage:
     patience: int | None = None
     fresh: bool = False
     blur: float | None = None
+    floor: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +157,10 @@ def optimize(
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None
     solution: Solution | None = None
+    misled = False
     for number, stage in enumerate(stages):
+        if stage.floor and not misled:
+            continue
         own, last = stage.problem is problem, number == len(stages) - 1
         rule, point = stage.rule, stage.problem.init() if start is None else start
         if stage.blur is not None and lowest is not None:
@@ -162,8 +168,9 @@ def optimize(
         elif solution is not None and not stage.fresh:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
         known = _value(lowest)
+        ceiling = math.inf if stage.floor else known + HOPELESS * abs(known)
         most = min(stage.solutions, left) if own else stage.solutions
-        stop = Stop(patience=stage.patience, gain=STALLED, ceiling=known + HOPELESS * abs(known), max_evaluations=most)
+        stop = Stop(patience=stage.patience, gain=STALLED, ceiling=ceiling, max_evaluations=most)
         if last:
             stop = Stop(change=change, patience=WINDOW if gain > 0.0 else None, gain=gain, max_evaluations=most)
         tell = _teller(steps, number, stage, problem, callback)
@@ -172,6 +179,7 @@ def optimize(
             left -= solution.num_evaluations
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
+            misled = found > ceiling and _distrusts(stage.rule, solution)
             if left < 1 or (solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)):
                 break
         if solution.reason == "callback":
@@ -202,6 +210,10 @@ def _value(solution: Solution | None) -> float:
     """Return the value of a solution; infinity where there is none."""
     value = math.inf if solution is None else float(solution.evaluation.value)
     return value if math.isfinite(value) else math.inf
+
+
+def _distrusts(rule: AbstractRule, solution: Solution) -> bool:
+    return isinstance(rule, Corrected) and bool(solution.state.trusted < rule.steps)
 
 
 def _part(record: Recording | None, number: int, count: int) -> Recording | None:

@@ -28,6 +28,7 @@ HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.
 TUNED = MMA(Poles(0.5, 2.0, 0.6))  # with the criteria below the best of several settings; see `topopt_methods`
 CRITERIA = OptimalityCriteria(0.65, 0.2)
 PATIENCE = 3  # solutions that may go by without a gain before another start
+FLOOR = 20  # the same for tuned `MMA` alone, where coarser grids mislead
 # Filter radii, of each further start; no two alike, or one that gained nothing would come again.
 BLURS = (2.0, 1.0, 0.5, 3.0, 1.5, 0.75, 4.0, 0.25, 2.5)
 ACROSS = 6  # elements that a grid has along each side at least, if a layout is to be found on it
@@ -61,7 +62,8 @@ class Schedule(eqx.Module):
             return first
         *_, cheap, last = first
         own, coarsest, layout = dataclasses.replace(last, patience=PATIENCE), first[0].problem, first[0].solutions
-        stages = [*first[:-1], own, Stage(coarsest, TUNED, 3 * layout // 2, fresh=True), cheap, own]
+        floor = Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True)
+        stages = [*first[:-1], own, Stage(coarsest, TUNED, 3 * layout // 2, fresh=True), cheap, own, floor]
         if len(problem.coefficients) == 1:
             criteria = Stage(coarsest, CRITERIA, 3 * layout // 4, fresh=True)
             stages += [criteria, dataclasses.replace(first[0], solutions=3 * layout // 8), cheap, own]
