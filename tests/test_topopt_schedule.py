@@ -13,6 +13,7 @@ from physopt.cli import main
 from physopt.faces.topopt import Stage, optimize
 from physopt.faces.topopt_methods import METHODS, multilevel, solve, stages_of
 from physopt.faces.topopt_schedule import HAND, Excess, Schedule, averaged, run, trained
+from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA
 from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP, DensityFilter, Structure
@@ -99,6 +100,25 @@ def test_further_starts_keep_the_lowest_design_and_end_when_they_gain_nothing():
     gained = [old - new > 1e-3 * new for old, new in zip(before, rounds[1:], strict=True)]
     assert gained == [True] * (len(gained) - 1) + [False]
     assert sum(step.own for step in optimize(METHODS["physopt"](BEAM.problem(), 4), gain=0.0, change=None).steps) == 4
+
+
+def test_a_layout_is_found_where_six_elements_are_left_across():
+    for shape, halvings in (((48, 24), [2, 1]), ((48, 22), [1, 1])):
+        first = Schedule.by_hand().start(changed(GALLERY["mbb"](shape), {"rmin": 3.0}).problem(), 10)
+        assert [stage.problem.equilibrium.halvings for stage in first[:-1]] == halvings
+        assert len({stage.problem.equilibrium.unknowns for stage in first}) == len(set(halvings)) + 1
+
+
+def test_a_floor_is_for_starts_that_were_misled():
+    problem = BEAM.problem()
+    structure = problem.equilibrium.structure
+    elsewhere = SIMP(Structure(structure.shape, structure.force[:, :, ::-1], structure.held), problem.volfrac, DensityFilter(3.0))
+    good = Stage(problem, MMA(), 100, patience=5)
+    misled = Stage(problem, Corrected(MMA(), elsewhere, 4), 6, fresh=True)
+    sound = dataclasses.replace(misled, rule=Corrected(MMA(), averaged(problem), 4))
+    floor = Stage(problem, MMA(), 100, patience=5, fresh=True, floor=True)
+    for stages, taken in (([good, misled, floor], {0, 1, 2}), ([good, sound, floor], {0, 1}), ([misled, floor], {0})):
+        assert {step.stage for step in optimize(stages).steps} == taken
 
 
 def test_continuation_comes_first():
