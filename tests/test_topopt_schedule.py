@@ -109,16 +109,17 @@ def test_a_layout_is_found_where_six_elements_are_left_across():
         assert len({stage.problem.equilibrium.unknowns for stage in first}) == len(set(halvings)) + 1
 
 
-def test_a_floor_is_for_starts_that_were_misled():
+@pytest.mark.parametrize("gain", [0.0, 1e-3])
+def test_a_floor_is_for_starts_that_were_misled(gain):
     problem = BEAM.problem()
     structure = problem.equilibrium.structure
     elsewhere = SIMP(Structure(structure.shape, structure.force[:, :, ::-1], structure.held), problem.volfrac, DensityFilter(3.0))
     good = Stage(problem, MMA(), 100, patience=5)
-    misled = Stage(problem, Corrected(MMA(), elsewhere, 4), 6, fresh=True)
+    misled = Stage(problem, Corrected(MMA(), elsewhere, 4), 100, patience=3, fresh=True)
     sound = dataclasses.replace(misled, rule=Corrected(MMA(), averaged(problem), 4))
     floor = Stage(problem, MMA(), 100, patience=5, fresh=True, floor=True)
     for stages, taken in (([good, misled, floor], {0, 1, 2}), ([good, sound, floor], {0, 1}), ([misled, floor], {0})):
-        assert {step.stage for step in optimize(stages).steps} == taken
+        assert {step.stage for step in optimize(stages, gain=gain).steps} == taken
 
 
 def test_continuation_comes_first():

@@ -180,7 +180,9 @@ def optimize(
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
             misled = found > ceiling and _distrusts(stage.rule, solution)
-            if left < 1 or (solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)):
+            idle = solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)
+            rescued = misled and any(following.floor for following in stages[number + 1 : number + 2])
+            if left < 1 or (idle and not rescued):
                 break
         if solution.reason == "callback":
             break
