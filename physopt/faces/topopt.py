@@ -146,8 +146,8 @@ def optimize(
 
     - `start`: the design with which the first stage begins; the uniform one if left out.
     - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
-    - `gain`: it also ends when in 20 solutions the lowest value has fallen by less than this share, and the run ends when another start
-      has not brought more.
+    - `gain`: it also ends when in 20 solutions the lowest value has fallen by less than this share, and the run ends when a start
+      from the lowest design has not brought more.
     - `record`: where to record; of several stages each has a folder of its own there.
     - `callback`: called after each solution; `True` stops the run.
 
@@ -157,10 +157,11 @@ def optimize(
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None
     solution: Solution | None = None
-    misled = False
+    misled = blurred = False
     for number, stage in enumerate(stages):
         if stage.floor and not misled:
             continue
+        blurred = stage.blur is not None or (blurred and not stage.fresh)
         own, last = stage.problem is problem, number == len(stages) - 1
         rule, point = stage.rule, stage.problem.init() if start is None else start
         if stage.blur is not None and lowest is not None:
@@ -180,9 +181,8 @@ def optimize(
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
             misled = found > ceiling and _distrusts(stage.rule, solution)
-            idle = solution.reason == "stalled" and gain > 0.0 and known - found <= gain * abs(found)
-            rescued = misled and any(following.floor for following in stages[number + 1 : number + 2])
-            if left < 1 or (idle and not rescued):
+            idle = blurred and solution.reason == "stalled" and known - found <= gain * abs(found)
+            if left < 1 or (idle and gain > 0.0):
                 break
         if solution.reason == "callback":
             break
