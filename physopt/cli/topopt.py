@@ -62,9 +62,10 @@ def solve(
     filtering
         What to filter.
     method
-        "auto" is physopt, the learned one, or oc with a sensitivity filter.
+        "auto" is physopt, or oc with a sensitivity filter.
     gain
-        Stop when a further start, or 20 solutions of a method without any, has lowered the value by less than this share; 0 does not.
+        Stop when a start from the lowest design, or 20 solutions of a method without any, has lowered the value by less than this share;
+        0 does not.
     max_iterations
         Give up after this many finite-element solutions on the finest grid.
     library
