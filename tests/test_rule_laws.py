@@ -146,9 +146,13 @@ def test_a_guarded_bad_rule_costs_little(instance, length):
     assert guarded.converged
     assert alone.converged
     # The start, two strikes, and then what the fallback needs from the best point; its first evaluation was made already.
-    # On a compact space a large step may land anywhere, lower or flatter too, and that is no strike.
-    lucky = sum(bool((np.array(now) < np.min(answers[:k], axis=0)).any()) for k, now in enumerate(answers[:index]) if k)
-    assert index <= 3 + lucky
+    # On a compact space a large step may land anywhere, lower or (below one of the last five) flatter too, and that is no strike.
+    values, norms = np.array(answers[:index]).T
+    lower = values[1:] < np.fmin.accumulate(values)[:-1]
+    flatter = norms[1:] < np.fmin.accumulate(norms)[:-1]
+    below = [value <= np.fmax.reduce(values[max(k - 4, 0) : k + 1]) for k, value in enumerate(values[1:])]
+    lucky = int((lower | (flatter & below)).sum())
+    assert index == 3 + lucky
     assert lucky == 0 or instance.name in ("sphere", *(p.name for p in SCF_NAMES))
     assert guarded.num_evaluations == index + alone.num_evaluations - 1
 

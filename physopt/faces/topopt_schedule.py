@@ -60,15 +60,15 @@ class Schedule(eqx.Module):
         first = self.start(problem, solutions)
         if len(first) == 1:
             return first
-        *_, cheap, last = first
-        own, coarsest, layout = dataclasses.replace(last, patience=PATIENCE), first[0].problem, first[0].solutions
+        sketch, cheap, last = first
+        own, layout = dataclasses.replace(last, patience=PATIENCE), sketch.solutions
         floor = Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True)
-        stages = [*first[:-1], own, Stage(coarsest, TUNED, 3 * layout // 2, fresh=True), cheap, own, floor]
+        stages = [sketch, cheap, own, Stage(sketch.problem, TUNED, 3 * layout // 2, fresh=True), cheap, own, floor]
         if len(problem.coefficients) == 1:
-            criteria = Stage(coarsest, CRITERIA, 3 * layout // 4, fresh=True)
-            stages += [criteria, dataclasses.replace(first[0], solutions=3 * layout // 8), cheap, own]
+            criteria = Stage(sketch.problem, CRITERIA, 3 * layout // 4, fresh=True)
+            stages += [criteria, dataclasses.replace(sketch, solutions=3 * layout // 8), cheap, own]
         for blur in BLURS:
-            stages += [dataclasses.replace(first[0], solutions=layout // 2, blur=blur), cheap, own]
+            stages += [dataclasses.replace(sketch, solutions=layout // 2, blur=blur), cheap, own]
         return stages
 
     def start(self, problem: SIMP, solutions: int) -> list[Stage]:
