@@ -60,7 +60,7 @@ def scf(
     from physopt.faces import scf_bench, scf_methods
     from physopt.xyz import read_xyz
 
-    check_outputs(json_file)
+    check_outputs(json_file, read=[directory])
     files = [directory] if directory.is_file() else sorted(directory.glob("*.xyz"))
     if not files:
         raise ValueError(f"{directory}: holds no *.xyz. Give a folder of XYZ files, such as data/molecules.")
@@ -113,7 +113,7 @@ def series(
     from physopt.faces import scf_bench, scf_methods
     from physopt.xyz import read_frames
 
-    check_outputs(json_file)
+    check_outputs(json_file, read=[file])
     frames = read_frames(file)
     names = chosen(methods, scf_methods.SERIES_METHODS, {})
     xc, basis = _level(file, frames[0], xc, basis)

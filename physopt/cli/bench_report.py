@@ -37,7 +37,7 @@ def report(
     plot
         Picture of the performance profiles of `bench topopt`.
     """
-    check_outputs(csv_file, picture=plot)
+    check_outputs(csv_file, picture=plot, read=files)
     if not files:
         raise ValueError("Name the JSON files that `physopt bench scf ... --json FILE` wrote.")
     records = [record for file in files for record in _read(file)]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import bench_topopt_tables
+from .arguments import check_count
 from .bench_methods import Methods, chosen
 from .bench_topopt_tables import print_tables
 from .outputs import check_outputs, write_report
@@ -45,17 +46,18 @@ def topopt(
     plot
         Picture of the performance profiles: .png, .pdf, .svg or .jpg.
     """
-    from physopt.faces.topopt_bench import compare
-    from physopt.faces.topopt_methods import METHODS
-
-    check_outputs(json_file, picture=plot)
+    check_count("--solutions", solutions)
+    check_outputs(json_file, picture=plot, read=[Path(problem)])
     folder = Path(problem)
     files = [str(file) for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else [problem]
     if not files:
         raise ValueError(f"{problem}: holds no *.toml. Give a folder of problem files, or one of them.")
     known = {} if best is None else _read_best(best)
-    names = chosen(methods, METHODS, {})
     definitions = [read_problem(file, None, {}) for file in files]
+    from physopt.faces.topopt_bench import compare
+    from physopt.faces.topopt_methods import METHODS
+
+    names = chosen(methods, METHODS, {})
     problems = [definition.problem() for definition in definitions]
     records: list[dict[str, Any]] = []
     with Progress(problem, total=len(files) * len(names)) as progress:
@@ -92,15 +94,15 @@ def fe(
     json_file
         Where to write the records.
     """
-    from physopt.faces.fe_bench import compare_solvers
-    from physopt.topopt.gallery import cantilever_3d, mbb
-
     check_outputs(json_file)
     if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", iterates, re.ASCII):
         raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
     numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
-    records = []
     sides = read_shape(shape)
+    from physopt.faces.fe_bench import compare_solvers
+    from physopt.topopt.gallery import cantilever_3d, mbb
+
+    records = []
     structure = (mbb if len(sides) == 2 else cantilever_3d)(sides).structure()
     with Progress(shape) as progress:
         for record in compare_solvers(structure, numbers, direct=direct):

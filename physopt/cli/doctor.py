@@ -12,8 +12,6 @@ from importlib import metadata
 from pathlib import Path
 
 import cyclopts
-import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -63,6 +61,9 @@ def _versions() -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
+    import jax
+    import jax.numpy as jnp
+
     device = jax.devices()[0]
     yield Finding(
         "float64", jnp.ones(1).dtype == jnp.float64, f"JAX computes in {jnp.ones(1).dtype} on {device.platform} ({device.device_kind})"

@@ -11,7 +11,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import cyclopts
@@ -68,9 +68,10 @@ def _code(error: BaseException) -> int:
 
 
 def _say(error: BaseException, code: int) -> int:
-    if os.environ.get("PHYSOPT_TRACEBACK") == "1":
-        traceback.print_exception(error)
-    print(f"physopt: {_one_line(_message(error, code))}", file=sys.stderr)
+    with suppress(OSError):  # where stderr is full, the exit code says what it can
+        if os.environ.get("PHYSOPT_TRACEBACK") == "1":
+            traceback.print_exception(error)
+        print(f"physopt: {_one_line(_message(error, code))}", file=sys.stderr)
     return code
 
 

@@ -8,23 +8,45 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physopt.core.recording import Recording
+if TYPE_CHECKING:
+    from physopt.core.recording import Recording
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 # What the numbers of a report depend on.
 PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "openorbitaloptimizer-pyscf")
 
 
-def check_outputs(*files: Path | None, picture: Path | None = None) -> None:
-    """Raise an `OSError` for a file, or a `ValueError` for a kind of picture, that could not be written when the work is done."""
+def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequence[Path] = ()) -> None:
+    """Raise an `OSError` for a file, or a `ValueError` for a kind of picture, that could not be written when the work is done.
+
+    Neither may two files be one, nor one of them a file that is `read`.
+    """
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
-    for file in (*files, picture):
+    taken = {file.resolve(): "what the command reads" for file in read}
+    for file in filter(None, (*files, picture)):
         _check_writable(file)
+        if file.exists() and not file.is_file():
+            continue  # a device, such as /dev/null
+        if file.resolve() in taken:
+            raise ValueError(f"{file}: would overwrite {taken[file.resolve()]}. Give it a name of its own.")
+        taken[file.resolve()] = "another output"
+
+
+def check_folder(folder: Path | None, what: str) -> None:
+    """Raise an `OSError` for a folder that could not be made or written into when the work is done."""
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file. Name a folder, to write {what} into.")
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no folder {folder.parent}. Make it first, or write elsewhere.")
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        raise PermissionError(f"{folder}: may not be written into. Write elsewhere.")
 
 
 def check_ending(file: Path | None, ending: str, what: str) -> None:
@@ -33,9 +55,7 @@ def check_ending(file: Path | None, ending: str, what: str) -> None:
         raise ValueError(f"{file}: {what} end in {ending}. Name it {file.with_suffix(ending).name}, say.")
 
 
-def _check_writable(file: Path | None) -> None:
-    if file is None:
-        return
+def _check_writable(file: Path) -> None:
     if not file.parent.is_dir():
         raise FileNotFoundError(f"{file}: there is no folder {file.parent}. Make it first, or write elsewhere.")
     if file.is_dir():
@@ -44,12 +64,19 @@ def _check_writable(file: Path | None) -> None:
         raise PermissionError(f"{file}: may not be written. Write elsewhere.")
 
 
-def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> Recording | None:
+def check_recording(folder: Path | None, resume: bool) -> None:
+    """Raise a `ValueError` where `--resume` stands alone."""
+    if folder is None and resume:
+        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+
+
+def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> "Recording | None":
     """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded."""
+    check_recording(folder, resume)
     if folder is None:
-        if resume:
-            raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
         return None
+    from physopt.core.recording import Recording
+
     return Recording(folder, spec=spec, resume=resume)
 
 

@@ -7,8 +7,9 @@ import cyclopts
 from cyclopts import Parameter
 from rich.console import Console
 
+from .arguments import check_count, check_positive, check_seed
 from .exits import NotConverged
-from .outputs import check_outputs, recording, write_report
+from .outputs import check_outputs, check_recording, recording, write_report
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -60,13 +61,17 @@ def poisson(
     json_file
         File to write the result in.
     """
+    check_outputs(json_file, picture=plot)
+    check_positive("--target", target, "1e-5")
+    check_seed(seed)
+    counts = {"frequency": frequency, "width": width, "depth": depth, "points": points, "steps": steps}
+    for option, count in counts.items():
+        check_count(f"--{option}", count)
+    check_recording(record, resume)
     import jax
 
     from physopt.pinn import Poisson, scatter, single_mode
 
-    check_outputs(json_file, picture=plot)
-    if not target > 0.0:
-        raise ValueError(f"--target {target}: the relative error to reach is a number above 0, such as 1e-5.")
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
     scattered, first = jax.random.split(jax.random.key(seed))
     problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)

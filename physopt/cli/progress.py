@@ -1,5 +1,6 @@
 """Progress of a loop: one live line on a terminal, plain lines in a log."""
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -65,7 +66,12 @@ class Progress:
             self._pending = line
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        try:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        except BrokenPipeError:
+            raise  # nobody reads on: the command ends, as others do
+        except OSError:
+            self._interval = math.inf  # a log on a full disk is lost, which is no reason to lose the calculation
         self._printed, self._pending = time.monotonic(), None
 
 

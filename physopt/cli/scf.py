@@ -60,13 +60,13 @@ def scf(
     """
     from physopt.xyz import read_xyz
 
-    check_outputs(json_file, picture=plot)
+    check_outputs(json_file, picture=plot, read=[file])
     molecule = read_xyz(file, charge=charge, spin=spin)
     xc, basis = xc or molecule.xc or "hf", basis or molecule.basis or "def2-svp"
     traces = run(molecule, file.stem, xc, basis, compare=compare, target=target, record=record, resume=resume)
-    show(traces)
     level = {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
     write_report(json_file, [_record(file.stem, t) for t in traces], **level)
+    show(traces)
     if plot is not None:
         from physopt.plot_scf import plot_traces
 

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from .arguments import check_count, check_share
 from .exits import NotConverged
-from .outputs import check_ending, check_outputs, recording, write_report
+from .outputs import check_ending, check_folder, check_outputs, check_recording, recording, write_report
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -85,17 +86,20 @@ def solve(
     json_file
         File to write the result in.
     """
+    check_count("--max-iterations", max_iterations)
+    check_share("--gain", gain, "1e-3, or 0 to go on")
+    check_recording(record, resume)
+    check_outputs(json_file, gif, stl, picture=plot, read=[Path(problem)] if problem.endswith(".toml") else [])
+    check_ending(gif, ".gif", "animations")
+    check_ending(stl, ".stl", "surfaces")
+    check_folder(vti, "the .vti file")
+    changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
+    definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
+    # Loaded now and not with this module: a problem that is refused does not wait for JAX.
     from physopt.faces.topopt import Step, longest, optimize
     from physopt.faces.topopt_library import near_stages, remember
     from physopt.faces.topopt_methods import stages_of
 
-    check_outputs(json_file, gif, stl, picture=plot)
-    check_ending(gif, ".gif", "animations")
-    check_ending(stl, ".stl", "surfaces")
-    if vti is not None and vti.is_file():
-        raise NotADirectoryError(f"{vti}: is a file. Name a folder, to write {problem}.vti into.")
-    changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
-    definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
     solved, start = _near(library, definition, resume)
     stages = stages_of(definition, chosen, max_iterations) if start is None else near_stages(definition, max_iterations)
@@ -135,9 +139,9 @@ def solve(
 @app.command
 def validate(problem: Problem, *, shape: Shape = None) -> None:
     """Solve once, check the gradient by differences, and estimate what an optimization would cost."""
+    definition = read_problem(problem, shape, {})
     from physopt.faces.topopt import check
 
-    definition = read_problem(problem, shape, {})
     report = check(definition.problem())
     table = Table(title=f"{definition.name} {'x'.join(map(str, definition.shape))}", show_header=False)
     for name, value in report.items():
@@ -159,18 +163,25 @@ def gallery() -> None:
 
 
 def read_problem(problem: str, shape: str | None, changes: dict[str, Any]) -> "Definition":
-    """Return a problem of the gallery or of a TOML file, with some of its entries changed."""
+    """Return a problem of the gallery or of a TOML file, with some of its entries changed, after a look whether it can be solved."""
     from physopt.topopt.definition import changed, read_definition
     from physopt.topopt.gallery import GALLERY
 
     if problem in GALLERY:
         make = GALLERY[problem]
-        return changed(make() if shape is None else make(read_shape(shape)), changes)
-    if not problem.endswith(".toml"):
+        definition = make() if shape is None else make(read_shape(shape))
+    elif Path(problem).suffix.lower() != ".toml":
         raise ValueError(f"{problem!r} is no problem; write the path of a TOML file, or one of: {', '.join(GALLERY)}.")
-    if shape is not None:
+    elif shape is not None:
         raise ValueError(f"--shape is for problems of the gallery; {problem} says its own.")
-    return changed(read_definition(Path(problem)), changes)
+    else:
+        definition = read_definition(Path(problem))
+    definition = changed(definition, changes)
+    try:
+        definition.check()
+    except ValueError as error:
+        raise ValueError(f"{problem}: {error}") from None
+    return definition
 
 
 def read_shape(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from .arguments import check_count, check_seed
 from .outputs import check_outputs, command_line, write_report
 from .progress import Progress
 
@@ -48,15 +49,17 @@ def scf(
     json_file
         File to write the counts in.
     """
+    source = folder if family is None else family
+    if source is None or (folder is not None and family is not None):
+        raise ValueError("Name one folder of XYZ files: `physopt train scf data/training`, or `physopt train scf --family DIR`.")
+    check_count("--evaluations", evaluations)
+    check_seed(seed)
+    check_outputs(out, json_file)
+    molecules = _read(source)
     from physopt.core.weights import save_weights
     from physopt.faces.scf_training import fit, loss
     from physopt.scf.learned import SHIPPED, KernelWeights, load_kernel
 
-    source = folder if family is None else family
-    if source is None or (folder is not None and family is not None):
-        raise ValueError("Name one folder of XYZ files: `physopt train scf data/training`, or `physopt train scf --family DIR`.")
-    check_outputs(out, json_file)
-    molecules = _read(source)
     taught, judged = split(molecules)
     start = KernelWeights() if family is None else load_kernel(SHIPPED)
     evaluations = evaluations or (EVALUATIONS if family is None else EVALUATIONS // 5)

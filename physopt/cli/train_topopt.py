@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import jax
-import optax
 from cyclopts import Parameter
 from rich.console import Console
 
-from .outputs import check_outputs, command_line, recording, write_report
+from .arguments import check_count, check_seed
+from .outputs import check_outputs, check_recording, command_line, recording, write_report
 from .progress import Progress
 
 
@@ -44,13 +43,20 @@ def topopt(
     json_file
         File to write the result in.
     """
+    for option, count in {"steps": steps, "tasks": tasks, "size": size}.items():
+        check_count(f"--{option}", count)
+    check_seed(seed)
+    check_outputs(out, json_file)
+    check_recording(record, resume)
+    import jax
+    import optax
+
     from physopt.core.weights import save_weights
     from physopt.faces.topopt_schedule import SOLUTIONS, Excess, Schedule, run
     from physopt.meta.estimators import Antithetic
     from physopt.meta.train import TrainingProgress, meta_train
     from physopt.topopt.family import RandomStructures
 
-    check_outputs(out, json_file)
     settings = {"command": command_line(), "steps": steps, "tasks": tasks, "size": size, "seed": seed}
     with Progress("train topopt", total=steps) as progress:
 

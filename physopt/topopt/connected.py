@@ -8,17 +8,20 @@ import scipy.ndimage
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from .structure import Structure
 
-
-def check_connected(structure: Structure, passive: Float[ndarray, "..."]) -> None:
-    """Raise `ValueError` where prescribed void cuts a load off from all supports, whatever the design."""
+def check_connected(
+    force: Float[ndarray, "case comp ..."],
+    held: Bool[ndarray, "comp ..."],
+    spring: Float[ndarray, "comp ..."] | None,
+    passive: Float[ndarray, "..."],
+) -> None:
+    """Raise `ValueError` where prescribed void cuts a load off from all supports, whatever the design; arrays as of a `Structure`."""
     allowed = ~(passive == 0.0)
     pieces, _ = scipy.ndimage.label(allowed)  # elements that share an edge, or a face in three dimensions
-    springs = np.zeros_like(structure.held) if structure.spring is None else structure.spring > 0.0
-    anchored = _touched(pieces, np.any(structure.held | springs, axis=0))
-    for case, force in enumerate(structure.force):
-        loaded = np.any(np.where(structure.held, 0.0, force) != 0.0, axis=0)
+    stopped = held if spring is None else held | (spring > 0.0)
+    anchored = _touched(pieces, np.any(stopped, axis=0))
+    for case, forces in enumerate(force):
+        loaded = np.any(np.where(held, 0.0, forces) != 0.0, axis=0)
         near = _touched(pieces, loaded)
         if not near:
             raise ValueError(f"Load case {case} acts on prescribed void only; move the load, or the passive region.")

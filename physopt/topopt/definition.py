@@ -4,7 +4,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,63 +13,19 @@ from msgspec import Meta
 from numpy import ndarray
 
 from .connected import check_connected, with_material
-from .filters import DensityFilter, SensitivityFilter
-from .interpolation import Power, Ramp
-from .objective import AbstractObjective, MeanCompliance, Output, WorstCompliance
-from .problem import SIMP
+from .parts import Continuation, Load, Part, Passive, Spring, Support, Target
+from .posed import check_posed, check_shape
 from .space import Space
-from .structure import Structure, check_shape
+from .wording import check_text, explained
+
+if TYPE_CHECKING:
+    from .objective import AbstractObjective
+    from .problem import SIMP
+    from .structure import Structure
 
 LARGEST = 20_000_000  # elements: some 10 GB
+LONGEST = 1_000_000  # bytes of a problem file
 AXES = "xyz"
-
-Corner = Annotated[list[int], Meta(min_length=2, max_length=3)]
-Region = Annotated[list[Corner], Meta(min_length=2, max_length=2)]
-
-
-class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Something that acts on a box of nodes, its corners included."""
-
-    region: Region
-
-
-class Support(Part, frozen=True, kw_only=True):
-    """Hold the nodes with material along some of the axes, such as "xy"; "T" holds their temperature."""
-
-    fix: Annotated[str, Meta(min_length=1)]
-
-
-class Load(Part, frozen=True, kw_only=True):
-    """A total force, or heat, shared equally by the nodes with material. Loads of one case act together."""
-
-    force: list[float]
-    case: Annotated[int, Meta(ge=0)] = 0
-
-
-class Target(Part, frozen=True, kw_only=True):
-    """Where a mechanism is to move, and along which direction: the mean displacement of the nodes along it is to be large."""
-
-    direction: list[float]
-
-
-class Spring(Part, frozen=True, kw_only=True):
-    """A total stiffness to the ground along each axis, shared equally by the nodes."""
-
-    stiffness: list[float]
-
-
-class Passive(Part, frozen=True, kw_only=True):
-    """Elements between the nodes of a box whose density is prescribed: 0 is void, 1 is solid."""
-
-    density: Annotated[float, Meta(ge=0.0, le=1.0)]
-
-
-class Continuation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An easier problem to solve first: another exponent, or a softer projection, for some solutions."""
-
-    solutions: Annotated[int, Meta(ge=1, le=100_000)]
-    penal: Annotated[float, Meta(ge=1.0, lt=20.0)] | None = None
-    beta: Annotated[float, Meta(ge=0.0, le=1e3)] | None = None
 
 
 class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -111,9 +67,20 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     passive: list[Passive] = []
     continuation: list[Continuation] = []
 
-    def structure(self) -> Structure:
+    def __post_init__(self) -> None:
+        check_text("name", self.name, longest=200)
+        check_text("source", self.source, longest=2000)
+
+    def check(self) -> None:
+        """Raise `ValueError`, in plain words, for what cannot be solved, as far as this can be told without a finite-element solution."""
+        self._posed()
+
+    def structure(self) -> "Structure":
         """Return grid, supports and forces; `ValueError` for what cannot be solved, in plain words."""
-        return self._posed()[0]
+        from .structure import Structure
+
+        force, held, spring, _ = self._posed()
+        return Structure(tuple(self.shape), force, held, spring)
 
     def prescribed(self) -> Float[ndarray, "..."]:
         """Return the prescribed densities, NaN where the design decides: of `space`, then of each passive part; the last one counts."""
@@ -126,13 +93,19 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             passive[elements] = part.density
         return passive
 
-    def problem(self, *, iterative: bool | None = None) -> SIMP:
+    def problem(self, *, iterative: bool | None = None) -> "SIMP":
         """Return the problem that is to be solved in the end."""
+        # JAX is loaded here and not with this module: a file that is refused does not wait for it.
+        from .filters import DensityFilter, SensitivityFilter
+        from .interpolation import Power, Ramp
+        from .problem import SIMP
+        from .structure import Structure
+
         filters = {"density": DensityFilter, "sensitivity": SensitivityFilter}
         mirrors = tuple(self._axes(self.mirror, "mirror", elastic=True))
-        structure, passive = self._posed()
+        force, held, spring, passive = self._posed()
         return SIMP(
-            structure,
+            Structure(tuple(self.shape), force, held, spring),
             self.volfrac,
             filters[self.filter](self.rmin),
             objective=self._objective(),
@@ -147,8 +120,8 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             iterative=iterative,
         )
 
-    def _posed(self) -> tuple[Structure, Float[ndarray, "..."]]:
-        """Return the structure, and the prescribed densities."""
+    def _posed(self) -> "tuple[Float[ndarray, '...'], Bool[ndarray, '...'], Float[ndarray, '...'] | None, Float[ndarray, '...']]":
+        """Return the forces, what is held, the springs, and the prescribed densities."""
         self._check_numbers()
         cases = self._check_parts()
         nodes = tuple(n + 1 for n in self.shape)
@@ -169,9 +142,10 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             if min(item.stiffness, default=0.0) < 0.0:
                 raise ValueError(f"Spring {number} has the stiffness {item.stiffness}; write numbers of at least 0.")
             self._share(spring, item, item.stiffness, f"spring {number}", material)
-        structure = Structure(tuple(self.shape), force, held, spring if self.spring else None)
-        check_connected(structure, passive)
-        return structure, passive
+        springs = spring if self.spring else None
+        check_posed(tuple(self.shape), force, held, springs)
+        check_connected(force, held, springs, passive)
+        return force, held, springs, passive
 
     def _check_parts(self) -> int:
         """Raise `ValueError` where parts are missing, else return the number of load cases."""
@@ -183,14 +157,17 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             raise ValueError(
                 'A mechanism has objective = "output" and one [[output]] with a region and a direction; write both or neither.'
             )
-        cases = max(load.case for load in self.load) + 1
-        if missing := set(range(cases)) - {load.case for load in self.load}:
-            raise ValueError(f"Load case {min(missing)} has no load; number the cases 0, 1, 2, ... without a gap.")
+        numbers = sorted({load.case for load in self.load})
+        cases = len(numbers)
+        if missing := [case for case, number in enumerate(numbers) if case != number]:
+            raise ValueError(f"Load case {missing[0]} has no load; number the cases 0, 1, 2, ... without a gap.")
         if self.output and cases > 1:
             raise ValueError(f"A mechanism has one input: one load case, not {cases}.")
         return cases
 
-    def _objective(self) -> AbstractObjective:
+    def _objective(self) -> "AbstractObjective":
+        from .objective import MeanCompliance, Output, WorstCompliance
+
         if self.objective != "mean" and self.weights is not None:
             raise ValueError(f'weights belong to objective = "mean"; this one is "{self.objective}". Leave one of them out.')
         weights = None if self.weights is None else tuple(self.weights)
@@ -242,28 +219,35 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
 
 def read_definition(file: Path) -> Definition:
-    """Return the problem of a TOML file; `ValueError` for anything but a well-formed one."""
-    if not file.is_file():
+    """Return the problem of a TOML file; `ValueError` for anything but a well-formed one, `OSError` for one that cannot be opened."""
+    if not file.exists():
         raise FileNotFoundError(f"{file}: there is no such file.")
-    if file.stat().st_size > 1_000_000:
+    if not file.is_file():
+        raise ValueError(f"{file}: is {'a folder' if file.is_dir() else 'no regular file'}; name a TOML file.")
+    if file.stat().st_size > LONGEST:
         raise ValueError(f"{file}: is larger than 1 MB, which no problem file needs.")
     try:
-        definition = msgspec.convert(tomllib.loads(file.read_bytes().decode()), Definition)
+        content = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: is not TOML ({error}).") from None
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{file}: {error}.") from None
     except RecursionError:
         raise ValueError(f"{file}: is nested too deeply to be a problem file.") from None
+    if not content:
+        raise ValueError(f"{file}: is empty. A problem says its shape and volfrac, and has a [[support]] and a [[load]].")
+    try:
+        definition = msgspec.convert(content, Definition)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{file}: {explained(error, Definition, content)}") from None
     return definition if definition.space is None else msgspec.structs.replace(definition, space=definition.space.beside(file))
 
 
 def changed(definition: Definition, changes: Mapping[str, Any]) -> Definition:
     """Return a definition with some entries changed, checked like those of a file."""
+    content = msgspec.to_builtins(definition) | dict(changes)
     try:
-        return msgspec.convert(msgspec.to_builtins(definition) | dict(changes), Definition)
+        return msgspec.convert(content, Definition)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{definition.name}: {error}.") from None
+        raise ValueError(f"{definition.name}: {explained(error, Definition, content)}") from None
 
 
 def _numbers(tree: Any, path: str = "") -> list[tuple[str, float | int]]:
