@@ -15,13 +15,17 @@ from physopt.core.problem import shorten
 from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.pinn import Poisson, scatter, single_mode
 from physopt.rules.control import Control
+from physopt.rules.corrected import Corrected
 from physopt.rules.diis import adiis_cdiis, cdiis, response_diis
 from physopt.rules.from_optax import FromOptax
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
+from physopt.rules.mirror import MirrorDescent
+from physopt.rules.mma import GCMMA, MMA
 from physopt.rules.model_step import ModelStep
+from physopt.rules.oc import OptimalityCriteria
 from physopt.rules.trust import TrustRegion
 from physopt.scf.problem import SCF
 from physopt.topopt import SIMP, DensityFilter, Ramp, half_mbb
@@ -173,4 +177,14 @@ ANCHORED_RULES: list[tuple[str, AbstractRule]] = [
     ("control", Control()),
     ("control-impatient", Control(patience=-1, dwell=3)),
     ("trust-region-short", TrustRegion(radius=0.1, space=2)),
+]
+
+# Rules that approximate functions of a bounded design, hence run on topology optimization only.
+BOXED_RULES: list[tuple[str, AbstractRule]] = [
+    ("oc", OptimalityCriteria()),
+    ("mma", MMA()),
+    ("gcmma", GCMMA()),
+    ("mirror", MirrorDescent()),
+    ("corrected-mma", Corrected(MMA(), SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), halvings=1), 3)),
+    ("guarded-mma", Guard(MMA(), MirrorDescent())),
 ]

@@ -8,7 +8,9 @@ import scipy.optimize
 from jaxtyping import Float
 from numpy import ndarray
 
-from .problem import AbstractModel, Evaluation
+from .problem import AbstractModel, Endpoint, Evaluation
+from .rule import Move
+from .tree import tree_zeros
 
 
 class Program(eqx.Module):
@@ -57,6 +59,16 @@ def boxed_program(evaluation: Evaluation) -> Program:
         kind = type(evaluation.model).__name__
         raise ValueError(f"This rule needs a problem with bounds and a volume, such as SIMP; this one has a {kind} model.")
     return evaluation.model.program
+
+
+def declined(
+    evaluation: Evaluation, begun: bool, base: Float[ndarray, "..."], trial: Float[ndarray, "..."]
+) -> tuple[Move, Float[ndarray, "..."]]:
+    """Return the move after a broken answer, and its design: half way back to `base`, or the start once more if nothing has `begun`."""
+    if not begun:
+        return Move(tree_zeros(evaluation.grad), accept=False), trial
+    trial = 0.5 * (base + trial)
+    return Move(Endpoint(trial), accept=False), trial
 
 
 def first_price(program: Program) -> float:

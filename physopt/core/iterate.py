@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
+from .answers import check_tangent, judged, kept, lent
 from .problem import AbstractProblem, Evaluation, finite, move_along, step_norm
 from .rule import AbstractRule
 from .tree import Flag, Scalar, choose, namespace, tree_norm
@@ -58,7 +59,7 @@ class Trial(eqx.Module):
 def begin(rule: AbstractRule, point: PyTree, evaluation: Evaluation) -> Carry:
     """Let the rule set up its state, given the oracle's answer at the starting point."""
     xp = namespace(evaluation.value)
-    best_value = xp.where(finite(evaluation), evaluation.value, xp.inf)
+    best_value, point = xp.where(finite(evaluation), evaluation.value, xp.inf), kept(point)
     # Arrays, not Python scalars, so that the structure is the same before and after a step.
     return Carry(point, point, evaluation, rule.init(evaluation), point, best_value, xp.asarray(0.0), xp.asarray(True))
 
@@ -67,7 +68,9 @@ def propose(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Trial
     """Ask the rule for a move and make it."""
     move, state = rule.step(carry.evaluation, carry.state)
     base = choose(move.recall, carry.best, choose(move.accept, carry.trial, carry.base))
-    return Trial(base, move_along(problem, base, move.step), state, step_norm(move.step), move.accept)
+    # A retraction may work in place, and a rule may keep the step, or the end of it, in its state.
+    trial = kept(move_along(problem, lent(base), lent(move.step)))
+    return Trial(base, trial, state, step_norm(move.step), move.accept)
 
 
 def settle(carry: Carry, new: Trial, evaluation: Evaluation) -> Carry:
@@ -82,7 +85,7 @@ def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_step
 
     **Returns:** the last `Carry` and a `History` of `num_steps + 1` evaluations, the starting point's first.
 
-    **Raises:** `TypeError` for a problem that runs on the host.
+    **Raises:** `TypeError` for a problem that runs on the host; `TypeError` or `ValueError` for malformed answers, as `minimize`.
     """
     if not problem.traceable:
         raise TypeError(
@@ -98,7 +101,9 @@ def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_step
         carry = settle(carry, new, problem.evaluate(new.trial))
         return carry, row(carry)
 
-    first = begin(rule, point, problem.evaluate(point))
+    answer = judged(problem, problem.evaluate(point))
+    check_tangent(problem, point, answer)
+    first = begin(rule, point, answer)
     last, rows = jax.lax.scan(body, first, None, length=num_steps)
     columns = [jnp.concatenate([jnp.asarray(a)[None], b]) for a, b in zip(row(first), rows, strict=True)]
     return last, History(*columns, seconds=jnp.full(num_steps + 1, jnp.nan))

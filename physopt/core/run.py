@@ -6,6 +6,7 @@ from pathlib import Path
 import equinox as eqx
 from jaxtyping import PyTree
 
+from .answers import Answers, lent, shown
 from .iterate import Carry, History, begin, propose, settle
 from .problem import AbstractProblem, Evaluation, finite
 from .recording import Recording, Tape
@@ -64,13 +65,17 @@ def minimize(
     - `record`: a folder to write the run into, or a `Recording` that says more (resume, provenance).
     - `callback`: called with a `Progress` after each evaluation; `True` stops the run.
 
-    **Returns:** a `Solution`; a run that did not converge says so there and raises nothing.
+    Host arrays are lent: `evaluate` and `retract` get copies and may write into them, a callback sees read-only ones, and what an
+    oracle answers is copied if it could still be written to. So the returned point has the value that is reported, and `point` stays.
 
-    **Raises:** `FileExistsError` if `record` names a finished or foreign run; see `Recording`.
+    **Returns:** a `Solution`; a run that did not converge says so there and raises nothing, whatever numbers the oracle answers with.
+
+    **Raises:** `FileExistsError` if `record` names a finished or foreign run; see `Recording`. `TypeError` if an answer is no `Evaluation`
+    of real numbers, `ValueError` if its gradient is no tangent, or not of the kind of the first one's.
     """
     # The oracle is compiled apart from the rule: a resumed run asks it again, and must get the same bits.
     wrap = eqx.filter_jit if problem.traceable else lambda function: function
-    evaluate, ask, take = wrap(problem.evaluate), wrap(propose), wrap(settle)
+    evaluate, ask, take = Answers(problem, wrap(problem.evaluate)), wrap(propose), wrap(settle)
     with Tape(record, problem.unit) as tape:
         resumed = tape.restore(evaluate, rule, point)
         carry, best = resumed or (begin(rule, point, first := evaluate(point)), first)
@@ -82,7 +87,7 @@ def minimize(
                 best = carry.evaluation
             index = tape.write(carry, grad_norm)
             converged = stop.converged(carry, grad_norm)
-            halted = callback is not None and callback(Progress(index, carry, grad_norm, tape.seconds, converged))
+            halted = callback is not None and callback(Progress(index, shown(carry), grad_norm, tape.seconds, converged))
             if converged:
                 reason = "converged"
             elif halted:
@@ -98,4 +103,4 @@ def minimize(
                 carry = take(carry, new, evaluate(new.trial))
         point, evaluation = (carry.best, best) if reason in ("stalled", "budget", "non-finite") else (carry.trial, carry.evaluation)
         tape.finish(reason, evaluation.value)
-    return Solution(point, evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)
+    return Solution(lent(point), evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)

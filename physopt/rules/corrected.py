@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, PyTree
 from numpy import ndarray
 
-from physopt.core.boxed import AbstractBoxed, Program, boxed_program
-from physopt.core.problem import AbstractProblem, Endpoint, Evaluation
+from physopt.core.boxed import AbstractBoxed, Program, boxed_program, declined
+from physopt.core.problem import AbstractProblem, Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 
 from .mma import exact_program
@@ -70,7 +70,10 @@ class Corrected(AbstractRule):
     def step(self, evaluation: Evaluation, state: CorrectedState) -> tuple[Move, CorrectedState]:
         """Judge the trial; go on from it, or come back to the base and go less far."""
         value = np.asarray(evaluation.value)
-        if value <= state.value + self.slack * np.abs(state.value):
+        sound = bool(finite(evaluation))
+        if not sound and not np.isfinite(state.value):
+            return declined(evaluation, False, state.trial, state.trial)[0], state
+        if sound and value <= state.value + self.slack * np.abs(state.value):
             accepted, trusted = state.accepted + 1.0, state.trusted
             if trusted < self.steps and accepted >= 2.0**state.rejected:
                 accepted, trusted = 0.0, np.clip(2.0 * trusted, 1.0, float(self.steps))

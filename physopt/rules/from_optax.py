@@ -3,13 +3,13 @@
 import optax
 from jaxtyping import PyTree
 
-from physopt.core.problem import Evaluation
+from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import tree_zeros
+from physopt.core.tree import choose, tree_zeros
 
 
 class FromOptax(AbstractRule):
-    """Wrap a `GradientTransformation`: every trial is accepted, the update is the step.
+    """Wrap a `GradientTransformation`: every finite trial is accepted, the update is the step; after another the base is asked again.
 
     A rule sees tangents, not points, so transformations that read the parameters (weight decay) are refused
     by Optax's own message; those that only read `value` get it.
@@ -30,5 +30,7 @@ class FromOptax(AbstractRule):
 
     def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
         """Return the update as a step."""
-        step, state = self.transformation.update(evaluation.grad, state, value=evaluation.value)
-        return Move(step, accept=evaluation.value == evaluation.value), state
+        sound = finite(evaluation)
+        update = self.transformation.update(evaluation.grad, state, value=evaluation.value)
+        step, state = choose(sound, update, (tree_zeros(evaluation.grad), state))
+        return Move(step, accept=sound), state

@@ -80,7 +80,8 @@ class Guard(AbstractRule):
         count = state.count + 1.0
         ended = namespace(state.count).remainder(state.count, self.window) == 0.0
         quick = (best_norm <= 0.5 * state.mark.norm) | (state.mark.value - best.value >= state.mark.promise)
-        mark = branch(ended, lambda: Mark(best.value, best_norm, _promise(best)), lambda: state.mark)
+        known = namespace(best_norm).isfinite(best_norm)  # before there is a sound answer nothing is promised
+        mark = branch(ended & known, lambda: Mark(best.value, best_norm, _promise(best)), lambda: state.mark)
         relieved = ~state.tripped & ((strikes > self.patience + self.share * count) | (ended & ~first & ~quick))
 
         def lead(_: None) -> tuple[Move, PyTree, PyTree]:

@@ -6,7 +6,7 @@ import scipy.special
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import Program, first_price, priced
+from physopt.core.boxed import Program, declined, first_price, priced
 from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 
@@ -58,11 +58,16 @@ class MirrorDescent(AbstractRule):
         """Judge the trial; go on from it, or try half the step from the base."""
         program = exact_program(evaluation)
         if not state.begun:
+            if not finite(evaluation):
+                return declined(evaluation, False, state.trial, state.trial)[0], state
+            state = self.init(evaluation)
             return self._move(program, state.latent, state.length, state.price, accept=True)
         base = state.base
+        if not finite(evaluation):
+            return self._move(base, state.latent, 0.5 * state.length, state.price, accept=False)
         change, bend = state.trial - base.design, program.slope - base.slope
         enough = base.values[0] + self.sufficient * float((base.slope * change).sum()) + 1e-12 * abs(float(base.values[0]))
-        if not finite(evaluation) or program.values[0] > enough:
+        if program.values[0] > enough:
             return self._move(base, state.latent, 0.5 * state.length, state.price, accept=False)
         curved, along = float((bend * change).sum()), float(((state.trial_latent - state.latent) * change).sum())
         longest = self.longest * self.first / _usual(program)

@@ -1,11 +1,13 @@
 """The method of moving asymptotes, and its globally convergent version."""
 
+import dataclasses
+
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import Program, boxed_program, first_price
+from physopt.core.boxed import Program, boxed_program, declined, first_price
 from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 
@@ -45,10 +47,12 @@ class Poles(eqx.Module):
 
 
 class MMAState(eqx.Module):
-    """The asymptotes and the last price of volume."""
+    """The asymptotes, the last price of volume, the design proposed last, and whether one was ever accepted."""
 
     asymptotes: Asymptotes
     price: float
+    trial: Float[ndarray, "..."]
+    begun: bool
 
 
 class MMA(AbstractRule):
@@ -72,16 +76,19 @@ class MMA(AbstractRule):
     def init(self, evaluation: Evaluation) -> MMAState:
         """Place the first asymptotes."""
         program = exact_program(evaluation)
-        return MMAState(self.poles.first(program), first_price(program))
+        return MMAState(self.poles.first(program), first_price(program), program.design, False)
 
     def step(self, evaluation: Evaluation, state: MMAState) -> tuple[Move, MMAState]:
         """Accept the trial and go to the minimizer of its approximation."""
         program = exact_program(evaluation)
-        asymptotes = self.poles.moved(program, state.asymptotes)
         if not finite(evaluation):
-            return Move(Endpoint(state.asymptotes.last), accept=False), state
+            move, trial = declined(evaluation, state.begun, state.asymptotes.last, state.trial)
+            return move, dataclasses.replace(state, trial=trial)
+        if not state.begun:
+            state = self.init(evaluation)
+        asymptotes = self.poles.moved(program, state.asymptotes)
         design, price = approximate(program, asymptotes, self.move, CONVEX * _mean_slopes(program)).minimizer(state.price)
-        return Move(Endpoint(design), accept=True), MMAState(asymptotes, price or state.price)
+        return Move(Endpoint(design), accept=True), MMAState(asymptotes, price or state.price, design, True)
 
 
 class GCMMAState(eqx.Module):
@@ -125,11 +132,17 @@ class GCMMA(AbstractRule):
             model = approximate(state.base, state.asymptotes, self.move, state.curvature)
             missing = program.values - model.values(program.design)
             slack = 1e-10 * np.abs(state.base.values)
-            if not finite(evaluation) or (missing > slack).any():
+            if not finite(evaluation):
+                missing = np.full_like(missing, np.nan)  # nothing that it says is known
+            if not (missing <= slack).all():
                 curvature = _grown(model, program.design, missing, state.curvature)
                 design, price = approximate(state.base, state.asymptotes, self.move, curvature).minimizer(state.price)
                 next_state = GCMMAState(state.asymptotes, price or state.price, state.base, design, curvature, True)
                 return Move(Endpoint(design), accept=False), next_state
+        elif not finite(evaluation):
+            return declined(evaluation, False, state.design, state.design)[0], state
+        else:
+            state = self.init(evaluation)
         asymptotes, curvature = self.poles.moved(program, state.asymptotes), _curvatures(program)
         design, price = approximate(program, asymptotes, self.move, curvature).minimizer(state.price)
         return Move(Endpoint(design), accept=True), GCMMAState(asymptotes, price or state.price, program, design, curvature, True)

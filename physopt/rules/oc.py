@@ -1,19 +1,31 @@
 """The method of optimality criteria, with its two knobs."""
 
+import dataclasses
+
+import equinox as eqx
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import boxed_program, first_price, priced
-from physopt.core.problem import Endpoint, Evaluation
+from physopt.core.boxed import boxed_program, declined, first_price, priced
+from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
+
+
+class CriteriaState(eqx.Module):
+    """The last price of volume, the last accepted design, the one proposed from it, and whether there is one."""
+
+    price: float
+    base: Float[ndarray, "..."]
+    trial: Float[ndarray, "..."]
+    begun: bool
 
 
 class OptimalityCriteria(AbstractRule):
     r"""$x_e \leftarrow \mathrm{clip}\left(x_e \left(\frac{-f'_e}{\mu w_e}\right)^\eta\right)$, where the price $\mu$ holds the volume.
 
-    The state is the last price. With exponent 1/2 and `move` 0.2 this is `ModelStep(search=FullStep())`; where the slope is positive,
-    as it can be for mechanisms, it counts as almost zero. Suits sensitivity filters, too.
+    With exponent 1/2 and `move` 0.2 this is `ModelStep(search=FullStep())`; where the slope is positive,
+    as it can be for mechanisms, it counts as almost zero. Suits sensitivity filters, too. Every finite trial is accepted.
 
     **Arguments:**
 
@@ -26,13 +38,19 @@ class OptimalityCriteria(AbstractRule):
     exponent: float = 0.5
     move: float = 0.2
 
-    def init(self, evaluation: Evaluation) -> float:
+    def init(self, evaluation: Evaluation) -> CriteriaState:
         """Guess a price."""
-        return first_price(boxed_program(evaluation))
+        program = boxed_program(evaluation)
+        return CriteriaState(first_price(program), program.design, program.design, False)
 
-    def step(self, evaluation: Evaluation, state: float) -> tuple[Move, float]:
+    def step(self, evaluation: Evaluation, state: CriteriaState) -> tuple[Move, CriteriaState]:
         """Accept the trial and scale each density."""
         program = boxed_program(evaluation)
+        if not finite(evaluation):
+            move, trial = declined(evaluation, state.begun, state.base, state.trial)
+            return move, dataclasses.replace(state, trial=trial)
+        if not state.begun:
+            state = self.init(evaluation)
         x, reach = program.design, self.move * program.span
         low, high = np.maximum(program.lower, x - reach), np.minimum(program.upper, x + reach)
         gain = np.maximum(-program.slope, 1e-10 * np.abs(program.slope).max())
@@ -41,5 +59,5 @@ class OptimalityCriteria(AbstractRule):
         def design(price: float) -> Float[ndarray, "..."]:
             return np.clip(x * (gain / (max(price, 1e-300) * weights)) ** self.exponent, low, high)
 
-        new, price = priced(program, design, state)
-        return Move(Endpoint(new), accept=True), price or state
+        new, price = priced(program, design, state.price)
+        return Move(Endpoint(new), accept=True), CriteriaState(price or state.price, x, new, True)

@@ -99,6 +99,8 @@ class SIMP(AbstractProblem):
         decided = np.maximum(passive, VOID)
         self.lower, self.upper = np.where(np.isnan(passive), VOID, decided), np.where(np.isnan(passive), 1.0, decided)
         self.weights = self.densities.weights()
+        for shared in (self.lower, self.upper, self.weights):
+            shared.setflags(write=False)  # so every answer may hold them without a copy
         self.traceable, self.unit = False, "1"
 
     def __check_init__(self) -> None:
