@@ -4,9 +4,13 @@ A problem is an expensive oracle with a cheap model; a rule turns the oracle's a
 the model, the start and the control. `minimize` lets a problem and a rule meet; `accelerate` does it for a PySCF mean field.
 """
 
-from typing import TYPE_CHECKING
+from .apart import forget_directory
 
-import lazy_loader
+forget_directory()  # before all other imports; in a program that imports physopt it does nothing
+
+from typing import TYPE_CHECKING  # noqa: E402
+
+import lazy_loader  # noqa: E402
 
 if TYPE_CHECKING:
     from .core.anchored import AbstractAnchored as AbstractAnchored

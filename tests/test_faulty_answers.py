@@ -68,7 +68,7 @@ def made():
     return {}
 
 
-@pytest.fixture(params=cases())
+@pytest.fixture(params=list(cases()))
 def case(request, made):
     instance, name, thorough, number = request.param
     if instance.name not in made:

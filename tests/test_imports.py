@@ -14,6 +14,7 @@ PACKAGE = ROOT / "physopt"
 LAYERS = {
     "core": {"core"},
     "xyz": {"xyz"},
+    "apart": {"apart"},
     "rules": {"core", "rules"},
     "meta": {"core", "meta"},
     "scf": {"core", "scf", "xyz"},
@@ -21,9 +22,9 @@ LAYERS = {
     "topopt": {"core", "topopt"},
     "faces": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
     "plot": {"core", "faces", "xyz", "plot"},
-    "cli": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz", "plot", "cli", ""},
+    "cli": {"apart", "core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz", "plot", "cli", ""},
     "__main__": {"cli"},
-    "": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
+    "": {"apart", "core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
 }
 # Which modules may import a heavy or delicate package; a prefix of the module's name.
 RESERVED = {

@@ -10,6 +10,7 @@ import cyclopts
 from physopt import __version__
 
 from . import exits
+from .elsewhere import guarded
 
 COMMANDS = {
     "demo": "Converge a real molecule with PySCF and with physopt, record it and draw it.",
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _open_streams()
     tokens = list(sys.argv[1:] if argv is None else argv)
-    with _float64():
+    with _float64(), guarded():
         return exits.run(lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"))
 
 

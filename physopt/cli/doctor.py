@@ -16,8 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from physopt.apart import environment
 from physopt.core.trajectory import Column, Recorder, load
 from physopt.xyz import XYZError, read_xyz
+
+from .elsewhere import NO_SETTINGS
 
 REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "matplotlib", "safetensors")
 OPTIONAL = {"openorbitaloptimizer-pyscf": "the method `ooo` of physopt bench scf", "pyberny": "geometry optimization"}
@@ -86,14 +89,15 @@ def _pyscf() -> Iterator[Finding]:
     # In a process of its own: a broken compiled library ends that one, and its import costs this one nothing.
     script = "import pyscf.dft, pyscf.scf; from pyscf import lib; print(lib.num_threads())"
     try:
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+        command = [sys.executable, "-P", "-c", script]  # nothing from the working directory
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
     except subprocess.TimeoutExpired:
         yield Finding("PySCF runs", False, "its import takes more than 120 s")
         return
     lines = (done.stderr.strip() or f"ended with {done.returncode}").splitlines()
     yield Finding("PySCF runs", done.returncode == 0, f"{done.stdout.strip()} threads" if done.returncode == 0 else lines[-1])
     config = Path(os.environ.get("PYSCF_CONFIG_FILE", Path.home() / ".pyscf_conf.py"))
-    if config.exists():
+    if config.exists() and config != NO_SETTINGS:
         yield Finding("PySCF config", None, f"PySCF executes {config} when it is imported; make sure that it is yours")
 
 

@@ -56,8 +56,10 @@ def _ask(action: str, folder: Path) -> bytes:
     stored = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder))
     # Time and memory grow with what is really on disk, which costs an attacker as much as it costs us.
     seconds, memory = _SECONDS + stored / 10e6, _MEMORY + 16 * stored
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-    command = [sys.executable, "-c", _CHILD, str(Path(__file__).parents[1]), action, str(folder), str(seconds), str(memory)]
+    # -P, and no place that depends on the working directory: what is looked at is a stranger's, and so may be the folder that it lies in.
+    places = os.pathsep.join(place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(place))  # noqa: PTH117
+    environment = {**os.environ, "PYTHONPATH": places, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+    command = [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parents[1]), action, str(folder), str(seconds), str(memory)]
     try:
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
