@@ -57,12 +57,11 @@ class State(eqx.Module):
         lines += [f"followed a mode of curvature {r.curvature:.4g}: E = {r.before:.9f} -> {r.after:.9f}" for r in self.rounds]
         if self.stability is None:
             return "\n".join([*lines, "stability: not looked at"])
-        verdict, curvature = "stable" if self.stable else "unstable", self.stability.curvature
-        return "\n".join([*lines, f"{verdict}: lowest curvature {curvature:.4g} hartree/rad^2, {self.products} exact products"])
+        return "\n".join([*lines, f"{self.stability}, {self.products} exact products"])
 
     @property
     def stable(self) -> bool | None:
-        """Say whether the state is a minimum among its own kind; `None` if nobody looked."""
+        """Say whether the state is a minimum among its own kind; `None` if nobody looked, or it could not be decided."""
         return None if self.stability is None else self.converged and self.stability.stable
 
 
@@ -133,12 +132,9 @@ def settle(problem: SCF, solution: Solution, converge: Converge, *, trusting: bo
             return solution, State("stable", False, None, tuple(rounds), evaluations, products)
         found = analyze(response_of(solution), trusting=trusting)
         products += found.products
-        logger.info(
-            mf, "lowest curvature %.5g +- %.2g hartree/rad^2 after %d exact products: %s",
-            found.curvature, found.error, found.products, "stable" if found.stable else "unstable",
-        )  # fmt: skip
+        logger.info(mf, "%s, %d exact products", found, found.products)
         state = State("stable", True, found, tuple(rounds), evaluations, products)
-        if found.stable or len(rounds) == ROUNDS:
+        if found.stable is not False or len(rounds) == ROUNDS:
             break
         lower = converge(TrustRegion(), downhill(problem, solution, found))
         evaluations += lower.num_evaluations
@@ -149,10 +145,12 @@ def settle(problem: SCF, solution: Solution, converge: Converge, *, trusting: bo
         rounds.append(Descent(found.curvature, before, after, lower.num_evaluations))
         logger.note(mf, "Followed an instability of curvature %.4g: E= %.12g, lower by %.3g", found.curvature, after, before - after)
         solution = lower
-    if not found.stable:
+    if found.stable is False:
         logger.warn(mf, "Still unstable after following %d modes: curvature %.4g", len(rounds), found.curvature)
+    elif found.stable is None:
+        logger.warn(mf, "After %d exact products it is not decided whether the state is stable: %s", found.products, found)
     if found.external is not None and found.external < 0.0:
-        logger.note(mf, "The model sees a lower state with unequal spins (curvature %.3g); UHF or UKS may find it.", found.external)
+        logger.note(mf, "There is a lower state with unequal spins (curvature %.3g); UHF or UKS may find it.", found.external)
     return solution, state
 
 

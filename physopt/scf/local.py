@@ -29,14 +29,14 @@ def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin
     r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$ with $D = (1, \nabla)$.
 
     $f$ is the second derivative of the functional's energy density by the density and its gradient. A meta-GGA's, which depends on the
-    kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange. One spin for a restricted mean field.
+    kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange.
 
-    **Arguments:** `dm`: AO density in PySCF's shape.
+    **Arguments:** `dm`: AO density, of both spins together or a pair.
     """
     numint, mol = mf._numint, mf.mol
     grids = coarse_grids(mol, KERNEL_GRID)
     xc, kind = _kernel_functional(mf)
-    spins = 2 if mf.istype("UHF") or mf.istype("ROHF") else 1
+    spins = 1 if np.ndim(dm) == 2 else 2
     size = auxmol.nao
     result = np.zeros((spins, spins, size, size))
     if kind == "HF":

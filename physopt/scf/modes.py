@@ -1,6 +1,6 @@
-"""The lowest mode of a symmetric operator known cheaply everywhere and exactly where it was asked."""
+"""The lowest modes of a symmetric operator known cheaply everywhere and exactly where it was asked, one for each symmetry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.linalg
@@ -8,77 +8,175 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.linalg import norm
 
+Vectors = Sequence["ndarray | None"]  # one of each sector, or none
+Operator = Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]]
+Split = Callable[[Float[ndarray, " n"]], Float[ndarray, "sector n"]]
+SOFTEST = 0.2  # what a smaller entry of the diagonal counts as: hartree per squared radian
+STARTS = 4
+REFINED = 3  # the neighbours are refined along with the lowest mode: one of them may turn out to be lower
+LARGEST, KEPT = 100, 20  # vectors of a subspace: at most, and on from its lowest ones after that
+TURNS = 200
 
-class ModeSearch:
-    r"""Davidson's method on $H_c$, the cheap symmetric $H_m$ made exact on the span of the vectors that $H$ was asked about.
+
+class Sector:
+    r"""Vectors of one symmetry: what was asked about there, and Davidson's subspace for the lowest mode.
 
     With orthonormal $V$, answers $W = HV$ and $D = W - H_m V$, the smallest symmetric change with $H_c V = W$ is
     $H_c = H_m + D V^T + V D^T - V (V^T D) V^T$.
 
-    **Arguments:**
-
-    - `cheap`: $x \mapsto H_m x$. `diagonal`: of $H_m$, about; the preconditioner. `starts`: rows that span the first subspace.
+    **Arguments:** `diagonal`: $d$, of $H_m$, about; the preconditioner.
 
     ??? cite "Reference"
         Davidson, J. Comput. Phys. 17 (1975) 87. Smallest symmetric change: Powell, in *Nonlinear Programming* (1970) 31.
     """
 
-    def __init__(self, cheap: Callable[[ndarray], ndarray], diagonal: Float[ndarray, " n"], starts: Float[ndarray, "k n"]):
-        self._cheap, self._diagonal = cheap, diagonal
-        self._basis = self._images = np.empty((0, len(diagonal)))
-        self._asked = self._answers = self._changes = np.empty((0, len(diagonal)))
-        for start in starts:
-            self._expand(start)
+    def __init__(self, diagonal: Float[ndarray, " n"]):
+        self._diagonal, self._weights = diagonal, np.maximum(abs(diagonal), SOFTEST)
+        self.asked = self.answers = self._changes = self._basis = self._images = np.empty((0, len(diagonal)))
 
-    def lowest(self, accuracy: float, max_size: int = 60) -> tuple[float, Float[ndarray, " n"]]:
-        """Return the lowest eigenvalue of $H_c$ and its vector, of norm 1, to a residual norm of `accuracy` if `max_size` allows."""
-        while True:
-            images = self._images + self._change(self._basis)
-            values, vectors = scipy.linalg.eigh(self._basis @ images.T)
-            value, vector = float(values[0]), vectors[:, 0] @ self._basis
-            # The neighbours are refined along with the lowest: one of them may turn out to be lower.
-            found = vectors[:, :3].T
-            residuals = found @ images - values[:3, None] * (found @ self._basis)
-            rough = [r / np.maximum(abs(self._diagonal - e), 0.1) for e, r in zip(values, residuals, strict=False) if norm(r) > accuracy]
-            room = min(max_size, len(self._diagonal)) - len(self._basis)
-            grown = [self._expand(r) for r in rough[: max(room, 0)]]
-            if not any(grown):
-                return value, vector / norm(vector)
+    def forget(self) -> None:
+        """Empty the subspace; what was asked about stays known."""
+        self._basis = self._images = np.empty((0, len(self._diagonal)))
 
-    def teach(self, vector: Float[ndarray, " n"], image: Float[ndarray, " n"]) -> float:
-        """Take in the exact `image` of a vector; returns how far the cheap operator was off on what was new of it."""
-        known = vector @ self._asked.T
-        length = norm(vector - known @ self._asked)
-        direction, answer = (vector - known @ self._asked) / length, (image - known @ self._answers) / length
-        change = answer - self._cheap(direction)
-        self._asked, self._answers = np.vstack([self._asked, direction]), np.vstack([self._answers, answer])
+    def lowest(self, doubt: float) -> tuple[float, Float[ndarray, " n"]]:
+        r"""Return the lowest eigenvalue of $H_c - \epsilon Q d Q$ in the subspace, less its residual, and its vector, of norm 1."""
+        values, residuals, vectors, _ = self._modes(doubt)
+        return float(values[0] - norm(residuals[0])), vectors[0] / norm(vectors[0])
+
+    def lacking(self, doubt: float, accuracy: float, relative: float) -> list[ndarray]:
+        """Return what the subspace lacks, orthonormal: the residuals of the lowest modes where they are not small."""
+        values, residuals, vectors, images = self._modes(doubt)
+        if len(self._basis) > LARGEST - REFINED:
+            self._basis, self._images = vectors[:KEPT], images[:KEPT]
+        wanted: list[ndarray] = []
+        for value, residual in zip(values[:REFINED], residuals[:REFINED], strict=True):
+            if norm(residual) > max(accuracy, relative * abs(value)):
+                step = residual / np.maximum(abs(self._diagonal - value), 0.1)
+                new = self.new(step / norm(step), wanted)
+                wanted += [] if new is None else [new]
+        return wanted
+
+    def new(self, vector: Float[ndarray, " n"], others: Sequence[ndarray] = (), least: float = 1e-8) -> Float[ndarray, " n"] | None:
+        """Return what of a vector neither the subspace nor some others hold, of norm 1; `None` if that is less than `least`."""
+        return _beyond(vector, np.vstack([self._basis, *others]), least)
+
+    def unasked(self, vector: Float[ndarray, " n"]) -> Float[ndarray, " n"] | None:
+        """Return the part of a vector that was not asked about, of norm 1; `None` where that is small."""
+        return _beyond(vector, self.asked, 1e-3)
+
+    def grow(self, vector: Float[ndarray, " n"], image: Float[ndarray, " n"]) -> None:
+        """Take a vector, orthonormal to the subspace, and what $H_m$ makes of it, into the subspace."""
+        self._basis, self._images = np.vstack([self._basis, vector]), np.vstack([self._images, image])
+
+    def learn(self, vector: Float[ndarray, " n"], answer: Float[ndarray, " n"], expected: Float[ndarray, " n"]) -> float:
+        r"""Take in the exact answer about a vector; returns the error $|d^{-1/2} (H - H_m) x| / |d^{1/2} x|$ of the expected one."""
+        change, root = answer - expected, np.sqrt(self._weights)
+        self.asked, self.answers = np.vstack([self.asked, vector]), np.vstack([self.answers, answer])
         self._changes = np.vstack([self._changes, change])
-        self._expand(direction)
-        return float(norm(change))
+        return float(norm(change / root) / norm(vector * root))
 
-    def novelty(self, vector: Float[ndarray, " n"]) -> float:
-        """Return the norm of the part of a vector that $H$ was not asked about."""
-        return float(norm(vector - (vector @ self._asked.T) @ self._asked))
+    def _modes(self, doubt: float) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+        """Return Ritz values, residuals and vectors, the lowest first, and the images of the vectors under $H_m$."""
+        x, v, d = self._basis, self.asked, self._changes
+        inside = x @ v.T
+        outside = (x - inside @ v) * self._weights
+        images = self._images + inside @ d + (x @ d.T) @ v - inside @ (v @ d.T) @ v - doubt * (outside - (outside @ v.T) @ v)
+        values, vectors = scipy.linalg.eigh(x @ images.T)
+        values, found = values[:KEPT], vectors.T[:KEPT]
+        return values, found @ images - values[:, None] * (found @ x), found @ x, found @ self._images
+
+
+class ModeSearch:
+    r"""Davidson's method in every sector of a symmetric operator at once: vectors of different symmetry share each application.
+
+    No start is a unit vector, whose symmetry a search never leaves: each is random, so that it has some of everything, and even a
+    symmetry that `split` does not know is found.
+
+    **Arguments:**
+
+    - `cheap`: $x \mapsto H_m x$. `diagonal`: of $H_m$, about. `split`: a vector into its parts of each symmetry, which add up to it.
+    - `excluded`: orthonormal vectors to be left out.
+    """
+
+    def __init__(self, cheap: Operator, diagonal: Float[ndarray, " n"], split: Split, excluded: Sequence[ndarray] = ()):
+        self._cheap, self._diagonal, self._split, self.size = cheap, diagonal, split, len(diagonal)
+        self._excluded = np.reshape(excluded, (-1, len(diagonal)))
+        self._alive = np.flatnonzero([norm(part) > 1e-6 for part in split(self._without(self._noise(0, 0)))])
+        self.sectors = [Sector(diagonal) for _ in self._alive]
+        self.begin(0)
+
+    def begin(self, seed: int) -> None:
+        """Forget the subspaces, not the answers, and begin from random vectors."""
+        for sector in self.sectors:
+            sector.forget()
+        for start in range(STARTS):
+            parts = [part / norm(part) for part in self.random(seed, start)]
+            self._grow([s.new(part) for s, part in zip(self.sectors, parts, strict=True)])
+
+    def random(self, seed: int, number: int) -> list[ndarray]:
+        """Return a random vector of each sector, mostly along the small entries of the diagonal."""
+        return self._parts(self._noise(seed, number))
+
+    def lowest(self, doubt: float = 0.0, accuracy: float = 1e-6, relative: float = 0.0) -> list[tuple[float, Float[ndarray, " n"]]]:
+        r"""Return for each sector the lowest eigenvalue of $H_c - \epsilon Q d Q$, less its residual, and its vector.
+
+        $Q$ projects on what was not asked about: as long as $H - H_m \ge -\epsilon d$ there, the value is a lower bound of $H$'s.
+
+        **Arguments:** `doubt`: $\epsilon$. `accuracy`, `relative`: norm of the residual, the larger of the first and a share of the value.
+        """
+        for _ in range(TURNS):
+            lacking = [s.lacking(doubt, accuracy, relative) for s in self.sectors]
+            rows = [[each[k] if k < len(each) else None for each in lacking] for k in range(max(map(len, lacking), default=0))]
+            grown = [self._grow(row) for row in rows]
+            if not any(grown):
+                break
+        return [s.lowest(doubt) for s in self.sectors]
+
+    def ask(self, vectors: Sequence[ndarray], exact: Operator) -> float | None:
+        r"""Ask one exact product about a vector of each sector; returns the largest relative error of $H_m$, `None` if none was new."""
+        unasked = [s.unasked(v / norm(v)) for s, v in zip(self.sectors, vectors, strict=True)]
+        if all(v is None for v in unasked):
+            return None
+        answers, expected = self._apply(exact, unasked), self._apply(self._cheap, unasked)
+        self._grow([None if v is None else s.new(v) for s, v in zip(self.sectors, unasked, strict=True)])
+        known = zip(self.sectors, unasked, answers, expected, strict=True)
+        return max(s.learn(v, a, e) for s, v, a, e in known if v is not None)
 
     def ritz(self) -> tuple[float, float, Float[ndarray, " n"]]:
         """Return the lowest Ritz value of the exact $H$, the norm of its residual, and its vector."""
-        values, vectors = scipy.linalg.eigh(self._asked @ self._answers.T)
-        vector = vectors[:, 0] @ self._asked
-        return float(values[0]), float(norm(vectors[:, 0] @ self._answers - values[0] * vector)), vector
+        found = []
+        for s in self.sectors:
+            values, vectors = scipy.linalg.eigh(s.asked @ s.answers.T)
+            vector = vectors[:, 0] @ s.asked
+            found.append((float(values[0]), float(norm(vectors[:, 0] @ s.answers - values[0] * vector)), vector))
+        return min(found, key=lambda mode: mode[0])
 
-    def _change(self, rows: ndarray) -> ndarray:
-        v, d = self._asked, self._changes
-        inside = rows @ v.T
-        return inside @ d + (rows @ d.T) @ v - inside @ (v @ d.T) @ v
+    def _noise(self, seed: int, number: int) -> ndarray:
+        noise = np.random.default_rng([seed, number]).standard_normal(len(self._diagonal))
+        return noise / np.maximum(abs(self._diagonal), SOFTEST)
 
-    def _expand(self, vector: ndarray) -> bool:
-        length = norm(vector)
-        for _ in range(2):  # twice is enough
-            vector = vector - (vector @ self._basis.T) @ self._basis
-        remaining = norm(vector)
-        if not remaining > 1e-8 * length:
+    def _without(self, vector: ndarray) -> ndarray:
+        return vector - (vector @ self._excluded.T) @ self._excluded
+
+    def _parts(self, vector: ndarray) -> list[ndarray]:
+        return list(self._split(self._without(vector))[self._alive])
+
+    def _apply(self, operator: Operator, vectors: Vectors) -> list[ndarray]:
+        return self._parts(operator(sum((v for v in vectors if v is not None), np.zeros(len(self._diagonal)))))
+
+    def _grow(self, vectors: Vectors) -> bool:
+        # The diagonal has the symmetry but nearly, and what leaks out of a sector would grow.
+        within = zip(self.sectors, vectors, self._apply(lambda x: x, vectors), strict=True)
+        vectors = [None if v is None else s.new(part, least=0.5) for s, v, part in within]
+        if all(v is None for v in vectors):
             return False
-        vector = vector / remaining
-        self._basis = np.vstack([self._basis, vector])
-        self._images = np.vstack([self._images, self._cheap(vector)])
+        for sector, vector, image in zip(self.sectors, vectors, self._apply(self._cheap, vectors), strict=True):
+            if vector is not None:
+                sector.grow(vector, image)
         return True
+
+
+def _beyond(vector: ndarray, rows: ndarray, least: float) -> ndarray | None:
+    for _ in range(2):  # twice is enough
+        vector = vector - (vector @ rows.T) @ rows
+    return vector / norm(vector) if norm(vector) > least else None

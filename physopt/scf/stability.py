@@ -1,5 +1,7 @@
 """Is a converged determinant a minimum? The lowest curvature, found on the model and confirmed by exact products."""
 
+import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -7,87 +9,137 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.tree import tree_combine, tree_dot, tree_norm
-
 from .model import Response
-from .modes import ModeSearch
-from .semicanonical import OpenShell, SemiCanonical
-
-Rotation = tuple[ndarray, ...]
+from .modes import STARTS, ModeSearch, Operator
+from .semicanonical import OpenShell, Respond, SemiCanonical
+from .symmetry import Rotation, free_rotations, involutions
 
 # Hartree per squared radian. Turning a degenerate open shell in space costs nothing; finite convergence leaves such modes at about -|g|.
 UNSTABLE = 1e-4
-# Hartree per squared radian: a model that was right on one mode may still be this wrong on the next.
-DOUBT = 0.1
+# Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
+DOUBT, DISBELIEF = 0.1, 0.5
+BUDGET = 40
 
 
 class Stability(eqx.Module):
     r"""What is known about the lowest curvature $\lambda$ of $E(\kappa)$ at a stationary point, in hartree per squared radian.
 
-    - `stable`: no mode below the threshold. `curvature`: $\lambda$, a Ritz value of the exact Hessian, so an upper bound.
+    - `stable`: no mode below the threshold; `None` where the budget ended before that was decided.
+    - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before anything was asked.
     - `error`: the norm of its residual: an eigenvalue lies within it. `mode`: its rotation, of norm 1.
+    - `floor`: $\lambda$ is not below it, as long as the model is nowhere worse than the worst that was seen, and than 10 %.
     - `products`: exact Hessian-vector products spent, each the price of one exact build.
-    - `external`: the model's lowest curvature towards unequal spins; `None` for an unrestricted determinant.
+    - `external`: the lowest curvature towards unequal spins: below zero it is the `curvature` of a proven instability, else the
+      `floor`. `None` for an unrestricted determinant, and where it was not looked at or not decided.
     """
 
-    stable: bool
+    stable: bool | None
     curvature: float
     error: float
     mode: Rotation
+    floor: float
     products: int
-    external: float | None
+    external: float | None = None
+
+    def __str__(self) -> str:
+        verdict = {True: "stable", False: "unstable", None: "not decided whether stable"}[self.stable]
+        above = f"at most {self.curvature:.4g}, " if np.isfinite(self.curvature) else ""
+        return f"{verdict}: lowest curvature {above}estimated not below {self.floor:.4g} hartree/rad^2"
 
 
-def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int = 12, trusting: bool = False) -> Stability:
+def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int = BUDGET, trusting: bool = False) -> Stability:
     r"""Decide whether the determinant of `model`, exact and stationary there, is a minimum among its own kind.
 
-    The lowest mode of the model's Hessian is put to the exact Hessian $H$. With each answer the model becomes exact for one more
-    direction and gives the next mode (see `ModeSearch`), until
+    The lowest mode of the model's Hessian is put to the exact Hessian $H$, that of every symmetry in one and the same product. With
+    each answer the model becomes exact for one more direction of each symmetry and gives the next modes (see `ModeSearch`), until
 
     - a Ritz value of $H$ is below `-threshold`: unstable, without doubt; or
-    - the corrected model's lowest curvature is not, even if the model is as wrong as it ever was on what was not yet asked.
+    - the corrected model's lowest curvature is not, even if the model is as wrong as it ever was on all that was not yet asked about.
+      That includes one product about random vectors, and a second search from other starts has to agree.
 
-    That a linear molecule or an atom may be turned about its axes at no cost is known beforehand; such modes are left out.
+    That a linear molecule or an atom may be turned about its axes at no cost is known beforehand; such modes are left out. A closed
+    shell is then looked at for unequal spins, in the same way, but nothing is asked where the model leaves no doubt.
 
     **Arguments:**
 
-    - `model`: at the point's own anchor. `threshold`: in hartree per squared radian.
-    - `max_products`: the budget; a mode still in doubt after that is judged by its Ritz value.
+    - `model`: at the point's own anchor. `threshold`: in hartree per squared radian. `max_products`: the budget.
     - `trusting`: ask nothing where the model alone leaves no doubt, and do not look for unequal spins.
     """
     frame, respond = model.frame(), model.responder()
-    exact = exact_curve(model)
     pack, unpack = _coordinates(frame)
     gaps = np.concatenate([g.ravel() for g, *_ in frame.gaps()])
     if not len(gaps):
-        return Stability(True, np.inf, 0.0, unpack(gaps), 0, None)  # nothing to rotate
-    search = ModeSearch(lambda x: pack(frame.curve(unpack(x), respond)), 2.0 * model.oracle.electrons * gaps, _starts(gaps))
-    for rotation in _free_rotations(model):
-        search.teach(pack(rotation), pack(rotation))  # raised out of the way, by 1 hartree
-    value, error, mode, worst, products = 0.0, 0.0, 0.0 * gaps, DOUBT, 0
-    while products < min(max_products, len(gaps)):
-        expected, vector = search.lowest(accuracy=0.1 if trusting and not products else 0.02)
-        novelty = search.novelty(vector)
-        if trusting and not products:
-            value, error, mode = expected, worst, vector
-        if ((products or trusting) and expected - novelty * worst > -threshold) or novelty < 1e-3:
-            break
-        worst = max(worst, search.teach(vector, pack(exact(unpack(vector)))))
-        products += 1
+        return Stability(True, np.inf, np.inf, unpack(gaps), np.inf, 0)  # nothing to rotate
+    diagonal, symmetry = 2.0 * model.oracle.electrons * gaps, [lambda x, f=f: pack(f(unpack(x))) for f in involutions(model)]
+
+    def search(respond: Respond) -> ModeSearch:
+        return ModeSearch(lambda x: pack(frame.curve(unpack(x), respond)), diagonal, lambda x: _sectors(x, symmetry), free)
+
+    def exact(**spins: bool) -> Operator:
+        curve = exact_curve(model, **spins)
+        return lambda x: pack(curve(unpack(x)))
+
+    doubt = DOUBT if model.share == 1.0 else DISBELIEF
+    free = [pack(rotation) for rotation in free_rotations(model)]
+    found, doubt = _decide(search(respond), exact(), unpack, doubt, threshold, max_products, trusting)
+    if trusting or not model.oracle.restricted or found.stable is False:
+        return found
+    other = search(_opposite(model))
+    external, _ = _decide(other, exact(singlet=False), unpack, doubt, threshold, max_products, trusting=True)
+    told = {True: external.floor, False: external.curvature, None: None}[external.stable]
+    return dataclasses.replace(found, products=found.products + external.products, external=told)
+
+
+def _decide(
+    search: ModeSearch,
+    exact: Operator,
+    unpack: Callable[[ndarray], Rotation],
+    doubt: float,
+    threshold: float,
+    max_products: int,
+    trusting: bool,
+) -> tuple[Stability, float]:
+    """Return the verdict, and the doubt about the model after all that was seen of it."""
+    products, seed, agreed, probed = 0, 0, False, trusting
+    value, error, mode, floor = np.inf, np.inf, np.zeros(search.size), np.inf
+    while search.sectors:
+        modes = search.lowest(doubt, 0.3 * threshold, 0.02)
+        floor, expected = min(modes, key=lambda pair: pair[0])
+        if not products:
+            mode = expected
+        settled = floor > -threshold and (products or trusting)
+        if settled and probed:
+            if agreed:
+                break
+            agreed, seed = True, seed + 1
+            search.begin(seed)
+            continue
+        agreed = False
+        vectors, probed = (search.random(0, STARTS), True) if settled else ([v for _, v in modes], probed)
+        seen = search.ask(vectors, exact) if products < max_products else None
+        if seen is None and settled and products < max_products:
+            continue  # small enough to be known in full
+        if seen is None:
+            return Stability(None, value, error, unpack(mode), floor, products), doubt
+        products, doubt = products + 1, max(doubt, seen)
         value, error, mode = search.ritz()
         if value < -threshold:
-            break
-    return Stability(bool(value >= -threshold), value, error, unpack(mode), products, None if trusting else _external(model, frame))
+            return Stability(False, value, error, unpack(mode), floor, products), doubt
+    return Stability(True, value, error, unpack(mode), floor, products), doubt
 
 
-def exact_curve(model: Response) -> Callable[[Rotation], Rotation]:
-    r"""Return $\kappa \mapsto 2m (F_{vv} \kappa - \kappa F_{oo} + V[\delta P]_{vo})$ with PySCF's exact response $V$, one build a call."""
+def exact_curve(model: Response, *, singlet: bool = True) -> Callable[[Rotation], Rotation]:
+    r"""Return $\kappa \mapsto 2m (F_{vv} \kappa - \kappa F_{oo} + V[\delta P]_{vo})$ with PySCF's exact response $V$, one build a call.
+
+    **Arguments:** `singlet`: a closed shell's spins turn alike; otherwise in opposite directions.
+    """
     oracle, frame = model.oracle, model.frame()
     occupied = oracle.occupied(model.orbitals.coeff)
     coeff, occ = oracle.mo_coeff(model.orbitals.coeff), oracle.mo_occ()
     if oracle.rotations.shared:  # PySCF's response of an open shell is that of two spins
         coeff, occ = np.stack([coeff, coeff]), np.stack([occ > 0, occ == 2]).astype(float)
-    response = oracle.mf.gen_response(coeff, occ, hermi=1, with_nlc=False)
+    spins = {} if singlet else {"singlet": False}
+    response = oracle.mf.gen_response(coeff, occ, hermi=1, with_nlc=False, **spins)
 
     def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
         halves = [d @ o.T for o, d in zip(occupied, moved, strict=True)]
@@ -95,6 +147,23 @@ def exact_curve(model: Response) -> Callable[[Rotation], Rotation]:
         return oracle.to_orthonormal(np.asarray(response(dm[0] if oracle.restricted else dm)))
 
     return lambda rotation: frame.curve(rotation, respond)
+
+
+def _opposite(model: Response) -> Respond:
+    """Return the model's response to opposite changes of a closed shell's spins: of one spin, and without Coulomb's."""
+    oracle, share = model.oracle, model.share
+    if oracle.kernel is None or not share:
+        return lambda moved: np.zeros_like(model.anchor.fock)
+    kernel, (o,) = copy.copy(oracle.kernel), oracle.occupied(model.orbitals.coeff)
+    half = 0.5 * oracle.dm_of(model.anchor.density)
+    kernel.respond_locally(oracle.mf, np.stack([half, half]))
+
+    def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
+        (d,) = moved
+        orbitals, signs = oracle.basis @ np.hstack([o + d, o - d]), np.repeat([0.5, -0.5], o.shape[1])
+        return share * oracle.to_orthonormal(kernel([orbitals, orbitals], [signs, -signs], 1.0)[:1])
+
+    return respond
 
 
 def _coordinates(frame: SemiCanonical | OpenShell) -> tuple[Callable[[Rotation], ndarray], Callable[[ndarray], Rotation]]:
@@ -111,48 +180,10 @@ def _coordinates(frame: SemiCanonical | OpenShell) -> tuple[Callable[[Rotation],
     return pack, unpack
 
 
-def _free_rotations(model: Response) -> list[Rotation]:
-    """Return the rotations of all orbitals in space that the Hamiltonian allows and the determinant notices, orthonormal."""
-    oracle = model.oracle
-    mol, hcore = oracle.mf.mol, oracle.to_orthonormal(oracle.hcore)[0]
-    coords = mol.atom_coords()
-    axes = np.linalg.svd(coords - coords.mean(axis=0))[2]
-    with mol.with_common_origin(coords.mean(axis=0)):
-        moments = np.einsum("ax,xij->aij", axes, mol.intor("int1e_cg_irxp", comp=3))
-    found: list[Rotation] = []
-    for moment in moments:
-        generator = oracle.basis.T @ moment @ oracle.basis
-        if np.linalg.norm(hcore @ generator - generator @ hcore) > 1e-6 * np.linalg.norm(hcore):
-            continue
-        rotation = tuple(rows.T @ generator @ columns for rows, columns in oracle.rotations.pairs(model.orbitals.coeff))
-        for other in found:
-            rotation = tree_combine([1.0, -tree_dot(rotation, other)], [rotation, other])
-        if tree_norm(rotation) > 0.05:  # else a closed shell about that axis
-            found.append(tree_combine([1.0 / tree_norm(rotation)], [rotation]))
-    return found
-
-
-def _starts(gaps: Float[ndarray, " n"], count: int = 4) -> Float[ndarray, "k n"]:
-    # A start without a symmetry's component never finds that symmetry's modes: the last one, fixed, has some of everything.
-    noise = np.random.default_rng(0).standard_normal(len(gaps)) / np.maximum(abs(gaps), 0.1)
-    return np.vstack([np.eye(len(gaps))[np.argsort(gaps)[:count]], noise / np.linalg.norm(noise)])
-
-
-def _external(model: Response, frame: SemiCanonical | OpenShell) -> float | None:
-    """Return the model's lowest curvature for rotations of opposite sign for the two spins: no Coulomb response, one spin's exchange."""
-    oracle, kernel = model.oracle, model.oracle.kernel
-    if not oracle.restricted or kernel is None:
-        return None
-    pack, unpack = _coordinates(frame)
-    gaps = np.concatenate([g.ravel() for g, *_ in frame.gaps()])
-    (c,), n = model.orbitals.coeff, oracle.nocc[0]
-    o, v = c[:, :n], c[:, n:]
-
-    def curve(x: ndarray) -> ndarray:
-        (rotation,) = unpack(x)
-        moved = v @ rotation
-        orbitals, signs = oracle.basis @ np.hstack([o + moved, o - moved]), np.repeat([0.5, -0.5], n)
-        induced = kernel([orbitals, orbitals], [signs, -signs], 1.0)[0]
-        return 4.0 * (gaps * x + pack((v.T @ oracle.basis.T @ induced @ oracle.basis @ o,)))
-
-    return ModeSearch(curve, 4.0 * gaps, _starts(gaps)).lowest(accuracy=0.02)[0]
+def _sectors(vector: Float[ndarray, " n"], symmetry: Sequence[Operator]) -> Float[ndarray, "sector n"]:
+    """Return a vector's parts that each of the commuting `symmetry` maps keeps or turns around."""
+    parts = vector[None]
+    for operation in symmetry:
+        images = np.stack([operation(part) for part in parts])
+        parts = 0.5 * np.concatenate([parts + images, parts - images])
+    return parts
