@@ -27,7 +27,7 @@ def plot_run(run: Run, path: str | Path) -> None:
     for ax, (label, values, logarithmic) in zip(axes, panels, strict=True):
         _draw(ax, label, values, logarithmic)
     axes[-1].set_xlabel("record", color=_INK)
-    axes[0].set_title(f"{_plain(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=_INK, parse_math=False)
+    axes[0].set_title(f"{readable(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=_INK, parse_math=False)
     figure.savefig(path, dpi=160)
 
 
@@ -52,12 +52,15 @@ def _draw(ax: Any, label: str, values: np.ndarray, logarithmic: bool) -> None:
     if logarithmic and np.isfinite(shown).any():
         ax.set_yscale("log")
     ax.plot(np.arange(len(shown)), shown, color=_LINE, linewidth=1.6, marker="o" if len(shown) <= 60 else None, markersize=3.5)
-    ax.set_ylabel(_plain(label), color=_INK, parse_math=False)
+    ax.set_ylabel(readable(label), color=_INK, parse_math=False)
     ax.grid(color=_FAINT, linewidth=0.7)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(colors=_INK)
 
 
-def _plain(text: str) -> str:
-    """Return what fonts can show: a foreign run may carry any characters in its names and units."""
-    return "".join(c if c.isprintable() else "?" for c in text[:80]).encode("ascii", "replace").decode()
+def readable(text: str) -> str:
+    """Return what the font can show, on one line: names and units may come from a foreign file. Write it with `parse_math=False`."""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont("sans")).get_charmap()
+    return "".join(c if c.isprintable() and ord(c) in known else "?" for c in text[:80])

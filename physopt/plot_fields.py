@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from .core.iterate import History
+from .plot import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +34,8 @@ def plot_solution(
         image = axis.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), cmap=colors, vmin=low, vmax=bound, interpolation="bilinear")
         figure.colorbar(image, ax=axis, shrink=0.85)
         axis.set(xticks=(0, 1), yticks=(0, 1))
-        axis.set_title(name, fontsize=10, color=_INK)
-    _draw_history(axes[2], history, "value: half the mean squared residual", "evaluation (residual and Jacobian)")
+        axis.set_title(readable(name), fontsize=10, color=_INK, parse_math=False)
+    _draw_history(axes[2], history.value, "value: half the mean squared residual", "evaluation (residual and Jacobian)")
     figure.savefig(path, dpi=160)
 
 
@@ -41,12 +43,18 @@ def plot_design(
     path: str | Path,
     title: str,
     density: Float[ndarray, "..."],
-    history: History,
+    history: Any,
     surface: tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]] | None = None,
+    *,
+    work: Float[ndarray, " n"] | None = None,
 ) -> None:
     """Draw a structure and the value by finite-element solution into `path`.
 
-    In the plane by its densities, solid in black; in space by its `surface`.
+    In the plane by its densities, solid in black; in space by its `surface`, with x to the right, y up and z towards the viewer.
+
+    **Arguments:**
+
+    - `history`: anything with a `value` for each solution; NaN ends one line, and the next begins. `work`: where each belongs.
     """
     wide, high = density.shape[:2]
     figure = _figure(10.5, max(3.0, min(6.0, 6.5 * high / wide + 1.0)) if density.ndim == 2 else 5.0)
@@ -58,8 +66,9 @@ def plot_design(
     else:
         left = figure.add_subplot(grid[0], projection="3d")
         _draw_surface(left, *surface)
-    left.set_title(title, fontsize=10, color=_INK)
-    _draw_history(figure.add_subplot(grid[1]), history, "value", "finite-element solution")
+    left.set_title(readable(title), fontsize=10, color=_INK, parse_math=False)
+    counted = "finite-element solution" if work is None else "work / solutions of the finest grid, all starts"
+    _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
     figure.savefig(path, dpi=160)
 
 
@@ -71,7 +80,7 @@ def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]
     wide, high = kept[-1].shape[:2]
     figure = _figure(6.4, max(1.6, 6.0 * high / wide + 0.5))
     axis = figure.subplots()
-    axis.set_title(title, fontsize=9, color=_INK)
+    axis.set_title(readable(title), fontsize=9, color=_INK, parse_math=False)
     axis.set(xticks=(), yticks=())
     image = axis.imshow(np.zeros((high, wide)), origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0, extent=(0, wide, 0, high))
     writer = PillowWriter(fps=max(round(len(kept) / seconds), 2))
@@ -83,7 +92,8 @@ def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]
 
 def _draw_surface(axis: Any, vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> None:
     x, y, z = vertices.T
-    axis.plot_trisurf(x, z, y, triangles=faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
+    # Matplotlib's third axis points up and its second one away from the viewer: y and -z, which keeps the hand.
+    axis.plot_trisurf(x, -z, y, triangles=faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
     axis.set(box_aspect=np.ptp(vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
 
 
@@ -93,10 +103,14 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _draw_history(axis: "Axes", history: History, name: str, counted: str) -> None:
-    value = np.asarray(history.value)
-    axis.plot(np.arange(1, len(value) + 1), np.where(np.isfinite(value), value, np.nan), color=_LINE, linewidth=1.6)
-    axis.set(yscale="log", xlabel=counted)
+def _draw_history(axis: "Axes", values: ArrayLike, name: str, counted: str, work: Float[ndarray, " n"] | None = None) -> None:
+    value = np.asarray(values, float)
+    value = np.where(np.isfinite(value), value, np.nan)
+    where = np.arange(1, len(value) + 1) if work is None else work
+    axis.plot(where, value, color=_LINE, linewidth=1.6, marker="." if len(value) <= 60 else None)
+    seen = value[np.isfinite(value)]
+    # The output of a mechanism is negative, which a logarithm cannot show.
+    axis.set(yscale="log" if len(seen) and seen.min() > 0.0 else "linear", xlabel=counted)
     axis.set_title(name, fontsize=10, color=_INK)
     axis.grid(color=_FAINT, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)

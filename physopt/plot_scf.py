@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
+from .plot import readable
 from .xyz import Molecule
 
 if TYPE_CHECKING:
@@ -29,28 +31,24 @@ def plot_traces(path: str | Path, title: str, molecule: Molecule, panels: Mappin
 
     - `path`: the PNG to write. `panels`: title to traces, PySCF's first. `tolerance`: of the gradient norm, hartree.
     """
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(
-        1, 1 + len(panels), figsize=(3.6 + 4.4 * len(panels), 4.4), width_ratios=[0.8] + [1.0] * len(panels), layout="constrained"
-    )
+    figure = Figure(figsize=(3.6 + 4.4 * len(panels), 4.4), layout="constrained")
+    axes = figure.subplots(1, 1 + len(panels), width_ratios=[0.8] + [1.0] * len(panels))
     _draw_molecule(axes[0], molecule)
-    axes[0].set_title(title, fontsize=11)
+    axes[0].set_title(readable(title), fontsize=11, parse_math=False)
     for axis, (name, traces) in zip(axes[1:], panels.items(), strict=True):
         for trace in traces:
             _draw_trace(axis, trace)
         axis.axhline(tolerance, color="#444", linewidth=0.8, linestyle=(0, (4, 3)))
         axis.annotate("converged below", (0.01, tolerance), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="#444")
-        axis.set(yscale="log", xlabel="exact Fock builds", xlim=(0.5, None), title=name + "\n")
+        axis.set(yscale="log", xlabel="exact Fock builds", xlim=(0.5, None))
+        axis.set_title(readable(name) + "\n", parse_math=False)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[1].set_ylabel("orbital gradient |g| / hartree")
     figure.savefig(path, dpi=160)
-    plt.close(figure)
 
 
 def _draw_trace(axis: "Axes", trace: "Trace") -> None:
@@ -64,10 +62,16 @@ def _draw_trace(axis: "Axes", trace: "Trace") -> None:
     )  # fmt: skip
 
 
+def flattest(coords: Float[np.ndarray, "atom 3"]) -> Float[np.ndarray, "atom 3"]:
+    """Return centered coordinates along their principal axes, the longest first: a rotation, for a reflection would show the enantiomer."""
+    axes = np.linalg.svd(coords, full_matrices=True)[2]
+    axes[2] *= np.linalg.det(axes)
+    return coords @ axes.T
+
+
 def _draw_molecule(axis: "Axes", molecule: Molecule) -> None:
     coords = np.asarray(molecule.coords) - np.mean(molecule.coords, axis=0)
-    # The flattest view: the two long principal axes span the picture.
-    x, y, z = (coords @ np.linalg.svd(coords, full_matrices=True)[2].T).T
+    x, y, z = flattest(coords).T
     radii = np.asarray([ELEMENTS.get(s, UNKNOWN)[1] for s in molecule.symbols])
     for i in range(len(coords)):
         for j in range(i):

@@ -114,6 +114,16 @@ assert not heavy, heavy
     _python(script)
 
 
+def test_no_module_starts_a_backend():
+    # Then the choice of devices would come too late, and a fork would be unsafe.
+    names = [n for n in MODULES if n != "physopt.__main__"]
+    _python(
+        f"import importlib\nfrom jax._src import xla_bridge\nfor n in {names}:\n    importlib.import_module(n)\n"
+        "    assert not xla_bridge.backends_are_initialized(), n\n"
+        "import jax\njax.config.update('jax_num_cpu_devices', 2)\nassert len(jax.devices()) == 2"
+    )
+
+
 def test_everything_but_its_own_layer_imports_without_pyscf():
     names = [n for n in MODULES if not n.startswith((*RESERVED["pyscf"], "physopt.cli."))]
     _python(f"import sys, importlib\nsys.modules['pyscf'] = None\nfor n in {names}: importlib.import_module(n)")

@@ -53,8 +53,12 @@ def test_one_command_writes_everything(tmp_path, problem):
     assert main(arguments) == 3  # twelve solutions are not enough, and that is said
     (record,) = json.loads(files["json"].read_text())["records"]
     assert record["evaluations"] >= 12 and not record["converged"]
+    history = record["history"]  # of all starts
+    own = [step for step in history if step["own"]]
+    assert len(history) == record["evaluations"] and min(step["value"] for step in own) == record["compliance"]
+    assert np.all(np.diff([step["equivalents"] for step in history]) > 0.0)
     with Image.open(files["gif"]) as movie:
-        assert movie.n_frames > 5
+        assert movie.n_frames >= 0.9 * min(len(history), 90)
     with Image.open(files["png"]) as picture:
         assert np.ptp(np.asarray(picture)) > 200
     assert trimesh.load(files["stl"]).is_watertight

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
 
+from .progress import screen
+
 FAILED = 1e9  # what a run that did not converge costs in medians and percentiles: more than any other
 SAME_ENERGY = 1e-6  # hartree
 RESAMPLES = 9999
@@ -160,5 +162,4 @@ def _ratio(others: ndarray, ours: ndarray, axis: int = -1) -> Any:
 
 def console() -> Console:
     """Return a console that does not fold tables where nobody looks at them live."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    return screen(160)

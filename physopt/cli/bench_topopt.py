@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from . import bench_topopt_tables
@@ -15,7 +14,7 @@ from .arguments import check_count
 from .bench_methods import Methods, chosen
 from .bench_topopt_tables import print_tables
 from .outputs import check_outputs, write_report
-from .progress import Progress
+from .progress import Progress, screen
 from .topopt import read_problem, read_shape
 
 
@@ -130,4 +129,4 @@ def print_solves(records: Sequence[Mapping[str, Any]]) -> None:
     for r in records:
         counts = f"{r['relative_residual']:.1e}", f"{r['seconds']:.3f}"
         table.add_row(r["shape"], r["method"], str(r["design"]), str(r["iterations"]), *counts)
-    Console().print(table)
+    screen().print(table)

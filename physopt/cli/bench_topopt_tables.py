@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
+
+from .progress import screen
 
 ENDS = ("best_known", "final_compliance", "volume", "greyness", "solves", "error")
 
@@ -58,7 +59,7 @@ def _print_cases(records: Records, methods: Sequence[str]) -> None:
             f"{_count(r['solves_to']['1'])}/{_count(r['solves_to']['0.1'])} {_count(r.get('final_compliance'))}" for r in mine.values()
         ]
         table.add_row(case, _count(next(iter(mine.values()))["best_known"]), *cells)
-    Console().print(table)
+    screen().print(table)
 
 
 def _print_summary(records: Records, methods: Sequence[str]) -> None:
@@ -73,7 +74,7 @@ def _print_summary(records: Records, methods: Sequence[str]) -> None:
         seconds = float(np.median([r["wall_per_solve_s"] for r in mine if r["converged"]] or [float("nan")]))
         near = f"{sum(share <= 1e-3 for share in above)} of {len(mine)}"
         table.add_row(method, *medians, f"{np.median(above):.2%}", f"{np.max(above):.2%}", near, f"{seconds:.3f}")
-    Console().print(table)
+    screen().print(table)
 
 
 def _percents(records: Records) -> list[str]:

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import cyclopts
-from rich.console import Console
 
+from .progress import screen
 from .scf import label, run, show
 
 app = cyclopts.App(name="demo", help="Converge a real molecule with PySCF and with physopt, record it and draw it.")
@@ -23,7 +23,7 @@ def demo(*, folder: Path = Path("runs")) -> int:
     from physopt.plot_scf import plot_traces
     from physopt.xyz import read_xyz
 
-    console = Console()
+    console = screen()
     here = folder / time.strftime("demo-%Y%m%d-%H%M%S")
     here.mkdir(parents=True)
     molecule, basis = read_xyz(Path(__file__).with_name("alanine.xyz")), "def2-svp"
@@ -31,12 +31,10 @@ def demo(*, folder: Path = Path("runs")) -> int:
     for xc in ("hf", "b3lyp"):
         traces = run(molecule, "alanine", xc, basis, compare=True, record=here / xc)
         panels[label(xc, basis, 0)] = traces
-        console.print(f"\nalanine, {label(xc, basis, 0)}", highlight=False)
+        console.print(f"\nalanine, {label(xc, basis, 0)}")
         show(traces)
     picture = here / "alanine.png"
     plot_traces(picture, "alanine", molecule, panels, tolerance=3.16e-5)
-    console.print(
-        f"\nrecorded in {here / 'hf'} and {here / 'b3lyp'} (try: physopt runs show {here / 'hf'})", highlight=False, soft_wrap=True
-    )
-    console.print(f"drawn in    {picture}", highlight=False, soft_wrap=True)
+    console.print(f"\nrecorded in {here / 'hf'} and {here / 'b3lyp'} (try: physopt runs show {here / 'hf'})", soft_wrap=True)
+    console.print(f"drawn in    {picture}", soft_wrap=True)
     return 0 if all(t.converged for traces in panels.values() for t in traces) else 3

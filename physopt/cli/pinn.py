@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
-from rich.console import Console
 
 from .arguments import check_count, check_positive, check_seed
 from .exits import NotConverged
 from .outputs import check_outputs, check_recording, recording, write_report
-from .progress import Progress
+from .progress import Progress, screen
 
 if TYPE_CHECKING:
     from physopt.core.run import Solution
@@ -84,9 +83,7 @@ def poisson(
         "relative_error": error,
         "reached": error <= target,
     }
-    Console().print(
-        f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s", highlight=False
-    )
+    screen().print(f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s")
     write_report(json_file, [result])
     if plot is not None:
         _draw(plot, problem, solution, frequency)
@@ -127,4 +124,4 @@ def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) 
     grid = square_grid(num)
     u, exact = (np.asarray(jax.vmap(f)(grid)).reshape(num, num) for f in (lambda x: problem.solution(solution.point, x), problem.exact))
     plot_solution(path, f"Poisson, frequency {frequency}", u, u - exact, solution.history)
-    Console().print(f"drawn in {path}", highlight=False)
+    screen().print(f"drawn in {path}")

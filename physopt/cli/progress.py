@@ -1,12 +1,33 @@
-"""Progress of a loop: one live line on a terminal, plain lines in a log."""
+"""What a command shows: results on stdout, and the progress of a loop, one live line on a terminal or plain lines in a log."""
 
 import math
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+
+class Screen(Console):
+    """A console that takes no text for a command, neither to rich nor to the terminal: names may come from a foreign file."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text as it is, without control characters."""
+        return super().render_str("".join(c if c.isprintable() or c == "\n" else "?" for c in text), **options)
+
+
+def screen(width: int | None = None) -> Screen:
+    """Return where results go, in a log so many columns wide."""
+    console = Screen(markup=False, highlight=False, emoji=False)
+    return console if width is None or console.is_terminal else Screen(markup=False, highlight=False, emoji=False, width=width)
+
+
+def significant(value: float) -> str:
+    """Return a number with six significant digits, however small it is."""
+    return f"{value:.6g}" if value == 0.0 or 1e-3 <= abs(value) < 1e6 else f"{value:.5e}"
 
 
 class Progress:
@@ -27,7 +48,7 @@ class Progress:
 
     def __init__(self, title: str, *, total: int | None = None, interval: float = 1.0, console: Console | None = None):
         self._title, self._total, self._interval = title, total, interval
-        self._console = Console(file=sys.stderr) if console is None else console
+        self._console = Screen(file=sys.stderr, markup=False, highlight=False, emoji=False) if console is None else console
         self._live: RichProgress | None = None
         self._printed = -float("inf")
         self._pending: str | None = None

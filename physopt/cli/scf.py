@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 import cyclopts
 import numpy as np
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from .exits import NotConverged
 from .outputs import check_outputs, recording, write_report
-from .progress import Progress
+from .progress import Progress, screen
 
 app = cyclopts.App(name="scf", help="Converge the self-consistent field of a molecule in few exact Fock builds.")
 
@@ -71,7 +70,7 @@ def scf(
         from physopt.plot_scf import plot_traces
 
         plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces}, tolerance=3.16e-5)
-        Console().print(f"drawn in {plot}", highlight=False)
+        screen().print(f"drawn in {plot}")
     if not traces[-1].converged:
         raise NotConverged(f"{file}: not converged in {traces[-1].total_builds} builds; `physopt scf --compare` shows what PySCF does")
 
@@ -108,7 +107,7 @@ def run(
             mf = dress(mean_field(molecule, xc, basis))
             traces.append(trace(method, mf, tell))
     if target != "nearest":
-        Console().print(str(mf.state), highlight=False)
+        screen().print(str(mf.state))
     return traces
 
 
@@ -126,8 +125,7 @@ def show(traces: list[Any]) -> None:
     for t in traces:
         difference = f"{t.energy - traces[0].energy:.1e}" if len(traces) > 1 else "-"
         table.add_row(t.method, str(t.total_builds), f"{t.seconds:.2f}", f"{t.energy:.9f}", difference, "yes" if t.converged else "no")
-    console = Console()
-    (console if console.is_terminal else Console(width=120)).print(table)
+    screen(120).print(table)
 
 
 def _record(case: str, trace: Any) -> dict[str, Any]:

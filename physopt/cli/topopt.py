@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
+import numpy as np
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from .arguments import check_count, check_share
 from .exits import NotConverged
-from .outputs import check_ending, check_folder, check_outputs, check_recording, recording, write_report
-from .progress import Progress
+from .outputs import check_recording, recording, write_report
+from .progress import Progress, screen
+from .topopt_outcome import Files, draw, history, tell
 
 if TYPE_CHECKING:
-    from physopt.faces.topopt import Design
     from physopt.topopt.definition import Definition
     from physopt.topopt.library import Library, Start
 
@@ -46,6 +46,7 @@ def solve(
     gif: Path | None = None,
     vti: Path | None = None,
     stl: Path | None = None,
+    drop_loose: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
     """Optimize a structure until no density changes by more than 0.01, or the value hardly falls any more.
@@ -78,23 +79,24 @@ def solve(
     plot
         Picture of the design: .png, .pdf, .svg or .jpg.
     gif
-        Animation of the designs on the way.
+        Animation of the designs on the way, of all starts.
     vti
         Folder for a file that ParaView opens.
     stl
-        Printable surface of the design.
+        Printable surface of the design, in the units and at the place of an STL file in [space].
+    drop_loose
+        Leave pieces that reach from no load to a support out of the surface.
     json_file
         File to write the result in.
     """
     check_count("--max-iterations", max_iterations)
     check_share("--gain", gain, "1e-3, or 0 to go on")
     check_recording(record, resume)
-    check_outputs(json_file, gif, stl, picture=plot, read=[Path(problem)] if problem.endswith(".toml") else [])
-    check_ending(gif, ".gif", "animations")
-    check_ending(stl, ".stl", "surfaces")
-    check_folder(vti, "the .vti file")
+    files = Files(plot, gif, vti, stl, json_file, drop_loose)
+    files.check(problem)
     changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
     definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
+    place = definition.place()
     # Loaded now and not with this module: a problem that is refused does not wait for JAX.
     from physopt.faces.topopt import Step, longest, optimize
     from physopt.faces.topopt_library import near_stages, remember
@@ -111,27 +113,30 @@ def solve(
     done = itertools.count(1)
     with Progress(f"{definition.name} {sides}", total=longest(stages)) as progress:
 
-        def tell(step: Step) -> None:
+        def follow(step: Step) -> None:
             progress.update(next(done), value=step.value, volume=step.volume)
             if gif is not None:
-                frames.append(stages[step.stage].problem.density(step.design))
+                density = stages[step.stage].problem.density(step.design)
+                frames.append((density if density.ndim == 2 else density.mean(axis=2)).astype(np.float32))
 
         where = None if start is None else start.design
-        design = optimize(stages, start=where, gain=gain, record=recording(record, resume, settings), callback=tell)
+        design = optimize(stages, start=where, gain=gain, record=recording(record, resume, settings), callback=follow)
     if solved is not None:
         remember(solved, definition, design)
+    found = design.verify()
     result = {
         **settings,
         "evaluations": len(design.steps),
         "equivalents": design.steps[-1].equivalents,
         "seconds": design.steps[-1].seconds,
         "compliance": float(design.solution.evaluation.value),
-        **design.verify(),
+        **found,
         "converged": design.settled,
+        "history": history(design.steps),
     }
     write_report(json_file, [result])
-    _tell(definition, design)
-    _draw(definition, design, frames, plot, gif, vti, stl)
+    tell(definition, design, found)
+    draw(definition, design, found, frames, files, place)
     if not design.settled:
         raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
 
@@ -146,7 +151,7 @@ def validate(problem: Problem, *, shape: Shape = None) -> None:
     table = Table(title=f"{definition.name} {'x'.join(map(str, definition.shape))}", show_header=False)
     for name, value in report.items():
         table.add_row(name, value)
-    Console().print(table)
+    screen().print(table)
 
 
 @app.command
@@ -159,7 +164,7 @@ def gallery() -> None:
         made = make()
         what = (make.__doc__ or "").removeprefix("Return ").rstrip(".")
         table.add_row(name, "x".join(map(str, made.shape)), f"{made.volfrac:g}", what, made.source)
-    Console().print(table)
+    screen().print(table)
 
 
 def read_problem(problem: str, shape: str | None, changes: dict[str, Any]) -> "Definition":
@@ -202,45 +207,10 @@ def _near(folder: Path | None, definition: "Definition", resume: bool) -> "tuple
     if start is not None:
         volfrac, sides = start.entry.definition["volfrac"], "x".join(map(str, start.entry.shape))
         name = f"{start.entry.definition['name']} {sides} at volume {volfrac:g}"
-        Console().print(f"starting from {name}, at distance {start.distance:.3f}", highlight=False, markup=False)
+        screen().print(f"starting from {name}, at distance {start.distance:.3f}")
     return library, start
 
 
 def _spec(definition: "Definition") -> dict[str, Any]:
     names = ("volfrac", "rmin", "penal", "beta", "filter")
     return {name: getattr(definition, name) for name in names}
-
-
-def _tell(definition: "Definition", design: "Design") -> None:
-    value, solved = float(design.solution.evaluation.value), len(design.steps)
-    what = {"mean": "compliance", "worst": "largest compliance", "output": "minus the output"}[definition.objective]
-    console = Console()
-    console.print(f"{what} {value:.4f}, volume {design.density.mean():.6f} after {solved} solutions", highlight=False, end="")
-    console.print(f" worth {design.steps[-1].equivalents:.1f} of the finest grid, {design.steps[-1].seconds:.1f} s", highlight=False)
-
-
-def _draw(
-    definition: "Definition", design: "Design", frames: list[Any], plot: Path | None, gif: Path | None, vti: Path | None, stl: Path | None
-) -> None:
-    from physopt import plot_fields
-    from physopt.topopt import export
-
-    density, written = design.density, []
-    value = float(design.solution.evaluation.value)
-    title = f"{definition.name} {'x'.join(map(str, definition.shape))}: {value:.5g} at volume {density.mean():.3g}"
-    if plot is not None:
-        level = min(0.5, 0.9 * float(density.max()))  # a picture of an unfinished design is better than none
-        surface = export.surface(density, level) if density.ndim == 3 else None
-        plot_fields.plot_design(plot, title, density, design.solution.history, surface)
-        written.append(plot)
-    if gif is not None:
-        plot_fields.animate(gif, title, frames)
-        written.append(gif)
-    if vti is not None:
-        vti.mkdir(exist_ok=True)
-        written.append(export.write_vti(vti / f"{definition.name}.vti", density))
-    if stl is not None:
-        export.write_stl(stl, density)
-        written.append(stl)
-    for file in written:
-        Console().print(f"wrote {file}", highlight=False)

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import optax
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from physopt.core.problem import AbstractFamily
@@ -25,7 +24,7 @@ from physopt.rules.learned import Span
 
 from .arguments import check_count, check_seed
 from .outputs import check_outputs, check_recording, command_line, recording, write_report
-from .progress import Progress
+from .progress import Progress, screen
 
 TOLERANCE = 1e-6
 BUDGET = 300
@@ -99,7 +98,7 @@ def quadratics(
             save_weights(out, trained, {"command": command_line(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
     _print(records)
     if out is not None:
-        Console().print(f"weights of seed {seed} in {out}", highlight=False, soft_wrap=True)
+        screen().print(f"weights of seed {seed} in {out}", soft_wrap=True)
     write_report(json_file, records)
 
 
@@ -165,17 +164,12 @@ def _print(records: Sequence[Mapping[str, Any]]) -> None:
         row = {m: by_place[circle, seed, m] for m in methods}
         cells = [f"{r['median_steps']:.0f} ({r['converged']})" for r in row.values()]
         table.add_row(circle, str(seed), *cells, f"{row['untrained']['median_steps'] / row['trained']['median_steps']:.1f}")
-    console = Console()
-    console = console if console.is_terminal else Console(width=120)
+    console = screen(120)
     console.print(table)
     trained = [r for r in records if r["method"] == "trained" and r["circle"] == next(iter(HELD_OUT))]
     seconds, evaluations = (float(np.median([r[k] for r in trained])) for k in ("meta_training_s", "meta_training_evaluations"))
-    console.print(
-        f"one training: {seconds:.1f} s in the median, {evaluations:.0f} evaluations; it is paid back in evaluations", highlight=False
-    )
+    console.print(f"one training: {seconds:.1f} s in the median, {evaluations:.0f} evaluations; it is paid back in evaluations")
     for other in ("untrained", "lbfgs", "gradient"):
         saved = float(np.mean([np.mean(by_place[r["circle"], r["seed"], other]["steps"]) - np.mean(r["steps"]) for r in trained]))
         when = f"after {evaluations / saved:.0f} tasks" if saved > 0.0 else "never"
-        console.print(
-            f"  against {other}: {when} ({saved:+.1f} evaluations saved per task of {trained[0]['circle']}, on average)", highlight=False
-        )
+        console.print(f"  against {other}: {when} ({saved:+.1f} evaluations saved per task of {trained[0]['circle']}, on average)")

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
 from .arguments import check_count, check_seed
 from .outputs import check_outputs, command_line, write_report
-from .progress import Progress
+from .progress import Progress, screen
 
 EVALUATIONS = 200  # of the loss, from nothing; every fifth of it for a family, which starts from the shipped weights
 VALIDATION = 5  # one family of molecules in so many is not trained on
@@ -76,11 +75,11 @@ def scf(
     losses = {"before": loss(lessons, start), "after": loss(lessons, weights)}
     records = _judge(judged, xc, basis, {"before": start.auxiliary(), "after": weights.auxiliary()})
     show(records, losses)
-    Console().print(f"{builds} exact builds went into the lessons", highlight=False)
+    screen().print(f"{builds} exact builds went into the lessons")
     if out is not None:
         provenance = {"command": command_line(), "seed": seed, "molecules": sorted(taught), "loss": losses, "exact_builds": builds}
         save_weights(out, weights, provenance)
-        Console().print(f"weights in {out}", highlight=False, soft_wrap=True)
+        screen().print(f"weights in {out}", soft_wrap=True)
     write_report(json_file, records, loss=losses, training_builds=builds)
 
 
@@ -154,5 +153,4 @@ def show(records: Sequence[dict[str, Any]], losses: dict[str, float]) -> None:
             f"{converged}/{len(rows)}",
         )
         table.add_row(label, f"{10.0**value:.4f}", *(f"{g:.2e}" for g in norms), *summary)
-    console = Console()
-    (console if console.is_terminal else Console(width=140)).print(table)
+    screen(140).print(table)

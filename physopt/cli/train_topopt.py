@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from .arguments import check_count, check_seed
 from .outputs import check_outputs, check_recording, command_line, recording, write_report
-from .progress import Progress
+from .progress import Progress, screen
 
 
 def topopt(
@@ -76,8 +75,8 @@ def topopt(
             callback=tell,
         )
     numbers = {name: round(value, 4) for name, value in schedule.numbers().items()}
-    Console().print(f"{numbers} after {training.seconds[-1]:.0f} s", highlight=False)
+    screen().print(f"{numbers} after {training.seconds[-1]:.0f} s")
     if out is not None:
         save_weights(out, schedule, settings)
-        Console().print(f"wrote {out}", highlight=False)
+        screen().print(f"wrote {out}")
     write_report(json_file, [{**settings, **numbers, "seconds": float(training.seconds[-1])}])

@@ -5,9 +5,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 from jaxtyping import Float, PyTree
 from numpy import ndarray
 
@@ -22,12 +22,12 @@ from physopt.rules.corrected import Corrected, CorrectedState
 from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
+from physopt.topopt.outcome import Outcome, outcome_of
 from physopt.topopt.task import transferred
 
 WINDOW = 20  # solutions over which the last stage's gain is measured
 STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
 HOPELESS = 0.01  # share: so does one that is this much above the lowest design before it
-DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
 
 
 class Continued(AbstractRule):
@@ -85,6 +85,13 @@ class Step:
     design: Float[ndarray, "..."]
 
 
+class Trace(NamedTuple):
+    """Values by work, in solutions of the finest grid; NaN between two starts."""
+
+    work: Float[ndarray, " n"]
+    value: Float[ndarray, " n"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Design:
     """The outcome: the problem of the last stage, its lowest solution, every step on the way, and whether any criterion ended the run."""
@@ -99,21 +106,21 @@ class Design:
         """The physical densities."""
         return self.problem.density(self.solution.point)
 
-    def verify(self) -> dict[str, float | int]:
-        """Return what a look from outside says: the value by a direct solution where the size allows, volume, greyness, solid pieces.
+    def verify(self) -> Outcome:
+        """Return what a look from outside says: the value by a direct solution, volume, greyness, the pieces of the surface."""
+        return outcome_of(self.problem, self.solution.point)
 
-        Greyness is the mean of $4 x (1 - x)$: 0 for solid and void, 1 where all is half dense. A design in more than one piece, of elements
-        denser than 1/2 that share a corner, carries its load through gray material.
-        """
-        small, density = self.problem.equilibrium.structure.held.size <= DIRECT, self.density
-        judge = self.problem.changed(iterative=False) if small else self.problem
-        touching = np.ones((3,) * density.ndim)
-        return {
-            "verified": float(judge.evaluate(self.solution.point).value),
-            "volume": float(density.mean()),
-            "greyness": float((4.0 * density * (1.0 - density)).mean()),
-            "pieces": int(scipy.ndimage.label(density > 0.5, touching)[1]),
-        }
+    def trace(self) -> Trace:
+        """Return the value of every solution of the problem itself, over all starts."""
+        work, values, before = [], [], None
+        for step in (step for step in self.steps if step.own):
+            if before not in (None, step.stage):
+                work.append(step.equivalents)
+                values.append(math.nan)
+            work.append(step.equivalents)
+            values.append(step.value)
+            before = step.stage
+        return Trace(np.array(work), np.array(values))
 
 
 def longest(stages: Sequence[Stage]) -> int:

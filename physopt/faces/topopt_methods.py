@@ -28,6 +28,11 @@ def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
     return lambda problem, solutions: [*on_coarser_grids(problem, rule, coarse), Stage(problem, rule, solutions)]
 
 
+def chosen(problem: SIMP, solutions: int) -> list[Stage]:
+    """Return the plan by the numbers chosen by hand."""
+    return Schedule.by_hand().stages(problem, solutions)  # made here and not with this module, or its import would start JAX's backend
+
+
 def learned(problem: SIMP, solutions: int) -> list[Stage]:
     """Return the plan by the numbers learned in the plane; in space, where nothing was learned, by those chosen by hand."""
     plane = len(problem.equilibrium.structure.shape) == 2
@@ -64,7 +69,7 @@ METHODS: dict[str, Plan] = {
     "gcmma": single(GCMMA()),
     "mirror": single(MirrorDescent()),
     "mma-multilevel": multilevel(MMA()),
-    "physopt": Schedule.by_hand().stages,
+    "physopt": chosen,
     "physopt-trained": learned,
 }
 

@@ -19,10 +19,10 @@ def check_connected(
     allowed = ~(passive == 0.0)
     pieces, _ = scipy.ndimage.label(allowed)  # elements that share an edge, or a face in three dimensions
     stopped = held if spring is None else held | (spring > 0.0)
-    anchored = _touched(pieces, np.any(stopped, axis=0))
+    anchored = touched(pieces, np.any(stopped, axis=0))
     for case, forces in enumerate(force):
         loaded = np.any(np.where(held, 0.0, forces) != 0.0, axis=0)
-        near = _touched(pieces, loaded)
+        near = touched(pieces, loaded)
         if not near:
             raise ValueError(f"Load case {case} acts on prescribed void only; move the load, or the passive region.")
         if cut := near - anchored:
@@ -38,8 +38,8 @@ def with_material(passive: Float[ndarray, "..."]) -> Bool[ndarray, "..."]:
     return np.any([padded[window] for window in _around(tuple(n + 1 for n in passive.shape))], axis=0)
 
 
-def _touched(pieces: Int[ndarray, "..."], nodes: Bool[ndarray, "..."]) -> set[int]:
-    """Return the pieces with an element at any of the nodes."""
+def touched(pieces: Int[ndarray, "..."], nodes: Bool[ndarray, "..."]) -> set[int]:
+    """Return the pieces, numbered from 1 on, with an element at any of the nodes."""
     padded = np.pad(pieces, 1)
     found = [np.unique(padded[window][nodes]) for window in _around(nodes.shape)]
     return set(np.concatenate(found).tolist()) - {0}

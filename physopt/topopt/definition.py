@@ -16,6 +16,7 @@ from .connected import check_connected, with_material
 from .parts import Continuation, Load, Part, Passive, Spring, Support, Target
 from .posed import check_posed, check_shape
 from .space import Space
+from .voxels import Placement
 from .wording import check_text, explained
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
                 raise ValueError(f"The region {part.region} of passive {number} holds no element; let its corners differ along every axis.")
             passive[elements] = part.density
         return passive
+
+    def place(self) -> Placement:
+        """Return where the grid lies in the units of the file that says the space; else elements of length 1 from the origin."""
+        return Placement() if self.space is None else self.space.place(tuple(self.shape))
 
     def problem(self, *, iterative: bool | None = None) -> "SIMP":
         """Return the problem that is to be solved in the end."""

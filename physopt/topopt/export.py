@@ -6,44 +6,54 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from .surface import Surface, surface_of
+from .voxels import Placement
 
-def write_vti(path: str | Path, density: Float[ndarray, "..."]) -> Path:
+
+def write_vti(path: str | Path, density: Float[ndarray, "..."], place: Placement = Placement()) -> Path:
     """Write physical densities as cell data of a VTK image, and return its path; a plane is one element thick."""
     from pyevtk.hl import imageToVTK
 
     path = Path(path)
     if path.suffix != ".vti":
         raise ValueError(f"{path}: VTK images end in .vti. Name it {path.with_suffix('.vti').name}, say.")
-    return Path(imageToVTK(str(path.with_suffix("")), cellData={"density": np.asfortranarray(_solid(density, 1))}))
+    solid = np.asfortranarray(density if density.ndim == 3 else density[:, :, None])
+    return Path(imageToVTK(str(path.with_suffix("")), place.origin, (place.size,) * 3, cellData={"density": solid}))
 
 
-def write_stl(path: str | Path, density: Float[ndarray, "..."], level: float = 0.5) -> None:
-    """Write the closed surface where the density is `level` as binary STL, for elements of length 1.
+def write_stl(
+    path: str | Path, density: Float[ndarray, "..."] | Surface, level: float | None = None, place: Placement = Placement()
+) -> None:
+    """Write the closed surface where the density is `level`, by default where it keeps the volume, as binary STL.
 
-    A plane becomes a tenth of its longer side thick.
+    A plane becomes a tenth of its longer side thick. Elements have the length 1 and begin at the origin, if `place` says nothing else.
+
+    **Raises:** `ValueError` for a design without a surface, and where single precision, which STL has, cannot tell elements apart.
     """
     import trimesh
 
     path = Path(path)
     if path.suffix.lower() != ".stl":
         raise ValueError(f"{path}: surfaces end in .stl. Name it {path.with_suffix('.stl').name}, say.")
-    vertices, faces = surface(density, level)
-    trimesh.Trimesh(vertices, faces, process=False).export(path)
+    surface = density if isinstance(density, Surface) else surface_of(density, level)
+    vertices = place.of(surface.vertices)
+    if np.spacing(np.abs(vertices).max().astype(np.float32)) > 1e-3 * place.size:
+        raise ValueError(
+            f"{path}: elements of {place.size:.3g} at {place.origin} are too small for the single precision of STL; "
+            "move the input nearer to 0."
+        )
+    trimesh.Trimesh(*_welded(vertices.astype(np.float32), surface.faces), process=False).export(path)
 
 
-def surface(density: Float[ndarray, "..."], level: float = 0.5) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
-    """Return the closed surface where the density is `level`, with outward normals, by marching cubes.
-
-    **Raises:** `ValueError` where no density is above the level.
-    """
-    import skimage.measure
-
-    solid = _solid(density, max(max(density.shape) // 10, 1))
-    if not solid.max() > level:
-        raise ValueError(f"No density is above {level}: there is no surface; the largest is {solid.max():.3f}.")
-    vertices, faces, _, _ = skimage.measure.marching_cubes(np.pad(solid, 1), level, gradient_direction="ascent")
-    return vertices - 0.5, faces
+def surface(density: Float[ndarray, "..."], level: float | None = None) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
+    """Return vertices and triangles of the surface where the density is `level`; see `surface_of`."""
+    found = surface_of(density, level)
+    return found.vertices, found.faces
 
 
-def _solid(density: Float[ndarray, "..."], thickness: int) -> Float[ndarray, "x y z"]:
-    return density if density.ndim == 3 else np.repeat(density[:, :, None], thickness, axis=2)
+def _welded(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> tuple[ndarray, ndarray]:
+    """Return the triangles that single precision leaves: where two corners have become one, the neighbors meet."""
+    places, which = np.unique(vertices, axis=0, return_inverse=True)
+    faces = which.ravel()[faces]
+    flat = (faces == np.roll(faces, 1, axis=1)).any(axis=1)
+    return places, faces[~flat]

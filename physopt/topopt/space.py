@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from msgspec import Meta
 from numpy import ndarray
 
-from .voxels import fitted, inside, read_surface
+from .voxels import Placement, fitted, inside, read_surface
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 
@@ -22,7 +22,8 @@ class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
     - `mask`: a picture, dark where material may be and light where there is none, its top row at the largest y; or an array in .npy,
       `[x, y]` or `[x, y, z]` as the densities are, nonzero where material may be.
-    - `stl`: instead, a closed surface in space, scaled evenly to fit into the box, its lower corner at the origin.
+    - `stl`: instead, a closed surface in space, scaled evenly to fit into the box, its lower corner at the origin. What comes out is
+      written in its units and at its place.
     - `solid`: like `mask`, but of what is solid; where the two disagree it is solid.
     """
 
@@ -34,6 +35,10 @@ class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         """Return the space with its names understood from the folder of a problem file."""
         names = {name: getattr(self, name) for name in self.__struct_fields__}
         return Space(**{name: None if value is None else str(file.parent / value) for name, value in names.items()})
+
+    def place(self, shape: tuple[int, ...]) -> Placement:
+        """Return where the grid lies in the world: that of `stl`; else elements of length 1 from the origin."""
+        return Placement() if self.stl is None else place_of(Path(self.stl), shape)
 
     def prescribed(self, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
         """Return 0 in void, 1 in solid, and NaN where the design decides.
@@ -53,6 +58,12 @@ class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         if self.solid is not None:
             prescribed[read_mask(Path(self.solid), shape)] = 1.0
         return prescribed
+
+
+def place_of(file: Path, shape: tuple[int, ...]) -> Placement:
+    """Return where the grid lies in the units of an STL file that is fitted into the box."""
+    _check_file(file)
+    return fitted(read_surface(file)[0], shape)
 
 
 def read_mask(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
@@ -76,7 +87,7 @@ def read_solid(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
     _check_file(file)
     vertices, faces = read_surface(file)
     try:
-        found = inside(fitted(vertices, shape), faces, shape)
+        found = inside(fitted(vertices, shape).inverse(vertices), faces, shape)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     if not found.any():

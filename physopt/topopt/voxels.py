@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -37,13 +38,27 @@ def unmatched_edges(faces: Int[ndarray, "face 3"]) -> int:
     return int(np.count_nonzero(passed))
 
 
-def fitted(vertices: Float[ndarray, "vertex 3"], shape: tuple[int, ...]) -> Float[ndarray, "vertex 3"]:
-    """Scale evenly, as large as the box of `shape` allows, with the lower corner of the bounding box at the origin."""
-    low = vertices.min(axis=0)
-    extent = np.ptp(vertices, axis=0)
+class Placement(NamedTuple):
+    """Where a grid lies in the world: its lower corner, and the length of an element, both in the units of a file."""
+
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    size: float = 1.0
+
+    def of(self, vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3"]:
+        """Return where places in elements are in the world."""
+        return np.array(self.origin) + self.size * vertices
+
+    def inverse(self, vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3"]:
+        """Return where places in the world are in elements."""
+        return (vertices - np.array(self.origin)) / self.size
+
+
+def fitted(vertices: Float[ndarray, "vertex 3"], shape: tuple[int, ...]) -> Placement:
+    """Return the place of a grid around a surface: as fine as the box of `shape` allows, both lower corners in one place."""
+    low, extent = vertices.min(axis=0), np.ptp(vertices, axis=0)
     if not (np.isfinite(extent).all() and extent.min() > 0.0):
         raise ValueError(f"The surface measures {' x '.join(f'{side:.3g}' for side in extent)}, so it holds no volume.")
-    return (vertices - low) * (np.array(shape) / extent).min()
+    return Placement(tuple(low.tolist()), float((extent / np.array(shape)).max()))
 
 
 def inside(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"], shape: tuple[int, ...]) -> Bool[ndarray, "x y z"]:

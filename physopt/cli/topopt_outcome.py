@@ -1,0 +1,110 @@
+"""What `physopt topopt` leaves behind: numbers, warnings, and the files that were asked for."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .outputs import check_ending, check_folder, check_outputs
+from .progress import screen, significant
+
+if TYPE_CHECKING:
+    from physopt.faces.topopt import Design, Step
+    from physopt.topopt.definition import Definition
+    from physopt.topopt.outcome import Outcome
+    from physopt.topopt.surface import Surface
+    from physopt.topopt.voxels import Placement
+
+VALUES = {"mean": "compliance", "worst": "largest compliance", "output": "minus the output"}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that were asked for, and whether what carries no load is left out of surfaces."""
+
+    plot: Path | None
+    gif: Path | None
+    vti: Path | None
+    stl: Path | None
+    json: Path | None
+    drop_loose: bool
+
+    def check(self, problem: str) -> None:
+        """Raise `ValueError` or `OSError` for what could not be written when the work is done."""
+        check_outputs(self.json, self.gif, self.stl, picture=self.plot, read=[Path(problem)] if Path(problem).suffix else [])
+        check_ending(self.gif, ".gif", "animations")
+        check_ending(self.stl, ".stl", "surfaces")
+        check_folder(self.vti, "the .vti file")
+
+
+def history(steps: "list[Step]") -> list[dict[str, Any]]:
+    """Return what every solution of every start found, those of cheaper problems included."""
+    return [
+        {
+            "stage": step.stage,
+            "own": step.own,
+            "equivalents": step.equivalents,
+            "value": step.value if np.isfinite(step.value) else None,
+            "volume": step.volume,
+        }
+        for step in steps
+    ]
+
+
+def tell(definition: "Definition", design: "Design", found: "Outcome") -> None:
+    """Print the result, and on stderr what is wrong with it for whoever wants to build it."""
+    from physopt.topopt.outcome import concerns
+
+    value, steps = float(design.solution.evaluation.value), design.steps
+    line = f"{VALUES[definition.objective]} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solutions"
+    screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
+    surface = "" if found["level"] is None else f", surface at density {found['level']:.2f} in {_counted(found['pieces'])}"
+    screen().print(f"greyness {found['greyness']:.3f}{surface}")
+    for concern in concerns(found):
+        print(f"physopt: warning: {concern}", file=sys.stderr)
+
+
+def draw(definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement") -> None:
+    """Write pictures, animation, image and surface, and say so."""
+    from physopt import plot_fields
+    from physopt.topopt import export
+
+    density, written = design.density, []
+    title = f"{definition.name[:40]} {'x'.join(map(str, definition.shape))}: {significant(float(design.solution.evaluation.value))}"
+    title = f"{title} at volume {density.mean():.3g}"
+    surface = _surface(design, found, files.drop_loose) if files.stl is not None or (files.plot is not None and density.ndim == 3) else None
+    if files.plot is not None:
+        trace = design.trace()
+        shown = None if density.ndim == 2 or surface is None else (surface.vertices, surface.faces)
+        flat = density if density.ndim == 2 or shown is not None else density.mean(axis=2)
+        plot_fields.plot_design(files.plot, title, flat, trace, shown, work=trace.work)
+        written.append(files.plot)
+    if files.gif is not None:
+        plot_fields.animate(files.gif, title, [*frames, density])
+        written.append(files.gif)
+    if files.vti is not None:
+        files.vti.mkdir(exist_ok=True)
+        written.append(export.write_vti(files.vti / f"{definition.name}.vti", density, place))
+    if files.stl is not None and surface is not None:
+        export.write_stl(files.stl, surface, place=place)
+        written.append(files.stl)
+    for file in written:
+        screen().print(f"wrote {file}", soft_wrap=True)
+
+
+def _surface(design: "Design", found: "Outcome", drop_loose: bool) -> "Surface | None":
+    """Return the surface to draw and to print; `None` for a design without contrast."""
+    from physopt.topopt.outcome import carrying
+    from physopt.topopt.surface import surface_of
+
+    if found["level"] is None:
+        return None
+    surface = surface_of(design.density, found["level"])
+    kept = carrying(surface, design.problem.equilibrium.structure) if drop_loose else set()
+    return surface.only(kept) if kept else surface
+
+
+def _counted(pieces: int) -> str:
+    return "1 piece" if pieces == 1 else f"{pieces} pieces"

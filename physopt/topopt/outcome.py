@@ -1,0 +1,90 @@
+"""What came out, seen from outside: the value by a direct solution, and the surface that would be built."""
+
+from typing import TypedDict
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from .problem import SIMP
+from .structure import Structure
+from .surface import Surface, surface_of, thickness
+
+DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
+GRAY = 0.35  # from here on much of a design is neither solid nor void
+APART = 0.02  # share by which the surface may miss the volume without a word
+
+
+class Outcome(TypedDict):
+    """The value, solved directly where the size allows, and what the densities and their surface are; see `outcome_of`."""
+
+    verified: float
+    volume: float
+    greyness: float
+    level: float | None
+    surface_volume: float | None
+    pieces: int
+    carrying: int
+
+
+def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
+    """Return what a look from outside says about a design.
+
+    - `verified`: the value, by a direct solution up to 150000 unknowns. `volume`: the mean density.
+    - `greyness`: the mean of $4 x (1 - x)$: 0 for solid and void, 1 where all is half dense.
+    - `level`, `surface_volume`: the density at which the surface keeps the volume best, and the share of the box it encloses; `None` for a
+      design without contrast.
+    - `pieces`, `carrying`: the bodies that this surface bounds, and how many of them touch both a load and a support.
+    """
+    small, density = problem.equilibrium.structure.held.size <= DIRECT, problem.density(point)
+    judge = problem.changed(iterative=False) if small else problem
+    found: Outcome = {
+        "verified": float(judge.evaluate(point).value),
+        "volume": float(density.mean()),
+        "greyness": float((4.0 * density * (1.0 - density)).mean()),
+        "level": None,
+        "surface_volume": None,
+        "pieces": 0,
+        "carrying": 0,
+    }
+    if np.ptp(density) > 1e-6:
+        surface = surface_of(density)
+        found["level"], found["pieces"] = surface.level, surface.pieces
+        found["surface_volume"] = surface.volume / density.size / (1 if density.ndim == 3 else thickness(density.shape))
+        found["carrying"] = len(carrying(surface, problem.equilibrium.structure))
+    return found
+
+
+def carrying(surface: Surface, structure: Structure) -> set[int]:
+    """Return the bodies that touch both a load, or the output of a mechanism, and a support; springs count where nothing is held."""
+    anchors = structure.held if structure.held.any() or structure.spring is None else structure.spring > 0.0
+    loaded = np.any(structure.force != 0.0, axis=(0, 1))
+    return surface.at(loaded) & surface.at(np.any(anchors, axis=0))
+
+
+def concerns(found: Outcome) -> list[str]:
+    """Return what is wrong with an outcome for whoever wants to build it, each with what to do."""
+    said, pieces, loose = [], found["pieces"], found["pieces"] - found["carrying"]
+    if found["surface_volume"] is None:
+        return ["the design has no contrast yet, so it has no surface; allow more solutions"]
+    if not found["carrying"]:
+        said.append(
+            "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "
+            "write more volfrac, a finer shape, or continuation towards a higher penal and beta"
+        )
+    elif loose:
+        said.append(
+            f"the surface is in {pieces} pieces, {loose} of which carry no load from where it acts to a support; "
+            "--drop-loose leaves these out, more volfrac or a finer shape may join them"
+        )
+    if found["greyness"] > GRAY:
+        said.append(
+            f"the greyness is {found['greyness']:.2f}: much is neither solid nor void, so a real part will not have this value; "
+            "write a higher penal, a beta such as 8, or a smaller rmin"
+        )
+    if abs(found["surface_volume"] / found["volume"] - 1.0) > APART:
+        said.append(
+            f"the surface encloses {found['surface_volume']:.3g} of the box and the design fills {found['volume']:.3g}; "
+            "where many densities are the same no surface keeps the volume, a finer shape or a larger rmin helps"
+        )
+    return said

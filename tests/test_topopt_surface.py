@@ -1,0 +1,297 @@
+"""What comes out of topology optimization, judged by trimesh, VTK, Matplotlib and Pillow: volume, bodies, place, hand, history, names."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import trimesh
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
+from PIL import Image
+from vtk.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+
+from physopt import plot_fields
+from physopt.cli import main
+from physopt.faces.topopt import Stage, optimize
+from physopt.plot_scf import flattest
+from physopt.rules.mma import MMA
+from physopt.topopt import SIMP, DensityFilter, Structure
+from physopt.topopt.export import write_stl, write_vti
+from physopt.topopt.outcome import concerns, outcome_of
+from physopt.topopt.surface import Surface, surface_of, thickness
+from physopt.topopt.voxels import Placement
+
+
+def blurred(seed, *shape):
+    field = scipy.ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), 1.4)
+    return (field - field.min()) / np.ptp(field)
+
+
+def boxes(shape, *corners, value=1.0):
+    density = np.zeros(shape)
+    for low, high in corners:
+        density[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = value
+    return density
+
+
+HOLLOW = boxes((12, 12, 12), ((1, 1, 1), (11, 11, 11))) - boxes((12, 12, 12), ((4, 4, 4), (8, 8, 8)))
+# The density, and how many bodies it has; `None` where only trimesh knows.
+DESIGNS = {
+    **{f"blurred {seed}": (blurred(seed, 14, 12, 10), None) for seed in range(4)},
+    **{f"plane {seed}": (blurred(seed, 40, 24), None) for seed in range(4)},
+    "gray": (blurred(9, 12, 8, 8) * 0.4, None),
+    "box": (boxes((6, 5, 4), ((0, 0, 0), (5, 5, 4))), 1),
+    "apart": (boxes((9, 4, 4), ((0, 0, 0), (4, 4, 4)), ((5, 0, 0), (9, 4, 4))), 2),
+    "at a corner": (boxes((8, 8, 8), ((0, 0, 0), (4, 4, 4)), ((4, 4, 4), (8, 8, 8))), 2),
+    "at an edge of a plane": (boxes((20, 20), ((0, 0), (10, 10)), ((10, 10), (20, 20))), 1),
+    "hollow": (HOLLOW, 1),
+    "nested": (HOLLOW + boxes((12, 12, 12), ((5, 5, 5), (7, 7, 7))), 2),
+}
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("place", [Placement(), Placement((120.5, -33.0, 1000.0), 0.37)], ids=["elements", "millimetres"])
+def test_surfaces_have_the_volume_and_the_bodies_that_are_said(tmp_path, name, place):
+    density, bodies = DESIGNS[name]
+    found = surface_of(density)
+    write_stl(tmp_path / "part.stl", density, place=place)
+    mesh = trimesh.load(tmp_path / "part.stl")
+    assert mesh.is_watertight and mesh.is_winding_consistent
+    outer = [part for part in mesh.split(only_watertight=False) if part.volume > 0.0]  # others are cavities
+    assert found.pieces == len(outer) and bodies in (None, len(outer))
+    thick = thickness(density.shape) if density.ndim == 2 else 1
+    assert mesh.volume == pytest.approx(density.sum() * thick * place.size**3, rel=5e-3)
+    assert found.volume == pytest.approx(mesh.volume / place.size**3, rel=1e-4)
+    size = np.array([*density.shape, thick][:3])
+    low, high = (mesh.bounds - np.array(place.origin)) / place.size
+    assert (low > -1e-3).all() and (high < size + 1e-3).all()  # nothing stands out of the box
+
+
+def test_bodies_can_be_left_out(tmp_path):
+    density, _ = DESIGNS["nested"]
+    found = surface_of(density)
+    outer = found.within[2, 2, 2]
+    kept = found.only({int(outer)})
+    write_stl(tmp_path / "part.stl", kept)
+    write_stl(tmp_path / "whole.stl", found)
+    mesh, whole = (trimesh.load(tmp_path / f"{name}.stl") for name in ("part", "whole"))
+    assert mesh.is_watertight and kept.pieces == 1 and not kept.within[6, 6, 6]
+    assert len(mesh.split(only_watertight=False)) == 2  # with its cavity
+    assert found.volume - kept.volume == pytest.approx(min(abs(part.volume) for part in whole.split()), rel=1e-3)
+
+
+def test_what_has_no_surface_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="All densities are"):
+        surface_of(np.full((4, 4, 4), 0.3))
+    with pytest.raises(ValueError, match="single precision"):
+        write_stl(tmp_path / "far.stl", HOLLOW, place=Placement((1e6, 0.0, 0.0), 0.01))
+    assert not list(tmp_path.iterdir())
+
+
+def bar(shape=(12, 6, 6)):
+    """Return a problem whose load and support are far apart, at the lower corners of both ends."""
+    force, held = np.zeros((1, 3, *(n + 1 for n in shape))), np.zeros((3, *(n + 1 for n in shape)), bool)
+    force[0, 1, -1, 0, 0], held[:, 0, :3, :3] = -1.0, True
+    return SIMP(Structure(shape, force, held), 0.3, DensityFilter(1.0))
+
+
+LOOSE = {
+    "joined": ([((0, 0, 0), (12, 2, 2))], 1, 1, []),
+    "with a crumb": ([((0, 0, 0), (12, 2, 2)), ((5, 4, 4), (7, 6, 6))], 2, 1, ["1 of which carry no load", "--drop-loose"]),
+    "with two crumbs": ([((0, 0, 0), (12, 2, 2)), ((0, 4, 4), (2, 6, 6)), ((8, 4, 4), (9, 6, 6))], 3, 1, ["2 of which carry no load"]),
+    "broken": ([((0, 0, 0), (6, 2, 2)), ((7, 0, 0), (12, 2, 2))], 2, 0, ["no piece of the surface reaches from a load"]),
+    "touching at a corner": ([((0, 0, 0), (6, 2, 2)), ((6, 2, 2), (12, 4, 4))], 2, 0, ["no piece of the surface"]),
+}
+
+
+@pytest.mark.parametrize("name", LOOSE)
+def test_pieces_that_carry_no_load_are_named(name):
+    corners, pieces, carrying, words = LOOSE[name]
+    problem = bar()
+    found = outcome_of(problem, np.maximum(boxes((12, 6, 6), *corners), 1e-6))
+    assert (found["pieces"], found["carrying"]) == (pieces, carrying)
+    said = " ".join(concerns(found))
+    assert all(word in said for word in words) and (bool(said) == bool(words))
+
+
+def test_greyness_and_a_volume_that_cannot_be_kept_are_said():
+    gray = outcome_of(bar(), np.full((12, 6, 6), 0.3))
+    assert gray["pieces"] == 0 and "no contrast" in concerns(gray)[0]
+    stepped = np.full((12, 6, 6), 0.3)
+    stepped[0, 0, 0] = 0.4
+    said = " ".join(concerns(outcome_of(bar(), stepped)))
+    assert "greyness is 0.84" in said and "encloses" in said
+
+
+COLUMN = """
+name = "column"
+shape = [8, 8, 24]
+volfrac = 0.2
+[[support]]
+region = [[0, 0, 0], [8, 8, 0]]
+fix = "xyz"
+[[load]]
+region = [[4, 4, 24], [4, 4, 24]]
+force = [1.0, 0.0, 0.0]
+[[load]]
+case = 1
+region = [[4, 4, 24], [4, 4, 24]]
+force = [0.0, 1.0, 0.0]
+"""
+
+
+COLUMN_RUNS = [
+    pytest.param(["--method", "mma", "--max-iterations", "25"], None, id="unfinished"),
+    pytest.param(["--drop-loose"], 1, id="finished", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("arguments", "pieces"), COLUMN_RUNS)
+def test_a_column_is_printed_as_it_is_reported(tmp_path, capsys, arguments, pieces):
+    (tmp_path / "column.toml").write_text(COLUMN)
+    files = ["--stl", str(tmp_path / "a.stl"), "--json", str(tmp_path / "a.json")]
+    assert main(["topopt", str(tmp_path / "column.toml"), *arguments, *files]) in (0, 3)
+    (record,) = json.loads((tmp_path / "a.json").read_text())["records"]
+    mesh = trimesh.load(tmp_path / "a.stl")
+    assert len(mesh.split(only_watertight=False)) == record["pieces"] and pieces in (None, record["carrying"])
+    assert mesh.volume / (8 * 8 * 24) == pytest.approx(record["surface_volume"], rel=1e-3)
+    assert record["surface_volume"] == pytest.approx(record["volume"], rel=5e-3)
+    captured = capsys.readouterr()
+    assert f"in {record['pieces']} piece" in captured.out and "warning: the greyness is" in captured.err
+    assert ("warning: no piece of the surface" in captured.err) == (record["carrying"] == 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 25.4, 0.01])
+def test_what_comes_out_lies_where_the_space_was(tmp_path, scale):
+    origin = np.array([100.0, -40.0, 7.0]) * scale
+    part = trimesh.creation.box((40.0 * scale, 20.0 * scale, 10.0 * scale))
+    part.apply_translation(origin - part.bounds[0])
+    part.export(tmp_path / "part.stl")
+    text = COLUMN.replace("shape = [8, 8, 24]", "shape = [16, 8, 4]").replace("volfrac = 0.2", "volfrac = 0.4")
+    text = text.replace("[4, 4, 24], [4, 4, 24]", "[16, 4, 2], [16, 4, 2]").replace("[8, 8, 0]", "[0, 8, 4]")
+    (tmp_path / "part.toml").write_text(text.replace("[[support]]", '[space]\nstl = "part.stl"\n[[support]]', 1))
+    out = ["--stl", str(tmp_path / "out.stl"), "--vti", str(tmp_path / "out")]
+    assert main(["topopt", str(tmp_path / "part.toml"), "--method", "mma", "--max-iterations", "8", *out]) == 3
+    mesh = trimesh.load(tmp_path / "out.stl")
+    assert (mesh.bounds[0] > part.bounds[0] - 1e-3 * scale).all() and (mesh.bounds[1] < part.bounds[1] + 1e-3 * scale).all()
+    assert mesh.extents[0] == pytest.approx(40.0 * scale, rel=2e-3)  # from the support to the load
+    assert mesh.volume == pytest.approx(0.4 * part.volume, rel=0.01)
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(tmp_path / "out" / "column.vti"))
+    reader.Update()
+    np.testing.assert_allclose(reader.GetOutput().GetBounds(), part.bounds.T.ravel(), rtol=1e-6)
+
+
+def test_images_have_a_place(tmp_path):
+    reader = vtkXMLImageDataReader()
+    reader.SetFileName(str(write_vti(tmp_path / "p.vti", blurred(0, 5, 4, 3), Placement((1.0, 2.0, 3.0), 0.5))))
+    reader.Update()
+    assert reader.GetOutput().GetBounds() == (1.0, 3.5, 2.0, 4.0, 3.0, 4.5)
+    cells = vtk_to_numpy(reader.GetOutput().GetCellData().GetArray("density"))
+    np.testing.assert_array_equal(cells.reshape((5, 4, 3), order="F"), blurred(0, 5, 4, 3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pictures_in_space_are_not_mirrored(monkeypatch, seed):
+    corners = np.array([[0, 0, 0], [5, 0, 0], [0, 5, 0], [0, 0, 5]], float) + np.random.default_rng(seed).uniform(0, 9, 3)
+    axis = Figure().add_subplot(projection="3d")
+    seen, draw = [], axis.plot_trisurf
+    monkeypatch.setattr(axis, "plot_trisurf", lambda *places, **options: (seen.extend(places), draw(*places, **options)))
+    plot_fields._draw_surface(axis, corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    drawn = np.stack(seen, axis=1)
+    right, up, _ = proj3d.proj_transform(*drawn.T, axis.get_proj())
+    elevation, azimuth = np.radians([axis.elev, axis.azim])
+    camera = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
+    screen = np.stack([right, up, drawn @ camera])  # right, up, towards the viewer: a right-handed frame
+    x, y, z = (screen[:, k] - screen[:, 0] for k in (1, 2, 3))
+    assert np.linalg.det(np.stack([x, y, z])) > 0.0
+    assert x[0] > 0.0 and y[1] > 0.0 and z[2] > 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pictures_of_molecules_are_not_their_mirror_images(seed):
+    coords = np.random.default_rng(seed).normal(size=(5, 3))
+    coords -= coords.mean(axis=0)
+    turned = flattest(coords)
+    volume = [np.linalg.det(c[1:4] - c[0]) for c in (coords, turned)]
+    assert volume[1] == pytest.approx(volume[0])
+
+
+HISTORIES = {
+    "falls": [3.0, 2.0, 1.5],
+    "mechanism": [0.1, -0.4, -0.8, -0.9],
+    "zero": [0.0, -1e-9],
+    "between": [1.0, np.nan, 2.0, 1.5, np.inf, 1.2],
+    "nothing": [np.nan],
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_every_finite_value_of_a_history_is_drawn(tmp_path, name):
+    values = np.array(HISTORIES[name])
+    figure = Figure()
+    axis = figure.subplots()
+    plot_fields._draw_history(axis, values, "value", "solution")
+    figure.savefig(tmp_path / "a.png")  # a warning would be an error
+    (line,), (low, high) = axis.lines, axis.get_ylim()
+    finite = values[np.isfinite(values)]
+    assert ((finite >= low) & (finite <= high)).all() and (axis.get_yscale() == "linear" or finite.min() > 0.0)
+    np.testing.assert_array_equal(line.get_ydata()[np.isfinite(values)], finite)
+    trace = type("Trace", (), {"value": values})()
+    plot_fields.plot_design(tmp_path / "b.png", "a $x_$ [red]", np.eye(8), trace)
+    with Image.open(tmp_path / "b.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert ((np.abs(pixels - [0x0B, 0x6E, 0x99]) < 20).all(axis=2).sum() > 30) == bool(len(finite) > 0)
+
+
+def test_the_trace_holds_every_start():
+    problem = bar((6, 3, 3))
+    design = optimize([Stage(problem, MMA(), 5), Stage(problem, MMA(), 9, fresh=True)], change=None)
+    trace = design.trace()
+    assert len(trace.value) == 10 and np.flatnonzero(np.isnan(trace.value)).tolist() == [5]
+    assert [step.value for step in design.steps] == trace.value[np.isfinite(trace.value)].tolist()
+    np.testing.assert_array_equal(trace.work, [1, 2, 3, 4, 5, 6, 6, 7, 8, 9])
+
+
+BEAM = """
+name = "beam"
+shape = [12, 6]
+volfrac = 0.4
+[[support]]
+region = [[0, 0], [0, 6]]
+fix = "xy"
+[[load]]
+region = [[12, 3], [12, 3]]
+force = [0.0, -1.0]
+"""
+
+
+@pytest.mark.parametrize("name", ["cost $x_$ {", "[red]beam[bold]", "梁 ßø", "100 % \U0001f389 :smile:", "a" * 200, "beam.v1.2"])
+def test_names_are_shown_as_they_are(tmp_path, capsys, name):
+    file = tmp_path / "p.toml"
+    file.write_text(BEAM.replace('"beam"', f"'{name}'"))
+    out = {kind: tmp_path / f"[red]out.{kind}" for kind in ("png", "gif", "stl")}
+    files = ["--plot", str(out["png"]), "--gif", str(out["gif"]), "--stl", str(out["stl"]), "--vti", str(tmp_path / "vti")]
+    assert main(["topopt", str(file), "--method", "mma", "--max-iterations", "3", *files]) == 3
+    assert main(["topopt", "validate", str(file)]) == 0
+    assert [p.name for p in (tmp_path / "vti").iterdir()] == [f"{name}.vti"]
+    said = capsys.readouterr()
+    assert all(path.stat().st_size > 100 and str(path) in said.out for path in out.values())
+    assert name[:20] in said.out and name[:20] in said.err
+
+
+@pytest.mark.parametrize("modulus", [1e-7, 1.0, 1e7, 1e11])
+def test_numbers_keep_their_digits(tmp_path, capsys, modulus):
+    file, report = tmp_path / "p.toml", tmp_path / "p.json"
+    file.write_text(BEAM.replace("volfrac", f"E0 = {modulus}\nEmin = {1e-9 * modulus}\nvolfrac", 1))
+    assert main(["topopt", str(file), "--method", "mma", "--max-iterations", "2", "--json", str(report)]) == 3
+    value = json.loads(report.read_text())["records"][0]["compliance"]
+    printed = capsys.readouterr().out.split()[1].rstrip(",")
+    assert float(printed) == pytest.approx(value, rel=1e-5) and len(printed.split("e")[0].replace(".", "").strip("0")) >= 5
+
+
+def test_the_surface_counts_what_a_mesh_program_counts():
+    assert surface_of(np.tril(np.ones((20, 10)))).pieces == 1
+    assert isinstance(surface_of(HOLLOW, 0.5), Surface)
