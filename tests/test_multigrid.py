@@ -12,13 +12,16 @@ from physopt.topopt import SIMP, DensityFilter, Structure, half_mbb
 from physopt.topopt.direct import Direct
 from physopt.topopt.element import conducting_element, elastic_element
 from physopt.topopt.equilibrium import Equilibrium, Iterative
+from physopt.topopt.layers import eliminate, substitute
 from physopt.topopt.multigrid import Multigrid
 from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagonal, gather, half_elements, interpolate, stencil_of
 
 ELEMENTS = [
-    pytest.param((12, 6), elastic_element((1.0, 1.0)), id="plane"),
-    pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), id="solid"),
-    pytest.param((8, 6), conducting_element((1.0, 1.0)), id="heat"),
+    pytest.param((12, 6), elastic_element((1.0, 1.0)), (True, True), id="plane"),
+    pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), (True, True, True), id="solid"),
+    pytest.param((6, 4, 1), elastic_element((1.0, 1.0, 1.0)), (True, True, False), id="plate"),
+    pytest.param((3, 8, 2), elastic_element((1.0, 1.0, 1.0)), (False, True, False), id="bar"),
+    pytest.param((8, 6), conducting_element((1.0, 1.0)), (True, True), id="heat"),
 ]
 
 
@@ -32,8 +35,8 @@ def some_field(shape, comp, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(comp, *(n + 1 for n in shape))))
 
 
-@pytest.mark.parametrize(("shape", "element"), ELEMENTS)
-def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product(shape, element):
+@pytest.mark.parametrize(("shape", "element", "halved"), ELEMENTS)
+def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product(shape, element, halved):
     young = jnp.asarray(np.random.default_rng(1).uniform(0.1, 1.0, shape))
     field = some_field(shape, element.shape[1])
     nothing = np.zeros(field.shape, bool)
@@ -42,11 +45,24 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
     assembled = direct.matrix(np.asarray(young)).toarray()[np.ix_(back, back)]
     np.testing.assert_allclose(apply_elements(element, young, field).ravel(), assembled @ field.ravel(), atol=1e-13)
     np.testing.assert_allclose(element_diagonal(element, young).ravel(), np.diag(assembled), atol=1e-14)
-    half = some_field([n // 2 for n in shape], element.shape[1])
-    prolongation = matrix_of(interpolate, half)
-    np.testing.assert_allclose(matrix_of(gather, field), prolongation.T, atol=1e-15)
-    coarse = apply_stencil(stencil_of(half_elements(element, young)), half)
+    half = some_field([n // 2 if each else n for n, each in zip(shape, halved, strict=True)], element.shape[1])
+    prolongation = matrix_of(lambda u: interpolate(u, halved), half)
+    np.testing.assert_allclose(matrix_of(lambda u: gather(u, halved), field), prolongation.T, atol=1e-15)
+    coarse = apply_stencil(stencil_of(half_elements(element, young, halved)), half)
     np.testing.assert_allclose(coarse.ravel(), prolongation.T @ assembled @ prolongation @ half.ravel(), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (4, 1), (3, 5, 2), (2, 2, 7), (1, 6, 4)])
+def test_elimination_layer_by_layer_solves_a_coarse_grid(shape):
+    element, young = elastic_element((1.0,) * len(shape)), 10.0 ** np.random.default_rng(2).uniform(-3.0, 0.0, shape)
+    held = np.zeros((len(shape), *(n + 1 for n in shape)), bool)
+    held[:, 0] = True
+    field = np.where(held, 0.0, some_field(shape, len(shape)))
+    with jax.enable_x64(True):
+        factor = eliminate(Multigrid(element, held)._only(jnp.asarray(young)))
+        load = jnp.where(held, 0.0, apply_elements(element, jnp.asarray(young), jnp.asarray(field)))
+        np.testing.assert_allclose(substitute(factor, load), field, atol=1e-3)
+        assert Multigrid(element, held).steps == []
 
 
 def optimized(structure, steps):
@@ -72,7 +88,7 @@ def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure)
     element = elastic_element((1.0,) * len(structure.shape))
     direct = Direct(element, structure.held)
     multigrid = Multigrid(element, structure.held, coarsest=300)
-    assert multigrid.depth
+    assert multigrid.steps
     solver = Iterative(multigrid, direct)
     state = solver.solve(young, structure.force, tolerance=1e-8)
     exact = direct.solve(young, structure.force)

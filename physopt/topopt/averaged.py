@@ -105,7 +105,7 @@ def halved(structure: Structure) -> Structure:
         nodes = field.shape[-len(structure.shape) :]
         even = _widened(field.reshape(-1, *nodes), [(n + 1) % 2 for n in nodes])
         with jax.enable_x64(True):
-            coarse = np.asarray(gather(jnp.asarray(even)))
+            coarse = np.asarray(gather(jnp.asarray(even), (True,) * len(nodes)))
         return coarse.reshape(*field.shape[: -len(nodes)], *coarse.shape[1:])
 
     shape = tuple(-(-n // 2) for n in structure.shape)

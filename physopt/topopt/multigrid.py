@@ -6,18 +6,21 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
-from .element import at_corners, corners
+from .element import at_corners
+from .layers import Factor, eliminate, substitute, width
 from .stencil import (
+    Halved,
     Stencil,
     apply_elements,
     apply_stencil,
     child_interpolation,
+    children,
     element_diagonal,
     gather,
     half_elements,
@@ -30,19 +33,22 @@ Apply = Callable[[Array], Array]
 
 
 class Level(NamedTuple):
-    """One grid: its stencil (none on the finest), the inverse of its diagonal, a bound of the eigenvalues of the scaled operator."""
+    """One grid: its stencil (none on the finest), and the inverse of its diagonal, scaled to a largest eigenvalue of one."""
 
     stencil: Stencil | None
     inverse: Array
-    bound: Array
+
+    def relax(self, residual: Array) -> Array:
+        """Return what takes the error out of a residual that is as short as the grid."""
+        return self.inverse * residual
 
 
 class Hierarchy(NamedTuple):
-    """All grids of one design: the moduli on the finest, the grids from fine to coarse, and the coarsest's Cholesky factor."""
+    """All grids of one design: the moduli on the finest, the grids from fine to coarse, and the coarsest one factorized."""
 
     young: Array
     levels: list[Level]
-    coarsest: Array
+    coarsest: Factor
 
 
 class Solved(NamedTuple):
@@ -58,13 +64,16 @@ class Multigrid:
 
     Conjugate gradients in float64; the preconditioner is one V-cycle in float32 with Chebyshev-Jacobi smoothing. Coarse operators are
     Galerkin products $P^T K P$, small matrices of coarse elements, so that thin members survive on coarse grids; supports are part of
-    them exactly. Where a side is no multiple of a power of two, elements without stiffness are added.
+    them exactly. A side is halved while more than two elements are left, so that of a thin plate its long sides alone; where it is no
+    multiple of a power of two, elements without stiffness are added.
 
     **Arguments:**
 
     - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
     - `spring`: stiffness added to each degree of freedom, of the same shape; coarse grids go without.
-    - `degree`: of the smoother. `coarsest`: unknowns that are solved directly.
+    - `degree`: of the smoother.
+    - `coarsest`, `layer`: no grid is halved that has at most so many unknowns, or that many in a layer across its longest side while
+      another side has two elements at most. It is solved directly.
 
     ??? cite "Reference"
         Briggs, Henson, McCormick, *A Multigrid Tutorial*, 2nd ed. (2000); Adams, Brezina, Hu, Tuminaro, J. Comput. Phys. 188 (2003) 593.
@@ -78,10 +87,13 @@ class Multigrid:
         *,
         degree: int = 3,
         coarsest: int = 1500,
+        layer: int = 200,
     ):
-        self.element, self.degree = element, degree
+        self.element, self._chebyshev = element, _chebyshev(degree)
         self.shape = tuple(n - 1 for n in held.shape[1:])
-        self.depth, padded = _depth(self.shape, element.shape[1], coarsest)
+        self.steps, sides = _steps(self.shape, element.shape[1], coarsest, layer)
+        times = [sum(step[axis] for step in self.steps) for axis in range(len(self.shape))]
+        padded = tuple(n << k for n, k in zip(sides, times, strict=True))
         self._margin = [(0, q - n) for n, q in zip(self.shape, padded, strict=True)]
         inside = tuple(slice(0, n + 1) for n in self.shape)
         self._free = np.zeros((len(held), *(n + 1 for n in padded)), bool)
@@ -95,26 +107,16 @@ class Multigrid:
         """Return all grids of one design."""
         fine = jnp.pad(young, self._margin)
         low = fine.astype(jnp.float32)
-        free, fine_apply = jnp.asarray(self._free, low.dtype), self._operator(low)
         diagonal = element_diagonal(self.element, low) + jnp.asarray(self._spring, low.dtype)
-        levels = [_level(None, diagonal, fine_apply)]
-
-        def alone(field: Array) -> Array:
-            return fine_apply(free * field) + (1.0 - free) * field  # one grid only: solved directly, held unknowns included
-
-        apply: Apply = alone
-        matrices = self._first_coarse(low) if self.depth else None
-        while matrices is not None:
+        levels = [_level(None, diagonal, self._operator(low))]
+        if not self.steps:
+            return Hierarchy(fine, [], eliminate(self._only(low)))
+        matrices = self._first_coarse(low)
+        for step in self.steps[1:]:
             stencil, diagonal = _alive(stencil_of(matrices))
-            apply = functools.partial(apply_stencil, stencil)
-            levels.append(_level(stencil, diagonal, apply))
-            matrices = half_matrices(matrices) if len(levels) <= self.depth else None
-        shape = levels.pop().inverse.shape
-        columns = jax.vmap(lambda unit: apply(unit.reshape(shape)).ravel())(jnp.eye(np.prod(shape), dtype=jnp.float32))
-        dense = 0.5 * (columns + columns.T).astype(jnp.float64)
-        # Rounding on the way here must not turn the energy of a floating island negative.
-        dense += 1e-7 * jnp.diag(jnp.diag(dense))
-        return Hierarchy(fine, levels, jax.scipy.linalg.cho_factor(dense)[0])
+            levels.append(_level(stencil, diagonal, functools.partial(apply_stencil, stencil)))
+            matrices = half_matrices(matrices, step)
+        return Hierarchy(fine, levels, eliminate(_alive(stencil_of(matrices))[0]))
 
     def solve(
         self,
@@ -162,12 +164,21 @@ class Multigrid:
         spring = jnp.asarray(self._spring, young.dtype)
         return lambda field: free * (apply_elements(self.element, young, field) + spring * field)
 
+    def _only(self, young: Float[Array, "..."]) -> Stencil:
+        """Return the stencil of a grid that is not halved: with its springs, and ones on the diagonal of what is held."""
+        free = jnp.asarray(at_corners(self._free, young.ndim), young.dtype)
+        element = jnp.asarray(self.element, young.dtype).reshape(self.element.shape + (1,) * young.ndim)
+        stencil = stencil_of(young * element * free[:, :, None, None] * free)
+        for comp, spring in enumerate(self._free * self._spring):
+            stencil = stencil.at[0, comp, comp].add(jnp.asarray(spring, young.dtype))
+        return _alive(stencil)[0]
+
     def _first_coarse(self, young: Float[Array, "..."]) -> Array:
         touching = tuple(self._touching.T)
         # What is held is left out, not taken off again: the difference of large numbers would drown void's in single precision.
-        matrices = half_elements(self.element, young.at[touching].set(0.0))
+        matrices = half_elements(self.element, young.at[touching].set(0.0), self.steps[0])
         shares = young[touching][:, None, None, None, None] * jnp.asarray(self._shares, young.dtype)
-        parents = tuple(index // 2 for index in touching)
+        parents = tuple(index // 2 if half else index for index, half in zip(touching, self.steps[0], strict=True))
         return matrices.at[(slice(None),) * 4 + parents].add(jnp.moveaxis(shares, 0, -1))
 
     def _at_supports(self, padded: tuple[int, ...]) -> tuple[ndarray, ndarray]:
@@ -179,42 +190,43 @@ class Multigrid:
         kept = np.moveaxis(free[:, :, *touching.T], -1, 0).astype(float)
         stiffness = np.einsum("kai,aibj,kbj->kaibj", kept, self.element, kept)
         shares = np.zeros_like(stiffness)
-        for child in corners(len(padded)):
-            share, mine = child_interpolation(child), (touching % 2 == child).all(axis=1)
+        halved = self.steps[0] if self.steps else (True,) * len(padded)
+        for child in children(halved):
+            share = child_interpolation(child, halved)
+            mine = (touching % np.where(halved, 2, 1) == child).all(axis=1)
             shares[mine] = np.einsum("bB,kbidj,dD->kBiDj", share, stiffness[mine], share, optimize=True)
         return touching, shares
 
     def _cycle(self, hierarchy: Hierarchy, load: Array, depth: int = 0) -> Array:
         if depth == len(hierarchy.levels):
-            solved = jax.scipy.linalg.cho_solve((hierarchy.coarsest, False), load.ravel().astype(jnp.float64))
-            return solved.astype(load.dtype).reshape(load.shape)
+            return substitute(hierarchy.coarsest, load)
         level = hierarchy.levels[depth]
         if level.stencil is None:
             apply, free = self._operator(hierarchy.young.astype(load.dtype)), jnp.asarray(self._free, load.dtype)
         else:
             apply, free = functools.partial(apply_stencil, level.stencil), 1.0
-        field = _smooth(level, apply, load, None, self.degree)
-        field += free * interpolate(self._cycle(hierarchy, gather(load - apply(field)), depth + 1))
-        return _smooth(level, apply, load, field, self.degree)
+        halved, factors = self.steps[depth], self._chebyshev
+        smoothed, residual, _ = _relax(level, apply, load, float(factors[0, 1]) * level.relax(load), [*factors[1:], (0.0, 0.0)])
+        step = free * interpolate(self._cycle(hierarchy, gather(residual, halved), depth + 1), halved)
+        corrected, _, step = _relax(level, apply, residual, step, factors)
+        return smoothed + corrected + step
 
 
-def _depth(shape: tuple[int, ...], comp: int, coarsest: int) -> tuple[int, tuple[int, ...]]:
-    """Return how often a grid is halved, and its sides made multiples of that power of two."""
-    depth, padded = 0, shape
-    while comp * np.prod([n // 2**depth + 1 for n in padded]) > coarsest and min(n // 2**depth for n in padded) > 2:
-        depth += 1
-        padded = tuple(-(-n // 2**depth) * 2**depth for n in shape)
-    return depth, padded
+def _steps(shape: tuple[int, ...], comp: int, coarsest: int, layer: int) -> tuple[list[Halved], tuple[int, ...]]:
+    """Return along which axes each grid is halved, and the sides of the coarsest."""
+    steps: list[Halved] = []
+    while comp * np.prod([n + 1 for n in shape]) > coarsest and (min(shape) > 2 or width(shape, comp) > layer):
+        steps.append(tuple(n > 2 for n in shape))
+        shape = tuple(-(-n // 2) if half else n for n, half in zip(shape, steps[-1], strict=True))
+    return steps, shape
 
 
 def _alive(stencil: Stencil) -> tuple[Stencil, Array]:
     """Return a stencil with ones on the diagonal of unknowns that no element is stiff against, and its diagonal."""
-    centre = next(offset for offset in stencil if not any(offset))
-    comp = stencil[centre].shape[0]
-    diagonal = jnp.stack([stencil[centre][i, i] for i in range(comp)])
+    diagonal = jnp.stack([stencil[0, i, i] for i in range(stencil.shape[1])])
     dead = jnp.where(diagonal > 0.0, 0.0, 1.0).astype(diagonal.dtype)
-    ones = dead[:, None] * jnp.eye(comp, dtype=dead.dtype).reshape(comp, comp, *(1,) * (dead.ndim - 1))
-    return {**stencil, centre: stencil[centre] + ones}, diagonal + dead
+    ones = dead[:, None] * jnp.eye(len(dead), dtype=dead.dtype).reshape(len(dead), len(dead), *(1,) * (dead.ndim - 1))
+    return stencil.at[0].add(ones), diagonal + dead
 
 
 def _level(stencil: Stencil | None, diagonal: Array, apply: Apply) -> Level:
@@ -227,26 +239,32 @@ def _level(stencil: Stencil | None, diagonal: Array, apply: Apply) -> Level:
 
     vector = jax.random.normal(jax.random.key(0), inverse.shape, inverse.dtype)
     bound = lax.fori_loop(0, 10, power, (vector / _norm(vector), jnp.ones((), inverse.dtype)))[1]
-    return Level(stencil, inverse, 1.1 * bound)
+    return Level(stencil, inverse / (1.1 * bound))
 
 
-def _smooth(level: Level, apply: Apply, load: Array, field: Array | None, degree: int) -> Array:
-    """Reduce the error in the upper part of the spectrum by a Chebyshev polynomial of the scaled operator."""
-    high, low = level.bound, level.bound / 8.0
-    centre, half = 0.5 * (high + low), 0.5 * (high - low)
-    residual = load if field is None else load - apply(field)
-    step = level.inverse * residual / centre
-    field = step if field is None else field + step
+def _relax(level: Level, apply: Apply, residual: Array, step: Array, factors: ArrayLike) -> tuple[Array, Array, Array]:
+    """Take a step and all that follow it but the last one; return the sum, the residual that it leaves, and the last step.
 
-    def improve(_: Array | int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        residual, step, field, last = carry
-        residual = residual - apply(step)
-        now = 1.0 / (2.0 * centre / half - last)
-        step = now * last * step + (2.0 * now / half) * (level.inverse * residual)
-        return residual, step, field + step, now
+    Each step is a factor times the one before, and another times what the smoother makes of the residual.
+    """
+
+    def take(carry: tuple[Array, Array, Array], factor: Array) -> tuple[tuple[Array, Array, Array], None]:
+        field, residual, step = carry
+        residual -= apply(step)
+        return (field + step, residual, factor[0] * step + factor[1] * level.relax(residual)), None
 
     # A loop, because what is written out here takes long to compile in three dimensions.
-    return lax.fori_loop(0, degree - 1, improve, (residual, step, field, half / centre))[2]
+    return lax.scan(take, (jnp.zeros_like(step), residual, step), jnp.asarray(factors, step.dtype))[0]
+
+
+def _chebyshev(degree: int) -> Float[ndarray, "degree 2"]:
+    """Return the factors of a step for the one before and for the scaled residual, for eigenvalues between 1/8 and 1."""
+    centre, half = 0.5 * (1.0 + 1.0 / 8.0), 0.5 * (1.0 - 1.0 / 8.0)
+    factors, last = [(0.0, 1.0 / centre)], half / centre
+    for _ in range(degree - 1):
+        now = 1.0 / (2.0 * centre / half - last)
+        factors, last = [*factors, (now * last, 2.0 * now / half)], now
+    return np.array(factors)
 
 
 def _norm(field: Array) -> Array:
