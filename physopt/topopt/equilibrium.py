@@ -41,7 +41,7 @@ class Iterative:
         self.spent = 0
         self._hierarchy = jax.jit(multigrid.hierarchy)
 
-        def solve(hierarchy: Hierarchy, load: Array, begin: Array, goal: Array) -> Solved:
+        def solve(hierarchy: Hierarchy, load: Array, begin: Array | None, goal: Array) -> Solved:
             return multigrid.solve(hierarchy, load, begin, tolerance=goal)
 
         self._solve = jax.jit(jax.vmap(solve, in_axes=(None, 0, 0, None)))
@@ -56,7 +56,7 @@ class Iterative:
         """Return the fields that answer the loads, from `start` if given."""
         with jax.enable_x64(True):
             hierarchy = self._hierarchy(jnp.asarray(young))
-            begin = jnp.zeros(loads.shape) if start is None else jnp.asarray(start)
+            begin = None if start is None else jnp.asarray(start)
             goal = self.tolerance if tolerance is None else tolerance
             solved = self._solve(hierarchy, jnp.asarray(loads), begin, jnp.asarray(goal))
         iterations, residual = int(np.asarray(solved.iterations).max()), float(np.asarray(solved.residual).max())

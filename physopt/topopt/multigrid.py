@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -151,7 +150,7 @@ class Multigrid:
             return count + 1, x + length * direction, new, _norm(new), new - residual, direction, weight
 
         goal = tolerance * _norm(load)
-        residual = load - operate(x)
+        residual = load if start is None else load - operate(x)
         carry = (jnp.asarray(0), x, residual, _norm(residual), residual, jnp.zeros_like(x), jnp.asarray(jnp.inf))
         carry = lax.while_loop(lambda c: (c[3] > goal) & (c[0] < max_iterations), advance, carry)
         return Solved(carry[1][self._inside], carry[0], carry[3] / _norm(load))
@@ -237,7 +236,9 @@ def _level(stencil: Stencil | None, diagonal: Array, apply: Apply) -> Level:
         image = inverse * apply(carry[0])
         return image / _norm(image), _norm(image)
 
-    vector = jax.random.normal(jax.random.key(0), inverse.shape, inverse.dtype)
+    # Numbers without order, all frequencies in them; a random generator would take longer to compile than all the rest.
+    count = jnp.arange(inverse.size, dtype=jnp.uint32).reshape(inverse.shape)
+    vector = (count * count * jnp.uint32(2654435761)).astype(inverse.dtype) / 2.0**32 - 0.5
     bound = lax.fori_loop(0, 10, power, (vector / _norm(vector), jnp.ones((), inverse.dtype)))[1]
     return Level(stencil, inverse / (1.1 * bound))
 

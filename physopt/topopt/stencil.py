@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from .element import corners
 
-WRITTEN = 16  # terms of a sum; more are added in a loop, because what is written out takes half a minute to compile in 3D
+WRITTEN = 9  # terms of a sum; more are added in a loop, because what is written out takes half a minute to compile in 3D
 # The matrix between a node and its neighbor at each of the `offsets`, (offset, comp, comp, *node).
 Stencil = Float[Array, "offset comp comp ..."]
 Halved = tuple[bool, ...]  # along which axes the elements of the coarser grid are twice as long
