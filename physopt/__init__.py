@@ -47,4 +47,4 @@ __getattr__, __dir__, _names = lazy_loader.attach(
     },
 )
 # A star brings neither packages, whose names a program may have itself, nor PySCF, which may be absent.
-__all__ = sorted({*_names} - _PARTS - {"accelerate"})
+__all__ = sorted({*_names} - _PARTS - {"accelerate"})  # pyright: ignore[reportUnsupportedDunderAll]

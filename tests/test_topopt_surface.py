@@ -1,4 +1,4 @@
-"""What comes out of topology optimization, judged by trimesh, VTK, Matplotlib and Pillow: volume, bodies, place, hand, history, names."""
+"""What comes out of topology optimization, judged by trimesh, VTK, Matplotlib and Pillow: volume, bodies, place, hand."""
 
 import json
 
@@ -8,15 +8,12 @@ import scipy.ndimage
 import trimesh
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
-from PIL import Image
 from vtk.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLImageDataReader
 
 from physopt import plot_fields
 from physopt.cli import main
-from physopt.faces.topopt import Stage, optimize
 from physopt.plot_scf import flattest
-from physopt.rules.mma import MMA
 from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.export import write_stl, write_vti
 from physopt.topopt.outcome import concerns, outcome_of
@@ -217,79 +214,6 @@ def test_pictures_of_molecules_are_not_their_mirror_images(seed):
     turned = flattest(coords)
     volume = [np.linalg.det(c[1:4] - c[0]) for c in (coords, turned)]
     assert volume[1] == pytest.approx(volume[0])
-
-
-HISTORIES = {
-    "falls": [3.0, 2.0, 1.5],
-    "mechanism": [0.1, -0.4, -0.8, -0.9],
-    "zero": [0.0, -1e-9],
-    "between": [1.0, np.nan, 2.0, 1.5, np.inf, 1.2],
-    "nothing": [np.nan],
-}
-
-
-@pytest.mark.parametrize("name", HISTORIES)
-def test_every_finite_value_of_a_history_is_drawn(tmp_path, name):
-    values = np.array(HISTORIES[name])
-    figure = Figure()
-    axis = figure.subplots()
-    plot_fields._draw_history(axis, values, "value", "solution")
-    figure.savefig(tmp_path / "a.png")  # a warning would be an error
-    (line,), (low, high) = axis.lines, axis.get_ylim()
-    finite = values[np.isfinite(values)]
-    assert ((finite >= low) & (finite <= high)).all() and (axis.get_yscale() == "linear" or finite.min() > 0.0)
-    np.testing.assert_array_equal(line.get_ydata()[np.isfinite(values)], finite)
-    trace = type("Trace", (), {"value": values})()
-    plot_fields.plot_design(tmp_path / "b.png", "a $x_$ [red]", np.eye(8), trace)
-    with Image.open(tmp_path / "b.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
-    assert ((np.abs(pixels - [0x0B, 0x6E, 0x99]) < 20).all(axis=2).sum() > 30) == bool(len(finite) > 0)
-
-
-def test_the_trace_holds_every_start():
-    problem = bar((6, 3, 3))
-    design = optimize([Stage(problem, MMA(), 5), Stage(problem, MMA(), 9, fresh=True)], change=None)
-    trace = design.trace()
-    assert len(trace.value) == 10 and np.flatnonzero(np.isnan(trace.value)).tolist() == [5]
-    assert [step.value for step in design.steps] == trace.value[np.isfinite(trace.value)].tolist()
-    np.testing.assert_array_equal(trace.work, [1, 2, 3, 4, 5, 6, 6, 7, 8, 9])
-
-
-BEAM = """
-name = "beam"
-shape = [12, 6]
-volfrac = 0.4
-[[support]]
-region = [[0, 0], [0, 6]]
-fix = "xy"
-[[load]]
-region = [[12, 3], [12, 3]]
-force = [0.0, -1.0]
-"""
-
-
-@pytest.mark.parametrize("name", ["cost $x_$ {", "[red]beam[bold]", "梁 ßø", "100 % \U0001f389 :smile:", "a" * 200, "beam.v1.2"])
-def test_names_are_shown_as_they_are(tmp_path, capsys, name):
-    file = tmp_path / "p.toml"
-    file.write_text(BEAM.replace('"beam"', f"'{name}'"))
-    out = {kind: tmp_path / f"[red]out.{kind}" for kind in ("png", "gif", "stl")}
-    files = ["--plot", str(out["png"]), "--gif", str(out["gif"]), "--stl", str(out["stl"]), "--vti", str(tmp_path / "vti")]
-    assert main(["topopt", str(file), "--method", "mma", "--max-iterations", "3", *files]) == 3
-    assert main(["topopt", "validate", str(file)]) == 0
-    assert [p.name for p in (tmp_path / "vti").iterdir()] == [f"{name}.vti"]
-    said = capsys.readouterr()
-    assert all(path.stat().st_size > 100 and str(path) in said.out for path in out.values())
-    assert name[:20] in said.out and name[:20] in said.err
-
-
-@pytest.mark.parametrize("modulus", [1e-7, 1.0, 1e7, 1e11])
-def test_numbers_keep_their_digits(tmp_path, capsys, modulus):
-    file, report = tmp_path / "p.toml", tmp_path / "p.json"
-    file.write_text(BEAM.replace("volfrac", f"E0 = {modulus}\nEmin = {1e-9 * modulus}\nvolfrac", 1))
-    assert main(["topopt", str(file), "--method", "mma", "--max-iterations", "2", "--json", str(report)]) == 3
-    value = json.loads(report.read_text())["records"][0]["compliance"]
-    printed = capsys.readouterr().out.split()[1].rstrip(",")
-    assert float(printed) == pytest.approx(value, rel=1e-5) and len(printed.split("e")[0].replace(".", "").strip("0")) >= 5
 
 
 def test_the_surface_counts_what_a_mesh_program_counts():

@@ -101,8 +101,17 @@ def write_report(file: Path | None, records: Sequence[Mapping[str, Any]], **more
         "cores": os.cpu_count(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
     }
-    report = {"command": command_line(), "versions": versions, "machine": machine, **more, "records": list(records)}
+    report = _finite({"command": command_line(), "versions": versions, "machine": machine, **more, "records": list(records)})
     file.write_text(json.dumps(report, indent=1, allow_nan=False, default=_number) + "\n")
+
+
+def _finite(content: Any) -> Any:
+    """Return nested lists and tables with null for what is not finite: a calculation that failed is reported, too."""
+    if isinstance(content, Mapping):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float | np.floating) and not np.isfinite(content) else content
 
 
 def _number(value: Any) -> Any:

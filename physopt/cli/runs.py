@@ -14,6 +14,8 @@ from physopt.core.trajectory.folder import MANIFEST, is_live, read_manifest
 from physopt.core.trajectory.quarantine import load_isolated, pack_isolated, verify_isolated
 from physopt.plot import plot_run
 
+from .outputs import check_outputs
+
 app = cyclopts.App(name="runs", help="List, show, plot, verify and pack recorded runs.")
 
 
@@ -72,6 +74,7 @@ def plot(folder: Path, /, *, out: Path | None = None) -> None:
         The picture to write: PNG, PDF or SVG. By default, NAME-OF-THE-RUN.png in the working directory.
     """
     target = Path(f"{folder.resolve().name}.png") if out is None else out
+    check_outputs(picture=target)
     plot_run(load_isolated(folder), target)
     _say(f"wrote {target}")
 

@@ -135,8 +135,10 @@ def solve(
         "history": history(design.steps),
     }
     write_report(json_file, [result])
-    tell(definition, design, found)
-    draw(definition, design, found, frames, files, place)
+    written, failed = draw(definition, design, found, frames, files, place)
+    tell(definition, design, found, written)
+    if failed:
+        raise failed[0]
     if not design.settled:
         raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
 

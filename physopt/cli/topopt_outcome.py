@@ -1,11 +1,10 @@
 """What `physopt topopt` leaves behind: numbers, warnings, and the files that were asked for."""
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .outputs import check_ending, check_folder, check_outputs
 from .progress import screen, significant
@@ -46,15 +45,15 @@ def history(steps: "list[Step]") -> list[dict[str, Any]]:
             "stage": step.stage,
             "own": step.own,
             "equivalents": step.equivalents,
-            "value": step.value if np.isfinite(step.value) else None,
+            "value": step.value,
             "volume": step.volume,
         }
         for step in steps
     ]
 
 
-def tell(definition: "Definition", design: "Design", found: "Outcome") -> None:
-    """Print the result, and on stderr what is wrong with it for whoever wants to build it."""
+def tell(definition: "Definition", design: "Design", found: "Outcome", written: Sequence[Path]) -> None:
+    """Print the result and the files that are written, and on stderr what is wrong with it for whoever wants to build it."""
     from physopt.topopt.outcome import concerns
 
     value, steps = float(design.solution.evaluation.value), design.steps
@@ -64,34 +63,39 @@ def tell(definition: "Definition", design: "Design", found: "Outcome") -> None:
     screen().print(f"greyness {found['greyness']:.3f}{surface}")
     for concern in concerns(found):
         print(f"physopt: warning: {concern}", file=sys.stderr)
+    for file in written:
+        screen().print(f"wrote {file}", soft_wrap=True)
 
 
-def draw(definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement") -> None:
-    """Write pictures, animation, image and surface, and say so."""
+def draw(
+    definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement"
+) -> tuple[list[Path], list[Exception]]:
+    """Write pictures, animation, image and surface; return what is written, and why the others are not."""
     from physopt import plot_fields
     from physopt.topopt import export
 
-    density, written = design.density, []
+    density, trace = design.density, design.trace()
     title = f"{definition.name[:40]} {'x'.join(map(str, definition.shape))}: {significant(float(design.solution.evaluation.value))}"
     title = f"{title} at volume {density.mean():.3g}"
     surface = _surface(design, found, files.drop_loose) if files.stl is not None or (files.plot is not None and density.ndim == 3) else None
-    if files.plot is not None:
-        trace = design.trace()
-        shown = None if density.ndim == 2 or surface is None else (surface.vertices, surface.faces)
-        flat = density if density.ndim == 2 or shown is not None else density.mean(axis=2)
-        plot_fields.plot_design(files.plot, title, flat, trace, shown, work=trace.work)
-        written.append(files.plot)
-    if files.gif is not None:
-        plot_fields.animate(files.gif, title, [*frames, density])
-        written.append(files.gif)
-    if files.vti is not None:
-        files.vti.mkdir(exist_ok=True)
-        written.append(export.write_vti(files.vti / f"{definition.name}.vti", density, place))
-    if files.stl is not None and surface is not None:
-        export.write_stl(files.stl, surface, place=place)
-        written.append(files.stl)
-    for file in written:
-        screen().print(f"wrote {file}", soft_wrap=True)
+    shown = None if density.ndim == 2 or surface is None else (surface.vertices, surface.faces)
+    flat = density if density.ndim == 2 or shown is not None else density.mean(axis=2)
+    image = None if files.vti is None else files.vti / f"{definition.name}.vti"
+    tasks: list[tuple[Path | None, Callable[[Path], object]]] = [
+        (files.plot, lambda file: plot_fields.plot_design(file, title, flat, trace, shown, work=trace.work)),
+        (files.gif, lambda file: plot_fields.animate(file, title, [*frames, density])),
+        (image, lambda file: (file.parent.mkdir(exist_ok=True), export.write_vti(file, density, place))),
+        (files.stl, lambda file: export.write_stl(file, density if surface is None else surface, place=place)),
+    ]
+    written, failed = [], []
+    for file, write in tasks:
+        if file is not None:
+            try:
+                write(file)
+                written.append(file)
+            except Exception as error:  # what could not be written must not cost the rest
+                failed.append(error)
+    return written, failed
 
 
 def _surface(design: "Design", found: "Outcome", drop_loose: bool) -> "Surface | None":

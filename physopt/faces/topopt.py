@@ -160,6 +160,7 @@ def optimize(
 
     **Returns:** a `Design`; whether it converged is in its solution.
     """
+    Stop(change=change, gain=gain, max_evaluations=stages[-1].solutions)  # refuses wrong numbers before the first stage, not at the last
     steps: list[Step] = []
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None

@@ -166,6 +166,8 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         cases = len(numbers)
         if missing := [case for case, number in enumerate(numbers) if case != number]:
             raise ValueError(f"Load case {missing[0]} has no load; number the cases 0, 1, 2, ... without a gap.")
+        if cases * math.prod(n + 1 for n in self.shape) > 10 * LARGEST:
+            raise ValueError(f"{cases} load cases on {'x'.join(map(str, self.shape))} elements need too much memory; write fewer.")
         if self.output and cases > 1:
             raise ValueError(f"A mechanism has one input: one load case, not {cases}.")
         return cases

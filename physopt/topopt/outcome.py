@@ -66,7 +66,7 @@ def concerns(found: Outcome) -> list[str]:
     """Return what is wrong with an outcome for whoever wants to build it, each with what to do."""
     said, pieces, loose = [], found["pieces"], found["pieces"] - found["carrying"]
     if found["surface_volume"] is None:
-        return ["the design has no contrast yet, so it has no surface; allow more solutions"]
+        return ["the design has no contrast yet, so there is no surface of it; allow more solutions"]
     if not found["carrying"]:
         said.append(
             "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "
