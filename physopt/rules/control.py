@@ -37,7 +37,8 @@ class Control(AbstractRule):
     model, taught by all answers, sees its minimum beyond the trust radius: negative curvature, where an extrapolation may as
     well lead to a saddle. More than `patience` strikes, and it is relieved for good. `descent` has watched and learned
     meanwhile. A response that is not believed gives the first turn to `classical`, so that broken weights cost what
-    no model costs.
+    no model costs. A turn of `classical` ends at once where an answer repeats an earlier one: an energy mixer that holds on to its lowest
+    answer would ask for the same point until it has forgotten that one.
 
     **Arguments:**
 
@@ -73,7 +74,7 @@ class Control(AbstractRule):
             move, classical = self.classical.step(best, self.classical.init(best))
             move = Move(move.step, move.accept, recall=True)
             return move, self._next(state, CLASSICAL, 0, strikes, norm, descent=watched, classical=classical)
-        if turn == CLASSICAL and count <= self.dwell:
+        if turn == CLASSICAL and count <= self.dwell and not self.descent.knows(evaluation, state.descent):
             move, classical = self.classical.step(evaluation, state.classical)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
         if turn == QUICK:

@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 from physopt.core.anchored import AbstractAnchored
 from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import Scalar, tree_memory, tree_norm, tree_push, tree_zeros
+from physopt.core.tree import Scalar, tree_combine, tree_memory, tree_norm, tree_push, tree_zeros
 
 
 class TrustState(eqx.Module):
@@ -73,6 +73,15 @@ class TrustRegion(AbstractRule):
         move, state = self._propose(state, state.radius, accept=False)
         return Move(move.step, accept=False, recall=True), state
 
+    def knows(self, evaluation: Evaluation, state: TrustState) -> bool:
+        """Say whether an answer repeats one that was learned from: what moved since is less than a millionth of the residual."""
+        if not (bool(state.based) and bool(finite(evaluation))):
+            return False
+        model = _anchored(evaluation)
+        known = [_anchored(state.base).anchor, *self._others(state)]
+        nearest = min(float(tree_norm(tree_combine([1.0, -1.0], [model.anchor, anchor]))) for anchor in known)
+        return nearest < 1e-6 * float(np.linalg.norm(model.error()))
+
     def sees_minimum(self, state: TrustState) -> bool:
         """Say whether the taught model's quadratic part has its minimum inside the trust radius of the base."""
         return bool(state.based) and bool(tree_norm(self._taught(state).minimize(radius=state.radius)) < 0.99 * state.radius)
@@ -91,8 +100,10 @@ class TrustRegion(AbstractRule):
         return Move(path.end, accept), dataclasses.replace(state, length=length, change=change, radius=np.float64(radius))
 
     def _taught(self, state: TrustState) -> AbstractAnchored:
-        known = [jax.tree.map(lambda rows, k=k: rows[k], state.anchors) for k in range(-int(state.count), 0)]
-        return _anchored(state.base).taught(known)
+        return _anchored(state.base).taught(self._others(state))
+
+    def _others(self, state: TrustState) -> list[PyTree]:
+        return [jax.tree.map(lambda rows, k=k: rows[k], state.anchors) for k in range(-int(state.count), 0)]
 
     def _judge(self, evaluation: Evaluation, state: TrustState, sound: bool) -> tuple[bool, Scalar]:
         length, predicted = state.length, float(state.change)

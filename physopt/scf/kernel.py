@@ -92,12 +92,24 @@ class ResponseKernel:
     def respond_locally(self, mf: Any, dm: ndarray) -> None:
         r"""Take the semilocal functional's response $f = \delta v_\mathrm{xc} / \delta \rho$ at a density into account from now on.
 
+        The response to that density itself is known; for ordinary atoms the fitted one is within 60 % of it, nearly all of that in the
+        cores. Where $f$ diverges, in the pseudized cores of heavy atoms or where one spin of an open shell is faint, a fitted density
+        is answered by thousands of times too much. The response of such a spin is left out.
+
         **Arguments:**
 
         - `mf`: a Kohn-Sham mean field; Hartree-Fock has no such response. `dm`: AO density in PySCF's shape.
         """
-        if isinstance(mf, dft.rks.KohnShamDFT):
-            self.local = self._solve @ local_kernel(mf, self.auxmol, dm) @ self._solve
+        if not isinstance(mf, dft.rks.KohnShamDFT):
+            return
+        kernel, own = local_kernel(mf, self.auxmol, dm)
+        self.local, wanted = self._solve @ kernel @ self._solve, own @ self._solve
+        moments = np.stack([self.moments(d) for d in np.asarray(dm).reshape(-1, *np.shape(dm)[-2:])])
+        wrong = self._norms(np.einsum("stpq,tq->sp", self.local, moments, optimize=True) - wanted) > self._norms(wanted)
+        self.local[wrong], self.local[:, wrong] = 0.0, 0.0
+
+    def _norms(self, charges: Float[ndarray, "spin aux"]) -> Float[ndarray, " spin"]:
+        return np.sqrt(np.einsum("sp,pq,sq->s", charges, self.metric, charges, optimize=True))
 
     def __call__(self, orbitals: list[ndarray], weights: list[ndarray], electrons: float) -> Float[ndarray, "spin ao ao"]:
         r"""Return $G$ of the densities $P_s = C_s \, \mathrm{diag}(n_s) \, C_s^T$, in hartree.

@@ -25,11 +25,13 @@ def coarse_potential(mf: Any, grids: dft.gen_grid.Grids, dm: ndarray) -> Float[n
     return np.asarray(evaluate(mf.mol, grids, mf.xc, dm, hermi=1)[2]).reshape(-1, *dm.shape[-2:])
 
 
-def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin spin aux aux"]:
-    r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$ with $D = (1, \nabla)$.
+def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> tuple[Float[ndarray, "spin spin aux aux"], Float[ndarray, "spin aux"]]:
+    r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$ and $\int (D_x \chi_P) f_{sx,s'y} D_y \rho_{s'}$, $D = (1, \nabla)$.
 
     $f$ is the second derivative of the functional's energy density by the density and its gradient. A meta-GGA's, which depends on the
     kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange.
+
+    The second, the response to the density itself, tells what the first is worth on a fitted one.
 
     **Arguments:** `dm`: AO density, of both spins together or a pair.
     """
@@ -38,9 +40,9 @@ def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin
     xc, kind = _kernel_functional(mf)
     spins = 1 if np.ndim(dm) == 2 else 2
     size = auxmol.nao
-    result = np.zeros((spins, spins, size, size))
+    result, own = np.zeros((spins, spins, size, size)), np.zeros((spins, size))
     if kind == "HF":
-        return result
+        return result, own
     derivatives = 0 if kind == "LDA" else 1
     for ao, _, weight, coords in numint.block_loop(mol, grids, mol.nao, derivatives, max_memory=2000):
         each = np.asarray(dm).reshape(spins, mol.nao, mol.nao)
@@ -49,6 +51,7 @@ def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin
         f = f.reshape(spins, rho.shape[1], spins, rho.shape[1], -1)
         f = np.where(rho[:, 0].sum(axis=0) > FAINT, f * weight, 0.0).astype(np.float32)
         chi = numint.eval_ao(auxmol, coords, deriv=derivatives).reshape(-1, len(weight), size).astype(np.float32)
+        own += np.einsum("sxg,xgp->sp", np.einsum("sxtyg,tyg->sxg", f, rho), chi, optimize=True)
         for s in range(spins):
             for t in range(s + 1):
                 for x, left in enumerate(chi):
@@ -56,7 +59,7 @@ def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> Float[ndarray, "spin
     for s in range(spins):
         for t in range(s):
             result[t, s] = result[s, t].T
-    return 0.5 * (result + result.transpose(1, 0, 3, 2))
+    return 0.5 * (result + result.transpose(1, 0, 3, 2)), own
 
 
 def _kernel_functional(mf: Any) -> tuple[str, str]:

@@ -93,8 +93,19 @@ class SCF(AbstractProblem):
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
     def stationary(self, model: Response) -> Orbitals:
-        """Return where a model is stationary, to 2 % of its residual: it is not good to more."""
-        return model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
+        """Return where a model is stationary, to 2 % of its residual: it is not good to more.
+
+        A model that finds no such point, or one where the potential would change by more than all of it, is out of its depth; then
+        the orbitals of its Fock matrix are returned, as a classical method would take them.
+        """
+        residual = float(np.linalg.norm(model.error()))
+        point = model.target(accuracy=0.02 * residual).point
+        there = model.carried(point)
+        potential = model.anchor.fock - self.oracle.to_orthonormal(self.oracle.hcore)
+        change = float(np.linalg.norm(there.anchor.fock - model.anchor.fock))
+        if np.linalg.norm(there.error()) < residual and change < np.linalg.norm(potential):
+            return point
+        return model.target(respond=False).point
 
     def solved(self, model: Response) -> Orbitals | None:
         """Return the density of an anchor as a determinant if it is one, and nearly stationary; else `None`."""
