@@ -12,6 +12,7 @@ from physopt.rules.mixers import Commutator
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.model import Anchor
 from physopt.scf.oracle import Oracle
+from physopt.scf.supported import is_molecular, user_class
 
 
 class ResponseDIIS(lib.diis.DIIS):
@@ -46,11 +47,13 @@ class ResponseDIIS(lib.diis.DIIS):
         last Fock matrix.
         """
         if self._oracle is None:
-            if not (mf.istype("RHF") or mf.istype("UHF")) or mf.istype("ROHF"):
-                raise TypeError(f"ResponseDIIS knows RHF, UHF, RKS and UKS, not {type(mf).__name__}. Use pyscf.scf.diis.CDIIS there.")
-            kernel = ResponseKernel.of(mf)
-            kernel.respond_locally(mf, d)
-            self._oracle = Oracle(mf, kernel)
+            if not (mf.istype("RHF") or mf.istype("UHF")) or mf.istype("ROHF") or np.iscomplexobj(f):
+                kind = f"a complex {user_class(mf)}" if np.iscomplexobj(f) else user_class(mf)
+                raise TypeError(
+                    f"ResponseDIIS knows RHF, UHF, RKS and UKS of real orbitals, not {kind}. Set mf.DIIS = pyscf.scf.diis.CDIIS there."
+                )
+            self._oracle = Oracle(mf, ResponseKernel.of(mf) if is_molecular(mf, s) else None)
+            self._oracle.respond_at(self._oracle.density_of_ao(d))
         fock = np.asarray(f) if not self.damp or f_prev is None else (1.0 - self.damp) * np.asarray(f) + self.damp * np.asarray(f_prev)
         oracle = self._oracle
         density = oracle.density_of_ao(d)

@@ -40,20 +40,20 @@ class SeriesScanner(SCF_Scanner):
         self._prediction: Prediction | None = None
         self._looked: Frame | None = None
 
-    def __call__(self: Any, mol_or_geom: Any, dm0: ndarray | None = None) -> float:
+    def __call__(self: Any, mol_or_geom: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
         """Return the energy in hartree at a molecule or at coordinates of this one, as PySCF's scanners do."""
         mol = mol_or_geom if isinstance(mol_or_geom, gto.MoleBase) else self.mol.set_geom_(mol_or_geom, inplace=False)
         if dm0 is None and not len(self.series) and self.mo_coeff is not None and np.array_equal(self._last_mol_fp, mol.ao_loc):
             dm0 = self.make_rdm1()  # solved before it became a scanner
         self.reset(mol)
         self.mo_coeff = None  # the orbitals of another geometry are no start
-        return self.kernel(dm0=dm0)
+        return self.kernel(dm0=dm0, **kwargs)
 
-    def scf(self: Any, dm0: ndarray | None = None) -> float:
+    def scf(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
         """Run the accelerated SCF, look whether it is still in the right state, and remember what it found."""
         self._prediction = None
-        super().scf(dm0)
-        if not (self.converged and isinstance(self.solution.evaluation.model, Response)):
+        super().scf(dm0, **kwargs)
+        if not (self.converged and self.solution and isinstance(self.solution.evaluation.model, Response)):
             return self.e_tot
         if dm0 is not None:
             self.series.forget()  # whoever brings a density may want another state than that of the frames
@@ -95,7 +95,7 @@ class SeriesScanner(SCF_Scanner):
         if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
             return False
         self._looked = Frame.of(model, prediction.body)
-        fresh = begin(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        fresh, _ = begin(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
         return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
 
     def _compare_with_fresh_run(self: Any) -> None:

@@ -17,6 +17,7 @@ from physopt.rules.trust import TrustRegion
 from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
+from physopt.scf.supported import is_molecular
 
 from .pyscf_state import Converge, response_of, settle
 
@@ -30,28 +31,29 @@ LONGEST = 40  # evaluations of one run on a cheap surface
 def default_rule(mf: Any) -> Control:
     """Return the rule of `accelerate(mf)`: response DIIS, then a trust region; with `mf`'s space, damping, shift."""
     shift = np.asarray(mf.level_shift or 0.0, dtype=float)  # one number, or one for each spin
+    shift = np.where(abs(shift) > 1e-4, shift, 0.0)  # PySCF does not see a smaller one, nor what is no number
     settings = {"damping": float(mf.diis_damp), "shift": StaticShift(shift if shift.ndim else float(shift))}
     quick = DIIS(Commutator(), mf.diis_space, respond=True, **settings)
     return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
-def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
-    """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces.
+def begin(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
+    """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces; and the energy known, in hartree.
 
     A saddle that the gradient can see is left on the first surface already, where that is cheap, and for a target beyond the nearest
     state any saddle is. A density that is a determinant and nearly stationary is taken as it is. Hartree-Fock with fitted integrals is
-    its own cheap surface; there the start costs one build.
+    its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
-    if is_fitted(mf) and not kohn_sham:
+    if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
         model = problem.anchored(dm)
-        return problem.solved(model) or problem.stationary(model)
+        return problem.solved(model) or problem.stationary(model), problem.oracle.energy
     stages = STAGES if kohn_sham else STAGES[-1:]
     cheap = problem.on(cheap_surface(mf, stages[0][0]))
     model = cheap.anchored(dm)
     if solved := cheap.solved(model):
         problem.respond_at(solved)
-        return solved
+        return solved, cheap.oracle.energy
     problem.respond_at(point := cheap.stationary(model))
     converge = _converger(cheap, stages[0][1])
     solution = converge(default_rule(mf), point)
@@ -66,7 +68,7 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> Orbitals:
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
         solution = _converger(cheap, goal)(default_rule(mf), solution.point)
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
-    return solution.point
+    return solution.point, float(solution.evaluation.value)
 
 
 def _converger(cheap: SCF, goal: float) -> Converge:

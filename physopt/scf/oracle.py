@@ -10,6 +10,7 @@ from pyscf import scf
 
 from .kernel import ResponseKernel
 from .rotations import Rotations
+from .supported import real, user_class
 
 
 class Oracle:
@@ -23,6 +24,7 @@ class Oracle:
     - `mf`: a restricted, restricted open-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
     - `kernel`: the response of the model; `None` freezes the Fock matrix, as the classical methods do.
 
+    **Raises:** `RuntimeError` where there are more electrons of one spin than functions; `TypeError` for a complex Hamiltonian.
     """
 
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
@@ -32,14 +34,34 @@ class Oracle:
         self.restricted = not (shared or mf.istype("UHF"))
         self.electrons = 2.0 if self.restricted else 1.0
         self.overlap = mf.get_ovlp()
-        self.hcore = mf.get_hcore()
+        self.hcore = real(mf, "core Hamiltonian", mf.get_hcore())
         self.basis = mf.check_linear_dependency(self.overlap)
         self.inverse = self.basis.T @ self.overlap
         alpha, beta = mf.mol.nelec if self.restricted else mf.nelec
         self.nocc = (alpha,) if self.restricted else (alpha, beta)
+        self._check_room()
         self.rotations = Rotations(self.nocc, shared)
         self.energy = float("nan")  # of the last build, hartree
         self._last: tuple[Any, ...] = ()
+
+    def _check_room(self) -> None:
+        functions, kept = self.basis.shape
+        if max(self.nocc) > kept:
+            removed = f" ({functions - kept} of {functions} were removed as linearly dependent)" if kept < functions else ""
+            raise RuntimeError(
+                f"{user_class(self.mf)} has {max(self.nocc)} occupied orbitals of one spin and only {kept} basis functions{removed}. "
+                "Take a larger basis, or check the molecule's charge and spin."
+            )
+
+    def in_shape(self, dm: ndarray) -> ndarray:
+        """Return an AO density, real, in PySCF's shape for this mean field; one for both spins together is halved where there are two."""
+        dm, nao = real(self.mf, "density", dm), self.overlap.shape[0]
+        if not self.restricted and dm.shape == (nao, nao):
+            dm = np.stack([dm, dm]) / 2.0
+        wanted = (nao, nao) if self.restricted else (2, nao, nao)
+        if dm.shape != wanted:
+            raise ValueError(f"dm0 has shape {dm.shape}; a {user_class(self.mf)} of this molecule starts from {wanted}.")
+        return dm
 
     def build(self, dm: ndarray) -> tuple[float, Float[ndarray, "spin mo mo"]]:
         """Return the energy in hartree and the exact Fock matrices of an AO density: the expensive call."""
@@ -49,7 +71,7 @@ class Oracle:
         fock = self.mf.get_fock(self.hcore, self.overlap, vhf, dm)
         if self.rotations.shared:
             fock = np.stack([fock.focka, fock.fockb])  # Roothaan's effective matrix has lost one of them
-        return self.energy, self.to_orthonormal(np.asarray(fock))
+        return self.energy, self.to_orthonormal(real(self.mf, "Fock matrix", fock))
 
     def to_orthonormal(self, fock: ndarray) -> Float[ndarray, "spin mo mo"]:
         """Return AO Fock matrices, of PySCF's shape, in the orthonormal basis: $X^T F X$."""
@@ -129,32 +151,3 @@ class Oracle:
             return np.zeros_like(density)
         moments = [self.electrons * self.kernel.moments(self.basis @ p @ self.basis.T) for p in density]
         return self.basis.T @ self.kernel.semilocal(moments) @ self.basis
-
-
-def check_supported(mf: Any) -> None:
-    """Raise `TypeError` unless `mf` is restricted or unrestricted with real orbitals and plain occupations."""
-    hint = "Run it without physopt, or give the molecule's mean field as RHF, UHF, ROHF, RKS, UKS or ROKS."
-    name = type(mf).__name__
-    if not isinstance(mf, scf.hf.SCF):
-        raise TypeError(f"accelerate() takes a PySCF mean field such as scf.RHF(mol), not {name}. {hint}")
-    # Not hasattr(mf, ...): PySCF answers an unknown name by importing every method it has.
-    if hasattr(type(mf.mol), "lattice_vectors"):
-        raise TypeError(f"{name} is periodic; only molecules are supported. Run it without physopt.")
-    if not (mf.istype("RHF") or mf.istype("UHF")):
-        raise TypeError(f"{name} is not supported: restricted and unrestricted real orbitals are. {hint}")
-    if not (mf.istype("UHF") or mf.istype("ROHF")) and mf.mol.spin:
-        raise TypeError(f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use ROHF, UHF, ROKS or UKS.")
-    if mf.istype("ROHF") and mf.nelec[0] < mf.nelec[1]:
-        raise TypeError(f"{name} with {mf.nelec} alpha and beta electrons: the open shell must be alpha. Set mol.spin to {-mf.mol.spin}.")
-    instead = "Run it without physopt."
-    if not mf.istype("ROHF"):  # PySCF hands DIIS no spin densities there
-        instead = "Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS instead, which leaves diagonalization and occupations to PySCF."
-    if getattr(mf.mol, "symmetry", False):
-        raise TypeError(f"{name} with point-group symmetry: the model would mix irreps. Set mol.symmetry = False, or keep it: {instead}")
-    if {"eig", "_eigh"} & set(vars(mf)):
-        raise TypeError(f"{name} has its own diagonalization (such as remove_linear_dep_), which the model does not know. {instead}")
-    if "get_occ" in vars(mf) or hasattr(type(mf), "smearing_method") or vars(mf).get("smearing_method") is not None:
-        raise TypeError(
-            f"{name} has its own occupation rule (smearing, fractional or maximum-overlap occupations), which the model does not "
-            f"know. {instead}"
-        )

@@ -16,8 +16,9 @@ from .auxiliary import AbstractAuxiliary
 from .kernel import ResponseKernel, exchange_terms
 from .learned import trained
 from .model import Anchor, Orbitals, Response
-from .oracle import Oracle, check_supported
+from .oracle import Oracle
 from .secants import credible_share
+from .supported import check_supported, is_molecular
 
 
 class SCF(AbstractProblem):
@@ -51,8 +52,14 @@ class SCF(AbstractProblem):
 
     @classmethod
     def of(cls, mf: scf.hf.SCF, auxiliary: AbstractAuxiliary | None = None) -> "SCF":
-        """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows."""
+        """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows.
+
+        A Hamiltonian that is not the molecule's has no functions that a kernel could stand on.
+        """
         check_supported(mf)
+        if not is_molecular(mf, mf.get_ovlp()):
+            logger.info(mf, "The Hamiltonian is not on the functions of this molecule's atoms: no response model, classical rules.")
+            return cls(mf, None)
         needed = free = 0.0
         for each in [trained()] if auxiliary is None else [auxiliary, trained()]:
             needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each), mf.max_memory - lib.current_memory()[0]
@@ -81,12 +88,7 @@ class SCF(AbstractProblem):
 
     def anchored(self, dm: ndarray) -> Response:
         """Return the model at an AO density in PySCF's shape, by one exact build; its `anchor` is all that it says of a point."""
-        nao = self.oracle.overlap.shape[0]
-        if not self.oracle.restricted and dm.shape == (nao, nao):
-            dm = np.stack([dm, dm]) / 2.0
-        wanted = (nao, nao) if self.oracle.restricted else (2, nao, nao)
-        if dm.shape != wanted:
-            raise ValueError(f"dm0 has shape {dm.shape}; a {type(self.oracle.mf).__name__} of this molecule starts from {wanted}.")
+        dm = self.oracle.in_shape(dm)
         density, fock = self.oracle.density_of_ao(dm), self.oracle.build(dm)[1]
         self.oracle.respond_at(density)
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))

@@ -1,0 +1,24 @@
+"""One step beyond convergence, for who takes finite differences of the result."""
+
+import dataclasses
+
+import numpy as np
+
+from physopt.core.run import Solution
+from physopt.core.tree import tree_norm
+from physopt.scf.problem import SCF
+
+from .pyscf_state import State, response_of
+
+
+def polish(problem: SCF, solution: Solution, state: State) -> tuple[Solution, State]:
+    r"""Return the solution after one more Newton step of the model and the exact build there, whose error is smaller by the model's.
+
+    PySCF spends such a build at each convergence (`conv_check`). Kept only if the gradient falls; it is in no record.
+    """
+    point = problem.retract(solution.point, response_of(solution).minimize(radius=1.0))
+    evaluation = problem.evaluate(point)
+    state = dataclasses.replace(state, evaluations=state.evaluations + 1)
+    if not (np.isfinite(evaluation.value) and tree_norm(evaluation.grad) < tree_norm(solution.evaluation.grad)):
+        return solution, state
+    return dataclasses.replace(solution, point=point, evaluation=evaluation), state
