@@ -7,6 +7,8 @@ from typing import Any
 
 from pyscf import lib
 
+from physopt.core.problem import Euclidean
+
 Recipe = type | tuple[str, tuple[Any, ...]]
 
 
@@ -22,8 +24,8 @@ def _conversion(name: str) -> Callable[..., Any]:
 class Dress:
     """The part of `accelerate`'s mixin that is not about running: conversions, and pickling as PySCF's own classes do.
 
-    The class of a dressed object is made when it is dressed, so that its name finds nothing in another process: what is pickled is how it is made.
-    The solution's response model stays behind, as PySCF's own integrals do.
+    The class of a dressed object is made when it is dressed, and its name finds nothing in another process: what is pickled is how to
+    make it. The solution's response model stays behind, as PySCF's own integrals do.
     """
 
     to_rhf, to_uhf, to_ghf = _conversion("to_rhf"), _conversion("to_uhf"), _conversion("to_ghf")
@@ -37,7 +39,7 @@ class Dress:
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
         if (solution := state.get("solution")) is not None:
-            evaluation = dataclasses.replace(solution.evaluation, model=None)
+            evaluation = dataclasses.replace(solution.evaluation, model=Euclidean(solution.evaluation.grad))
             state["solution"] = dataclasses.replace(solution, evaluation=evaluation, state=None)
         return state
 
@@ -61,5 +63,4 @@ def _made(recipe: Recipe) -> type:
 
 def blank(recipe: Recipe) -> Any:
     """Return an empty object of a class made like the pickled one's."""
-    cls = _made(recipe)
-    return cls.__new__(cls)
+    return object.__new__(_made(recipe))

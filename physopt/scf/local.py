@@ -26,7 +26,7 @@ def coarse_potential(mf: Any, grids: dft.gen_grid.Grids, dm: ndarray) -> Float[n
 
 
 def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> tuple[Float[ndarray, "spin spin aux aux"], Float[ndarray, "spin aux"]]:
-    r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$ and $\int (D_x \chi_P) f_{sx,s'y} D_y \rho_{s'}$, $D = (1, \nabla)$.
+    r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$, and with $\rho$ for $\chi_Q$; $D = (1, \nabla)$.
 
     $f$ is the second derivative of the functional's energy density by the density and its gradient. A meta-GGA's, which depends on the
     kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange.

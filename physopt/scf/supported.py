@@ -42,7 +42,8 @@ def objection(mf: Any) -> str | None:
     if {"eig", "_eigh"} & set(vars(mf)):
         return f"{name} has its own diagonalization (such as remove_linear_dep_), which the model does not know. {instead}"
     if "get_occ" in vars(mf) or hasattr(type(mf), "smearing_method") or vars(mf).get("smearing_method") is not None:
-        return f"{name} has its own occupation rule (smearing, fractional or maximum-overlap occupations), which the model does not know. {instead}"
+        rule = "occupation rule (smearing, fractional or maximum-overlap occupations)"
+        return f"{name} has its own {rule}, which the model does not know. {instead}"
     return None
 
 
@@ -53,7 +54,7 @@ def check_supported(mf: Any) -> None:
 
 
 def real(mf: Any, what: str, matrix: Any) -> ndarray:
-    """Return a matrix, or several, of real numbers; raise `TypeError` if it has imaginary parts, which the model's orbitals cannot follow."""
+    """Return a matrix, or several, of real numbers; raise `TypeError` if it has imaginary parts, which the model does not know."""
     matrix = np.asarray(matrix)
     if not np.iscomplexobj(matrix):
         return matrix
