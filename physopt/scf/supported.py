@@ -28,10 +28,6 @@ def objection(mf: Any) -> str | None:
         return f"{name} is periodic; only molecules are supported. {PLAIN}."
     if not (mf.istype("RHF") or mf.istype("UHF")):
         return f"{name} is not supported: restricted and unrestricted real orbitals are. {hint}"
-    if not (mf.istype("UHF") or mf.istype("ROHF")) and mf.mol.spin:
-        return f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use ROHF, UHF, ROKS or UKS."
-    if mf.istype("ROHF") and mf.nelec[0] < mf.nelec[1]:
-        return f"{name} with {mf.nelec} alpha and beta electrons: the open shell must be alpha. Set mol.spin to {-mf.mol.spin}."
     instead = f"{PLAIN}."
     if not mf.istype("ROHF"):  # PySCF hands DIIS no spin densities there
         instead = "Set mf.DIIS = physopt.faces.pyscf.ResponseDIIS, which leaves diagonalization and occupations to PySCF's own kernel."
@@ -44,6 +40,10 @@ def objection(mf: Any) -> str | None:
     if "get_occ" in vars(mf) or hasattr(type(mf), "smearing_method") or vars(mf).get("smearing_method") is not None:
         rule = "occupation rule (smearing, fractional or maximum-overlap occupations)"
         return f"{name} has its own {rule}, which the model does not know. {instead}"
+    if not (mf.istype("UHF") or mf.istype("ROHF")) and mf.mol.spin:
+        return f"{name} is restricted closed-shell, but the molecule has spin={mf.mol.spin}. Use ROHF, UHF, ROKS or UKS."
+    if mf.istype("ROHF") and mf.nelec[0] < mf.nelec[1]:
+        return f"{name} with {mf.nelec} alpha and beta electrons: the open shell must be alpha. Set mol.spin to {-mf.mol.spin}."
     return None
 
 
