@@ -19,7 +19,7 @@ from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.learned import load_kernel
 from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
-from physopt.scf.supported import DRESS, check_supported, objection, user_class
+from physopt.scf.supported import DRESS, check_supported, objection
 from physopt.scf.threads import few_threads
 
 from .pyscf_diis import ResponseDIIS as ResponseDIIS
@@ -130,15 +130,16 @@ class _Accelerated(Dress):
         """Say whether this run is physopt's and not PySCF's own: it has cycles, no other kernel is asked for, the kind is served."""
         if self.max_cycle <= 0:
             return False
-        if self.istype("GHF"):
-            # PySCF's addons.convert_to_ghf leaves the dress on.
-            logger.note(self, "%s has no response model: PySCF's own kernel runs.", user_class(self))
-            return False
         chosen = type(self.diis) if isinstance(self.diis, lib.diis.DIIS) else self.DIIS
-        if not (self.diis and issubclass(chosen, ResponseDIIS)):
+        asked = self.diis and issubclass(chosen, ResponseDIIS)
+        obstacle = "DIIS = ResponseDIIS asks for PySCF's own kernel." if asked else objection(self)
+        if obstacle is None:
             return True
-        if self.target != "nearest":
-            raise TypeError(f'target="{self.target}" needs the accelerated run, and DIIS = ResponseDIIS asks for PySCF\'s. Choose one.')
+        if self.target != "nearest" or self.record is not None or self.rule is not None:
+            raise TypeError(f"A target, a rule or a record needs the accelerated run. {obstacle}")
+        if not asked:
+            # It was served when it was dressed: PySCF's addons change an object afterwards.
+            logger.warn(self, "PySCF's own kernel runs. %s", obstacle)
         return False
 
     def _converge(self: Any, dm0: ndarray | None, dump_chk: bool, **kwargs: Any) -> np.float64:

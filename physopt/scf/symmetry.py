@@ -10,6 +10,7 @@ from pyscf import symm
 from physopt.core.tree import tree_combine, tree_dot, tree_norm
 
 from .model import Response
+from .supported import is_molecular
 
 Rotation = tuple[ndarray, ...]
 Involution = Callable[[Rotation], Rotation]
@@ -42,7 +43,7 @@ def _operations(model: Response) -> list[Float[ndarray, "mo mo"]]:
     oracle = model.oracle
     mol, size = oracle.mf.mol, oracle.basis.shape[1]
     trivial = [np.eye(size)]
-    if not mol.natm or not mol._basis:
+    if not is_molecular(oracle.mf, oracle.overlap):
         return trivial
     group, origin, axes = symm.detect_symm(mol._atom, mol._basis)
     group, axes = _upright(model, group, axes)
@@ -85,6 +86,8 @@ def _on_rotations(model: Response, u: ndarray, swap: bool) -> Involution:
 def free_rotations(model: Response) -> list[Rotation]:
     """Return the rotations of all orbitals in space that the Hamiltonian allows and the determinant notices, orthonormal."""
     oracle = model.oracle
+    if not is_molecular(oracle.mf, oracle.overlap):
+        return []
     mol, hcore = oracle.mf.mol, oracle.to_orthonormal(oracle.hcore)[0]
     coords = mol.atom_coords()
     axes = np.linalg.svd(coords - coords.mean(axis=0))[2]
