@@ -1,13 +1,12 @@
 """Processes for tests of run folders, which load the recorder alone, without JAX: `recorded_rows.py ROLE FOLDER NUMBER`.
 
-`write` records for NUMBER seconds and finishes; `read` reads all the while and counts; `full` records under a limit of NUMBER
-bytes per file.
+`write` makes NUMBER records, goes on until there is a file FOLDER.stop, and finishes; `read` reads until then, and says so when it has read
+NUMBER times; `full` records under a limit of NUMBER bytes per file.
 """
 
 import contextlib
 import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -35,19 +34,19 @@ def open_recorder(folder):
     return Recorder(folder, columns=COLUMNS, checkpoint=leaves(0), spec={}, resume=True, durability="process")
 
 
-def write(folder, seconds):
+def write(folder, number):
     """Record as fast as possible, then pack."""
-    recorder, end = open_recorder(folder), time.monotonic() + seconds
-    while time.monotonic() < end:
+    recorder, stop = open_recorder(folder), Path(f"{folder}.stop")
+    while recorder.next_index < number or not stop.exists():
         recorder.append(record(recorder.next_index), leaves(recorder.next_index))
     recorder.finish({})
     print(recorder.next_index)
 
 
-def read(folder, seconds):
+def read(folder, number):
     """Read again and again; a torn, lost or stale record ends the process with an error."""
-    end, reads, seen = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < end:
+    reads, seen, status = 0, 0, ""
+    while status != "finished":
         with contextlib.suppress(UnreadableRunError if not (Path(folder) / "run.json").exists() else ()):
             run = load(folder)
             count = run.num_records
@@ -57,7 +56,9 @@ def read(folder, seconds):
             found = load_checkpoint(folder)
             assert count == 0 or (found is not None and found.index >= count - 1)
             assert found is None or all((leaf == found.index).all() for leaf in found.leaves)
-            reads, seen = reads + 1, count
+            reads, seen, status = reads + 1, count, run.status
+            if reads == number:
+                print("ready", flush=True)
     print(reads, seen)
 
 
@@ -84,6 +85,4 @@ def full(folder, limit):
 
 
 if __name__ == "__main__":
-    {"write": write, "read": read, "full": full}[sys.argv[1]](
-        sys.argv[2], float(sys.argv[3]) if sys.argv[1] != "full" else int(sys.argv[3])
-    )
+    {"write": write, "read": read, "full": full}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

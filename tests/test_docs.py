@@ -17,7 +17,9 @@ SCRIPTS = {page.stem: "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_t
 def test_blocks_run(page, tmp_path):
     (tmp_path / "data").symlink_to(ROOT / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", SCRIPTS[page]], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPTS[page]], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -14,7 +14,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 def test_example_runs(path, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=180, cwd=tmp_path, env=environment)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert any(c.isdigit() for c in done.stdout)
 

@@ -93,7 +93,7 @@ def test_the_walk_sees_a_wrong_arrow(tmp_path, monkeypatch):
 
 
 def _python(script: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=1200, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -23,7 +23,7 @@ def _start(script, *arguments):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def _finished(process, timeout=300):
+def _finished(process, timeout=1200):
     out, err = process.communicate(timeout=timeout)
     assert process.returncode == 0, err
     return out.split()
@@ -83,7 +83,7 @@ def test_fifty_kills_lose_nothing_and_change_nothing(tmp_path, script):
 def _kill_in_quick_succession(folder, kills):
     random, run = np.random.default_rng(0), None
     for _ in range(kills):
-        with _start(ROWS, "write", folder, 100) as process:
+        with _start(ROWS, "write", folder, 0) as process:
             time.sleep(random.uniform(0.2, 0.6))
             process.kill()
         if (folder / "run.json").exists():
@@ -93,7 +93,8 @@ def _kill_in_quick_succession(folder, kills):
             assert (-1 if found is None else found.index) == run.num_records - 1
             if random.random() < 0.2:
                 pack(folder)
-    _finished(_start(ROWS, "write", folder, 0.1))
+    folder.with_suffix(".stop").touch()
+    _finished(_start(ROWS, "write", folder, 1))
     assert load(folder).num_records > (0 if run is None else run.num_records)
     assert verify(folder).ok
 
@@ -107,29 +108,31 @@ def test_a_hundred_kills_in_quick_succession_lose_nothing(tmp_path):
     _kill_in_quick_succession(tmp_path / "run", 100)
 
 
-def _read_while_written(folder, seconds):
-    writer = _start(ROWS, "write", folder, seconds)
+def _read_while_written(folder, reads):
+    writer = _start(ROWS, "write", folder, 1)
     while not (folder / "run.json").exists() and writer.poll() is None:
         time.sleep(0.01)
-    readers = [_start(ROWS, "read", folder, seconds + 1) for _ in range(4)]
+    readers = [_start(ROWS, "read", folder, reads) for _ in range(4)]
+    assert [reader.stdout.readline() for reader in readers] == 4 * ["ready\n"]
+    folder.with_suffix(".stop").touch()
     (written,) = _finished(writer)
     counts = [tuple(map(int, _finished(reader))) for reader in readers]
-    assert all(reads > 3 for reads, _ in counts)
+    assert all(count > reads for count, _ in counts)
     assert all(seen == int(written) for _, seen in counts)
 
 
 def test_four_readers_see_no_torn_record(tmp_path):
-    _read_while_written(tmp_path / "run", 2)
+    _read_while_written(tmp_path / "run", 5)
 
 
 @pytest.mark.slow
-def test_four_readers_see_no_torn_record_in_twenty_seconds(tmp_path):
-    _read_while_written(tmp_path / "run", 20)
+def test_four_readers_see_no_torn_record_in_many_reads(tmp_path):
+    _read_while_written(tmp_path / "run", 100)
 
 
 def _assert_survives_a_full_disk(folder, limit):
     process = _start(ROWS, "full", folder, limit)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=1200)
     assert process.returncode >= 0, f"died by signal {-process.returncode} at a limit of {limit} bytes"
     if process.returncode:  # not even the empty run fits: refused at the start
         assert "OSError" in err.splitlines()[-1], err

@@ -65,3 +65,36 @@ def test_no_room_for_odds_and_ends(path):
 def test_nothing_is_left_undone(path):
     marks = re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text())
     assert not marks, f"{_label(path)}: {marks}"
+
+
+WALL_CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "timeit", "default_timer"}
+
+
+def _clocks(path: Path) -> list[str]:
+    """Return where a test reads the clock on the wall, or gives up on another process in less than ten minutes."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("time", "timeit"):
+            found += [f"{node.value.id}.{node.attr}"] if node.attr in WALL_CLOCKS else []
+        if isinstance(node, ast.ImportFrom) and node.module in ("time", "timeit"):
+            found += [f"from {node.module} import {alias.name}" for alias in node.names if alias.name in WALL_CLOCKS]
+        if (
+            isinstance(node, ast.keyword)
+            and node.arg == "timeout"
+            and isinstance(node.value, ast.Constant)
+            and node.value.value is not None
+        ):
+            found += [f"timeout={node.value.value}"] if node.value.value < 600 else []
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "tests")], ids=_label)
+def test_no_test_reads_the_clock_on_the_wall(path):
+    # On a busy machine everything takes many times as long: count events or processor time.
+    assert not _clocks(path), f"{_label(path)}: {_clocks(path)}"
+
+
+def test_the_walk_sees_a_clock(tmp_path):
+    script = tmp_path / "a.py"
+    script.write_text("import time\nfrom time import monotonic\nassert time.time() < run(timeout=60)\nwait(timeout=1200)\n")
+    assert sorted(_clocks(script)) == ["from time import monotonic", "time.time", "timeout=60"]

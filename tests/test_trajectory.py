@@ -223,7 +223,7 @@ def test_runs_of_schema_1_0_stay_readable(tmp_path, name):
 def test_foreign_runs_are_read_without_physopt_and_jax():
     script = "import sys; sys.path.insert(0, sys.argv[1]); import trajectory.quarantine; assert not {'jax', 'physopt'} & sys.modules.keys()"
     core = Path(trajectory.__file__).parents[1]
-    subprocess.run([sys.executable, "-c", script, str(core)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, str(core)], check=True, timeout=1200)
 
 
 class _Stopped(Exception):
@@ -252,7 +252,7 @@ def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(tmp_path):
 
 
 def test_a_damaged_file_left_by_a_kill_is_an_error_and_no_hang(tmp_path):
-    with subprocess.Popen([sys.executable, ROWS, "write", tmp_path, "60"]) as writer:
+    with subprocess.Popen([sys.executable, ROWS, "write", tmp_path, "0"]) as writer:
         while not (tmp_path / "seg-0000.h5").exists() or not load(tmp_path).num_records:
             time.sleep(0.02)
         writer.kill()
