@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from . import bench_topopt_tables
 from .bench_tables import Record, judge_lowest, print_cases, print_ratios, print_summary, read_lowest
+from .inputs import read_text
 from .outputs import check_outputs
 
 COLUMNS = (
@@ -79,11 +80,11 @@ def _report_topopt(records: list[Record], lowest: Path | None, csv_file: Path | 
 
 def _read(file: Path) -> list[Record]:
     try:
-        records = json.loads(file.read_text(encoding="utf-8"))["records"]
+        records = json.loads(read_text(file))["records"]
         scf = {"case", "method", "exact_builds", "xc", "basis", "nao", "converged"}
         topology = {"case", "method", "solves_to", "best_known", "converged"}
         known = any(all(keys <= record.keys() for record in records) for keys in (scf, topology))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{file}: is no report of `physopt bench` ({type(error).__name__}: {error}).") from error
     if not (records and known):
         raise ValueError(f"{file}: holds no records of `physopt bench scf`, `series` or `topopt`.")

@@ -1,6 +1,5 @@
 """What `physopt bench` prints, and the known lowest energies it judges by."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
 
+from .inputs import read_rows
 from .progress import screen
 
 FAILED = 1e9  # what a run that did not converge costs in medians and percentiles: more than any other
@@ -25,8 +25,7 @@ def read_lowest(file: Path) -> dict[str, Record]:
 
     **Raises:** `ValueError` for a file without those columns or with an energy that is no number; `OSError` if it cannot be read.
     """
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_rows(file)
     if not rows or not {"case", "energy"} <= rows[0].keys():
         raise ValueError(f"{file}: is not a table of lowest energies. Its first line reads case,energy,... and rows follow.")
     known = {}

@@ -1,6 +1,5 @@
 """`physopt bench topopt` and `physopt bench fe`: compare methods and solvers of topology optimization."""
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from . import bench_topopt_tables
 from .arguments import check_count
 from .bench_methods import Methods, chosen
 from .bench_topopt_tables import print_tables
+from .inputs import read_rows
 from .outputs import check_outputs, write_report
 from .progress import Progress, screen
 from .topopt import read_problem, read_shape
@@ -113,8 +113,7 @@ def fe(
 
 
 def _read_best(file: Path) -> dict[str, float]:
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_rows(file)
     try:
         return {row["case"]: float(row["value"]) for row in rows}
     except (KeyError, ValueError, TypeError):

@@ -1,8 +1,10 @@
-"""Libraries that look into the working directory when they are loaded or asked, and what they find there instead.
+"""Libraries that do as they like when they are loaded, and how commands load them.
 
-PySCF executes `.pyscf_conf.py`, and evaluates a file that has the name of a basis set; Matplotlib obeys `matplotlibrc`.
+In the working directory PySCF executes `.pyscf_conf.py`, and evaluates a file that has the name of a basis set; Matplotlib obeys
+`matplotlibrc`. JAX ends the process where it finds too little memory.
 """
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+JAX_NEEDS = 2000  # MB of address space; measured: with 1000 it ends the process, with 2000 it does not
 NO_SETTINGS = Path(__file__).with_name("pyscf_conf.py")
 Execute = Callable[[ModuleType], None]
 
@@ -38,13 +41,37 @@ class _Careful:
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return how to load a module if it is one of them; a part of Python's protocol."""
-        load = {"matplotlib": _in_the_package, "pyscf.gto.basis": _without_files}.get(name)
+        load = CAREFULLY.get(name)
         spec = None if load is None else PathFinder.find_spec(name, path)
         if load is None or spec is None or spec.loader is None:
             return None
         execute = spec.loader.exec_module
         spec.loader.exec_module = lambda module: load(execute, module)
         return spec
+
+
+def memory_limit() -> float:
+    """Return the limit on the address space of this process, in MB; infinite if there is none."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return math.inf
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit / 1e6
+
+
+def _with_memory(execute: Execute, module: ModuleType) -> None:
+    """Load JAX where it has the memory that it reserves: with less its compiled part would end the process without a word."""
+    if memory_limit() < JAX_NEEDS:
+        raise MemoryError(f"JAX needs {JAX_NEEDS} MB")
+    execute(module)
+
+
+def _with_docstrings(execute: Execute, module: ModuleType) -> None:
+    """Load PySCF where there are docstrings, as it builds some of its own from others."""
+    if sys.flags.optimize > 1:
+        raise ValueError("PySCF needs the docstrings that PYTHONOPTIMIZE=2 (python -OO) takes away: unset it, or set it to 1.")
+    execute(module)
 
 
 def _in_the_package(execute: Execute, module: ModuleType) -> None:
@@ -63,3 +90,6 @@ def _without_files(execute: Execute, module: ModuleType) -> None:
     execute(module)
     path = SimpleNamespace(**{**vars(os.path), "isfile": lambda name: False})
     vars(module)["os"] = SimpleNamespace(**{**vars(os), "path": path})
+
+
+CAREFULLY = {"jax": _with_memory, "matplotlib": _in_the_package, "pyscf": _with_docstrings, "pyscf.gto.basis": _without_files}

@@ -4,6 +4,7 @@
 `PHYSOPT_TRACEBACK=1` shows where an error came from.
 """
 
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ import cyclopts
 import numpy as np
 
 from physopt.core.trajectory import RecordingStoppedWarning
+
+from .elsewhere import memory_limit
 
 
 class NotConverged(Exception):
@@ -85,6 +88,10 @@ def _message(error: BaseException, code: int) -> str:
         return f"unknown command {' '.join((error.unused_tokens or [])[:1])!r}. Try --help."
     if isinstance(error, cyclopts.CycloptsError):
         return f"{error} Try --help."
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map segment" in str(error)):
+        limit = memory_limit()
+        bound = "" if limit == math.inf else f" within the limit of {limit:.0f} MB (ulimit -v)"
+        return f"not enough memory{bound}{f': {error}' if str(error) else ''}"
     if isinstance(error, ImportError) and code == 4:
         return f"{error}. Is {_missing(error) or 'a package'} installed? `physopt doctor` lists what is."
     if isinstance(error, OSError) and error.strerror and error.filename:

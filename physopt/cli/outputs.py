@@ -27,14 +27,16 @@ def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequen
     """
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
-    taken = {file.resolve(): "what the command reads" for file in read}
+    # Not Path.resolve, which raises where a link leads to itself.
+    taken = {os.path.realpath(file): "what the command reads" for file in read}
     for file in filter(None, (*files, picture)):
         _check_writable(file)
         if file.exists() and not file.is_file():
             continue  # a device, such as /dev/null
-        if file.resolve() in taken:
-            raise ValueError(f"{file}: would overwrite {taken[file.resolve()]}. Give it a name of its own.")
-        taken[file.resolve()] = "another output"
+        place = os.path.realpath(file)
+        if place in taken:
+            raise ValueError(f"{file}: would overwrite {taken[place]}. Give it a name of its own.")
+        taken[place] = "another output"
 
 
 def check_folder(folder: Path | None, what: str) -> None:

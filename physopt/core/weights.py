@@ -16,6 +16,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from .regular import read_regular
+
 FORMAT = "physopt-rule/1"
 MAX_BYTES = 64 * 2**20
 MAX_HEADER_BYTES = 2**20
@@ -86,10 +88,10 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise WeightsError(f"{path} is larger than {MAX_BYTES} bytes, as no weight file of physopt is.")
+    try:
+        data = read_regular(path, MAX_BYTES, "a weight file of physopt")
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
     header = _header(path, data)
     try:
         arrays = safetensors.numpy.load(data)

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from physopt.core.regular import open_regular
+
 from .definition import LARGEST, Definition
 from .task import Task, softness, task_of, transferred
 
@@ -124,7 +126,7 @@ def _warn(file: Path, error: Exception) -> None:
 
 
 def _entry(file: Path) -> Entry:
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+    with open_regular(file) as stream, np.load(stream, allow_pickle=False) as stored:
         about = msgspec.json.decode(stored["about"].tobytes())
         layout, numbers = stored["layout"], stored["numbers"]
     if about["schema"] != SCHEMA:
@@ -139,7 +141,7 @@ def _entry(file: Path) -> Entry:
 
 
 def _array(file: Path, name: str, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+    with open_regular(file) as stream, np.load(stream, allow_pickle=False) as stored:
         field = stored[name]
     if field.shape != shape or field.dtype != np.float64 or not ((field >= 0.0) & (field <= 1.0)).all():
         raise ValueError(f"its {name} is no array of shape {shape} of numbers from 0 to 1")
