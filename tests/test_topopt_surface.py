@@ -113,6 +113,18 @@ def test_pieces_that_carry_no_load_are_named(name):
     assert all(word in said for word in words) and (bool(said) == bool(words))
 
 
+@pytest.mark.parametrize("reached", [0, 1, 2])
+def test_loads_that_nothing_carries_are_named(reached):
+    single = bar().equilibrium.structure
+    force = np.repeat(single.force, 2, axis=0)
+    force[1] = 0.0
+    force[1, 1, -1, -1, -1] = -1.0  # the second case acts at the opposite corner
+    problem = SIMP(Structure(single.shape, force, single.held), 0.3, DensityFilter(1.0))
+    bars = [((0, 0, 0), (12, 2, 2)), ((10, 0, 0), (12, 6, 6))][:reached]
+    found = outcome_of(problem, np.maximum(boxes((12, 6, 6), *bars, ((5, 4, 4), (7, 6, 6))), 1e-6))
+    assert found["uncarried"] == 2 - reached and ("act on no piece" in " ".join(concerns(found))) == (reached == 1)
+
+
 def test_greyness_and_a_volume_that_cannot_be_kept_are_said():
     gray = outcome_of(bar(), np.full((12, 6, 6), 0.3))
     assert gray["pieces"] == 0 and "no contrast" in concerns(gray)[0]

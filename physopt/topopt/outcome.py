@@ -25,6 +25,7 @@ class Outcome(TypedDict):
     surface_volume: float | None
     pieces: int
     carrying: int
+    uncarried: int
 
 
 def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
@@ -35,6 +36,7 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
     - `level`, `surface_volume`: the density at which the surface keeps the volume best, and the share of the box it encloses; `None` for a
       design without contrast.
     - `pieces`, `carrying`: the bodies that this surface bounds, and how many of them touch both a load and a support.
+    - `uncarried`: the load cases, and outputs of a mechanism, that act on none of these.
     """
     small, density = problem.equilibrium.structure.held.size <= DIRECT, problem.density(point)
     judge = problem.changed(iterative=False) if small else problem
@@ -46,12 +48,15 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
         "surface_volume": None,
         "pieces": 0,
         "carrying": 0,
+        "uncarried": 0,
     }
     if np.ptp(density) > 1e-6:
         surface = surface_of(density)
         found["level"], found["pieces"] = surface.level, surface.pieces
         found["surface_volume"] = surface.volume / density.size / (1 if density.ndim == 3 else thickness(density.shape))
-        found["carrying"] = len(carrying(surface, problem.equilibrium.structure))
+        structure = problem.equilibrium.structure
+        bodies = carrying(surface, structure)
+        found["carrying"], found["uncarried"] = len(bodies), sum(not surface.at(np.any(f != 0.0, axis=0)) & bodies for f in structure.force)
     return found
 
 
@@ -72,7 +77,12 @@ def concerns(found: Outcome) -> list[str]:
             "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "
             "write more volfrac, a finer shape, or continuation towards a higher penal and beta"
         )
-    elif loose:
+    elif found["uncarried"]:
+        said.append(
+            f"{found['uncarried']} of the load cases, or the output, act on no piece that reaches to a support; "
+            "write more volfrac, a finer shape, or continuation towards a higher penal and beta"
+        )
+    if found["carrying"] and loose:
         said.append(
             f"the surface is in {pieces} pieces, {loose} of which carry no load from where it acts to a support; "
             "--drop-loose leaves these out, more volfrac or a finer shape may join them"
