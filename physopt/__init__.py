@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from .core.recording import Recording as Recording
     from .core.rule import AbstractRule as AbstractRule, Move as Move
-    from .core.run import Progress as Progress, Solution as Solution, minimize as minimize
+    from .core.run import Interrupted as Interrupted, Progress as Progress, Solution as Solution, minimize as minimize
     from .core.stop import Stop as Stop
     from .faces.pyscf import accelerate as accelerate
 
@@ -41,7 +41,7 @@ __getattr__, __dir__, _names = lazy_loader.attach(
         "core.problem": ["AbstractFamily", "AbstractModel", "AbstractProblem", "Endpoint", "Euclidean", "Evaluation"],
         "core.recording": ["Recording"],
         "core.rule": ["AbstractRule", "Move"],
-        "core.run": ["Progress", "Solution", "minimize"],
+        "core.run": ["Interrupted", "Progress", "Solution", "minimize"],
         "core.stop": ["Stop"],
         "faces.pyscf": ["accelerate"],
     },

@@ -60,6 +60,6 @@ def test_a_finished_training_is_returned_again_and_others_are_refused(tmp_path):
         meta_train(
             Span(width=2, key=jax.random.key(0)), Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=folder, **settings
         )
-    with pytest.raises(ValueError, match="another rule"):
+    with pytest.raises(ValueError, match=r"something else: rule.head.hidden was .*\[2, 13\]"):
         wider, recording = Span(width=3, key=jax.random.key(0)), Recording(folder, resume=True)
         meta_train(wider, Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=recording, **settings)

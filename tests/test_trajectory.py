@@ -113,7 +113,7 @@ def test_every_dataset_has_a_unit_a_fixed_type_and_a_harmless_filter(tmp_path, m
     for path in tmp_path.glob("*.h5"):
         with h5py.File(path, "r", libver="latest", swmr=True) as file:
             assert bytes(file.attrs["encoding-type"]) == b"physopt-run"
-            assert bytes(file.attrs["encoding-version"]) == b"1.0"
+            assert bytes(file.attrs["encoding-version"]) == b"1.1"
             file.visititems(_assert_plain)
 
 

@@ -26,7 +26,7 @@ def guarded() -> Iterator[None]:
     named = key in os.environ
     if not named:
         own = Path(os.path.expanduser("~/.pyscf_conf.py"))  # noqa: PTH111  where there is no home, Path has an error
-        os.environ[key] = str(own if own.is_absolute() and own.is_file() else NO_SETTINGS)
+        os.environ[key] = str(own if own.is_absolute() and os.access(own, os.R_OK) else NO_SETTINGS)
     sys.meta_path.insert(0, finder)
     try:
         yield

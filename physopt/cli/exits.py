@@ -27,7 +27,7 @@ class NotConverged(Exception):
     """A command did all it was asked to do, but the calculation did not converge: exit code 3."""
 
 
-class Terminated(BaseException):
+class Terminated(KeyboardInterrupt):
     """SIGTERM arrived, as batch systems send it before the end. Raised so that open records are closed on the way out."""
 
 
@@ -56,6 +56,7 @@ def run(command: Callable[[], object]) -> int:
 
 
 def _code(error: BaseException) -> int:
+    error = _signal(error)
     codes = {
         cyclopts.CycloptsError: 2,
         np.linalg.LinAlgError: 1,  # a ValueError, but not the user's
@@ -64,8 +65,8 @@ def _code(error: BaseException) -> int:
         OSError: 4,
         ImportError: 1 if _missing(error) == "physopt" else 4,
         MemoryError: 4,
-        KeyboardInterrupt: 130,
         Terminated: 143,
+        KeyboardInterrupt: 130,
     }
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
 
@@ -80,9 +81,7 @@ def _say(error: BaseException, code: int) -> int:
 
 def _message(error: BaseException, code: int) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    if isinstance(error, Terminated):
-        return "terminated"
+        return "terminated" if isinstance(_signal(error), Terminated) else "interrupted"
     if isinstance(error, cyclopts.UnknownCommandError):
         # Its own text would import every command to guess which one was meant.
         return f"unknown command {' '.join((error.unused_tokens or [])[:1])!r}. Try --help."
@@ -99,6 +98,13 @@ def _message(error: BaseException, code: int) -> str:
     if code == 1:
         return f"{type(error).__name__}: {error} (a defect of physopt; PHYSOPT_TRACEBACK=1 shows where)"
     return str(error) or type(error).__name__
+
+
+def _signal(error: BaseException) -> BaseException:
+    """Return what arrived, where a run that was interrupted has said what it had found by then."""
+    while isinstance(error, KeyboardInterrupt) and isinstance(error.__cause__, KeyboardInterrupt):
+        error = error.__cause__
+    return error
 
 
 def _missing(error: BaseException) -> str:

@@ -72,14 +72,14 @@ def check_recording(folder: Path | None, resume: bool) -> None:
         raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
 
 
-def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any]) -> "Recording | None":
-    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded."""
+def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any], asked: Mapping[str, Any]) -> "Recording | None":
+    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded. With `asked` a resumed run must agree."""
     check_recording(folder, resume)
     if folder is None:
         return None
     from physopt.core.recording import Recording
 
-    return Recording(folder, spec=spec, resume=resume)
+    return Recording(folder, spec=spec, resume=resume, asked=asked)
 
 
 def command_line() -> str:

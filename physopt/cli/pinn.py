@@ -74,7 +74,7 @@ def poisson(
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
     scattered, first = jax.random.split(jax.random.key(seed))
     problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
-    solution, error = _solve(problem, problem.init(first), settings, steps, record, resume)
+    solution, error, interrupted = _solve(problem, problem.init(first), settings, steps, record, resume)
     result = {
         **settings,
         "evaluations": solution.num_evaluations,
@@ -87,21 +87,24 @@ def poisson(
     write_report(json_file, [result])
     if plot is not None:
         _draw(plot, problem, solution, frequency)
+    if interrupted is not None:
+        raise interrupted  # after all was written that was asked for
     if error > target:
         raise NotConverged(f"relative L2 error {error:.3e}, above the target {target:g}; more --steps, --width or --points may reach it")
 
 
 def _solve(
     problem: "Poisson", point: Any, settings: dict[str, Any], steps: int, record: Path | None, resume: bool
-) -> "tuple[Solution, float]":
+) -> "tuple[Solution, float, KeyboardInterrupt | None]":
     import equinox as eqx
 
-    from physopt.core.run import Progress as Step, minimize
+    from physopt.core.run import Interrupted, Progress as Step, minimize
     from physopt.core.stop import Stop
     from physopt.rules.model_step import ModelStep
 
     measure = eqx.filter_jit(problem.error)
-    wanted = recording(record, resume, {"problem": "poisson", **settings})
+    asked = {name: value for name, value in settings.items() if name != "target"}
+    wanted = recording(record, resume, {"problem": "poisson", **settings}, asked)
     with Progress("poisson", total=steps) as progress:
 
         def tell(step: Step) -> bool:
@@ -109,8 +112,14 @@ def _solve(
             progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
             return error <= settings["target"]
 
-        solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=wanted, callback=tell)
-    return solution, float(measure(solution.point))
+        interrupted = None
+        try:
+            solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=wanted, callback=tell)
+        except Interrupted as signal:
+            solution, interrupted = signal.found, signal
+            if not solution.num_evaluations:
+                raise
+    return solution, float(measure(solution.point)), interrupted
 
 
 def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) -> None:

@@ -1,27 +1,30 @@
-"""`physopt runs`: list, show, plot, verify and pack recorded runs. Run folders are foreign files: a child process reads them."""
+"""`physopt runs`: list, show, plot, verify, pack and export recorded runs. Run folders are foreign files: a child process reads them."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import cyclopts
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from physopt.core.trajectory import Run, UnreadableRunError
-from physopt.core.trajectory.folder import MANIFEST, is_live, read_manifest
+from physopt.core.trajectory.folder import MANIFEST, parts_of, read_manifest
 from physopt.core.trajectory.quarantine import load_isolated, pack_isolated, verify_isolated
+from physopt.core.trajectory.whole import joined, manifest_of, parts, status_of_whole
 from physopt.plot import plot_run
 
 from .outputs import check_outputs
 
-app = cyclopts.App(name="runs", help="List, show, plot, verify and pack recorded runs.")
+app = cyclopts.App(name="runs", help="List, show, plot, verify, pack and export recorded runs.")
 
 
 @app.command
 def ls(folder: Path = Path(), /) -> None:
-    """List the runs in a folder.
+    """List the runs in a folder, or the parts of a run.
 
     Parameters
     ----------
@@ -31,9 +34,9 @@ def ls(folder: Path = Path(), /) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; name one that holds run folders.")
     table = Table("run", "status", "records", "created (UTC)", "outcome", box=None, pad_edge=False, header_style="bold")
-    found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and (entry / MANIFEST).exists())
-    for entry in found:
-        table.add_row(*map(_plain, (entry.name, *_summary(entry))))
+    found = [(entry, summary) for entry in sorted(folder.iterdir()) if (summary := _summary(entry)) is not None]
+    for entry, summary in found:
+        table.add_row(*map(_plain, (entry.name, *summary)))
     if found:
         Console().print(table)
     else:
@@ -42,81 +45,135 @@ def ls(folder: Path = Path(), /) -> None:
 
 @app.command
 def show(folder: Path, /, *, rows: int = 10) -> None:
-    """Show what a run is, how it stands, and its last records.
+    """Show what a run is, how it stands, and its last records; of a run in parts, such as stages, what became of each.
 
     Parameters
     ----------
     folder
-        The run folder.
+        The run folder: that which was given to --record, or a part in it.
     rows
         How many of the last records to show.
     """
     if rows < 0:
         raise ValueError(f"--rows {rows}: the number of records to show is 0 or more.")
-    run = load_isolated(folder)
     console = Console()
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    for name, content in _facts(run).items():
-        facts.add_row(Text(name, style="bold"), _plain(content))
-    console.print(facts)
-    console.print(_last_records(run, rows))
+    if found := parts(folder):
+        runs = [load_isolated(part) for part in found]
+        facts, table = _facts_of_whole(folder, runs), _parts_table(runs)
+    else:
+        facts, table = _facts(run := load_isolated(folder)), _last_records(run, rows)
+    listed = Table(box=None, show_header=False, pad_edge=False)
+    for name, content in facts.items():
+        listed.add_row(Text(name, style="bold"), _plain(content))
+    console.print(listed)
+    console.print(table)
 
 
 @app.command
 def plot(folder: Path, /, *, out: Path | None = None) -> None:
-    """Draw the values of a run.
+    """Draw the values of a run; of one in stages, those of all stages, one after the other.
 
     Parameters
     ----------
     folder
-        The run folder.
+        The run folder: that which was given to --record, or a part in it.
     out
         The picture to write: PNG, PDF or SVG. By default, NAME-OF-THE-RUN.png in the working directory.
     """
     target = Path(f"{folder.resolve().name}.png") if out is None else out
     check_outputs(picture=target)
-    plot_run(load_isolated(folder), target)
+    found = parts(folder)
+    plot_run(joined(folder, [load_isolated(part) for part in found]) if found else load_isolated(folder), target)
     _say(f"wrote {target}")
 
 
 @app.command
 def verify(folder: Path, /) -> None:
-    """Check every record of a run against the checksum it was committed with.
+    """Check every record of a run, and what it says of itself, against the checksums they were written with.
 
     Exit code 2 if anything differs.
 
     Parameters
     ----------
     folder
-        The run folder.
+        The run folder: that which was given to --record, or a part in it.
     """
-    report = verify_isolated(folder)
-    if not report.ok:
-        raise UnreadableRunError(f"{folder} is damaged: {'; '.join(report.faults[:3])} ({len(report.faults)} faults in all).")
-    _say(f"{folder}: {report.num_records} records in {report.num_files} files, {report.status}; all as committed")
+    found = parts(folder)
+    for part in found or [folder]:
+        report = verify_isolated(part)
+        if not report.ok:
+            raise UnreadableRunError(f"{part} is damaged: {'; '.join(report.faults[:3])} ({len(report.faults)} faults in all).")
+        _say(f"{part}: {report.num_records} records in {report.num_files} files, {report.status}; all as committed")
+    if found:
+        _say(f"{folder}: {len(found)} parts, {status_of_whole(folder, manifest_of(folder))}; all as committed")
 
 
 @app.command
 def pack(folder: Path, /) -> None:
-    """Put a run into one compressed file; an interrupted run can still be resumed.
+    """Put a run into one compressed file, or each of its parts into one; an interrupted run can still be resumed.
 
     Parameters
     ----------
     folder
-        The run folder.
+        The run folder: that which was given to --record, or a part in it.
     """
-    path = pack_isolated(folder)
-    _say(f"wrote {path} ({path.stat().st_size / 1024:.1f} KiB)")
+    for part in parts(folder) or [folder]:
+        path = pack_isolated(part)
+        _say(f"wrote {path} ({path.stat().st_size / 1024:.1f} KiB)")
 
 
-def _summary(folder: Path) -> tuple[str, str, str, str]:
+@app.command
+def export(folder: Path, file: Path, /) -> None:
+    """Write what a run has found, finished, killed or under way: its best design, network or weights, or its molecule.
+
+    Parameters
+    ----------
+    folder
+        The run folder: that which was given to --record, or a part in it.
+    file
+        The file to write. Of a design: .npy, .stl, .vti or a picture; of a network or of trained weights: .safetensors; of a molecule:
+        .xyz; of any run: .npz, all arrays of its best point.
+    """
+    from .runs_export import write_best
+
+    check_outputs(file)
+    _say(write_best(folder, file))
+
+
+def _summary(folder: Path) -> tuple[str, str, str, str] | None:
+    """Return status, number of records, beginning and outcome of a run; `None` where there is none."""
     try:
+        if not folder.is_dir():
+            return None
+        if not os.path.lexists(folder / MANIFEST):
+            inside = parts_of(folder)
+            return (status_of_whole(folder, manifest_of(folder)), f"{len(inside)} parts", "", "") if inside else None
         manifest = read_manifest(folder)
-    except UnreadableRunError as error:
+        inside = parts_of(folder) if manifest.get("parts") else []
+    except (UnreadableRunError, OSError) as error:
         return "unreadable", "", "", str(error)
-    if manifest["status"] == "finished":
-        return "finished", str(manifest.get("records", "?")), manifest["created"], _compact(manifest.get("summary", {}))
-    return "live" if is_live(folder) else "interrupted", "", manifest["created"], ""
+    status = status_of_whole(folder, manifest)
+    records = f"{len(inside)} parts" if inside else str(manifest.get("records", ""))
+    return status, records, manifest["created"], _compact(manifest.get("summary") or manifest.get("ended") or "")
+
+
+def _facts_of_whole(folder: Path, runs: list[Run]) -> dict[str, str]:
+    manifest = manifest_of(folder)
+    records = sum(run.num_records for run in runs)
+    facts = {"run": str(folder), "status": f"{status_of_whole(folder, manifest)}, {records} records in {len(runs)} parts"}
+    facts |= {"created": str(manifest["created"])} if manifest["created"] else {}
+    told = {"spec": manifest["spec"], "summary": manifest.get("summary") or manifest.get("ended")}
+    return facts | {name: _compact(each) for name, each in told.items() if each}
+
+
+def _parts_table(runs: list[Run]) -> Table:
+    table = Table("part", "status", "records", "lowest", "outcome", box=None, pad_edge=False, header_style="bold")
+    for run in runs:
+        column = next(iter(run.columns.values()), np.zeros(0))
+        seen = column[np.isfinite(column)] if column.ndim == 1 else np.zeros(0)
+        lowest = f"{seen.min():.10g}" if len(seen) else "-"
+        table.add_row(*map(_plain, (run.folder.name, run.status, str(run.num_records), lowest, _compact(run.summary or ""))))
+    return table
 
 
 def _facts(run: Run) -> dict[str, str]:

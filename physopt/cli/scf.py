@@ -71,6 +71,8 @@ def scf(
 
         plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces}, tolerance=3.16e-5)
         screen().print(f"drawn in {plot}")
+    if traces[-1].interrupted is not None:
+        raise traces[-1].interrupted  # after all was written that was asked for
     if not traces[-1].converged:
         raise NotConverged(f"{file}: not converged in {traces[-1].total_builds} builds; `physopt scf --compare` shows what PySCF does")
 
@@ -92,7 +94,7 @@ def run(
     from physopt.faces.scf_trace import trace
 
     spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
-    wanted = recording(record, resume, spec)
+    wanted = recording(record, resume, spec, {"charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis})
     if wanted is not None:
         wanted.check()  # before PySCF's run, not after it
     contenders = [("pyscf", lambda mf: mf)] if compare else []
@@ -106,6 +108,8 @@ def run(
 
             mf = dress(mean_field(molecule, xc, basis))
             traces.append(trace(method, mf, tell))
+        if traces[-1].interrupted is not None:
+            return traces
     if target != "nearest":
         screen().print(str(mf.state))
     return traces

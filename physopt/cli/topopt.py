@@ -98,6 +98,7 @@ def solve(
     definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
     place = definition.place()
     # Loaded now and not with this module: a problem that is refused does not wait for JAX.
+    from physopt.core.run import Interrupted
     from physopt.faces.topopt import Step, longest, optimize
     from physopt.faces.topopt_library import near_stages, remember
     from physopt.faces.topopt_methods import stages_of
@@ -120,7 +121,13 @@ def solve(
                 frames.append((density if density.ndim == 2 else density.mean(axis=2)).astype(np.float32))
 
         where = None if start is None else start.design
-        design = optimize(stages, start=where, gain=gain, record=recording(record, resume, settings), callback=follow)
+        wanted, interrupted = recording(record, resume, settings, _asked(definition, chosen)), None
+        try:
+            design = optimize(stages, start=where, gain=gain, record=wanted, callback=follow)
+        except Interrupted as signal:
+            design, interrupted = signal.found, signal
+            if not design.steps:
+                raise
     if solved is not None:
         remember(solved, definition, design)
     found = design.verify()
@@ -139,6 +146,8 @@ def solve(
     tell(definition, design, found, written)
     if failed:
         raise failed[0]
+    if interrupted is not None:
+        raise interrupted  # after all was written that was asked for
     if not design.settled:
         raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
 
@@ -211,6 +220,15 @@ def _near(folder: Path | None, definition: "Definition", resume: bool) -> "tuple
         name = f"{start.entry.definition['name']} {sides} at volume {volfrac:g}"
         screen().print(f"starting from {name}, at distance {start.distance:.3f}")
     return library, start
+
+
+def _asked(definition: "Definition", method: str) -> dict[str, Any]:
+    """Return what a resumed run must have in common with the recorded one: all but names; files of `space` by what they say."""
+    import msgspec
+
+    named = {"name", "source", "space"}
+    whole = {name: value for name, value in msgspec.to_builtins(definition).items() if name not in named}
+    return {"method": method, **_spec(definition), "shape": "x".join(map(str, definition.shape)), "definition": whole}
 
 
 def _spec(definition: "Definition") -> dict[str, Any]:

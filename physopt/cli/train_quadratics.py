@@ -13,6 +13,7 @@ from rich.table import Table
 from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
+from physopt.core.run import Interrupted
 from physopt.core.weights import save_weights
 from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop, Tasks, draw
 from physopt.meta.quadratics import Quadratics, log_cosh
@@ -87,9 +88,17 @@ def quadratics(
     records = []
     for current in range(seed, seed + seeds):
         spec = {"command": command_line(), "seed": current}
-        wanted = recording(None if record is None else record / f"seed-{current}", resume, spec)
+        asked = {"seed": current, "estimator": estimator, "tasks": tasks}
+        wanted = recording(None if record is None else record / f"seed-{current}", resume, spec, asked)
         untrained = Span(key=jax.random.key(current))
-        trained, training = _train(untrained, method, optim, current, steps, tasks, wanted)
+        try:
+            trained, training = _train(untrained, method, optim, current, steps, tasks, wanted)
+        except Interrupted as signal:
+            trained, training = signal.found
+            if out is not None and current == seed:
+                save_weights(out, trained, {"command": command_line(), "seed": seed, "steps_done": len(training.loss)})
+            write_report(json_file, records)
+            raise
         cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": int(training.evaluations[-1])}
         rows = _compare({"trained": trained, "untrained": untrained, **BASELINES}, current)
         records += [{**row, **(cost if row["method"] == "trained" else {})} for row in rows]

@@ -50,6 +50,7 @@ def topopt(
     import jax
     import optax
 
+    from physopt.core.run import Interrupted
     from physopt.core.weights import save_weights
     from physopt.faces.topopt_schedule import SOLUTIONS, Excess, Schedule, run
     from physopt.meta.estimators import Antithetic
@@ -62,21 +63,29 @@ def topopt(
         def tell(step: TrainingProgress) -> None:
             progress.update(step.index + 1, loss=step.loss, gradient=step.grad_norm)
 
-        schedule, training = meta_train(
-            Schedule.by_hand(),
-            RandomStructures(size),
-            Antithetic(SOLUTIONS, sigma=0.5, pairs=2, run=run),
-            optax.adam(0.1),
-            num_steps=steps,
-            key=jax.random.key(seed),
-            tasks_per_step=tasks,
-            meta_loss=Excess(),
-            record=recording(record, resume, settings),
-            callback=tell,
-        )
+        interrupted = None
+        try:
+            schedule, training = meta_train(
+                Schedule.by_hand(),
+                RandomStructures(size),
+                Antithetic(SOLUTIONS, sigma=0.5, pairs=2, run=run),
+                optax.adam(0.1),
+                num_steps=steps,
+                key=jax.random.key(seed),
+                tasks_per_step=tasks,
+                meta_loss=Excess(),
+                record=recording(record, resume, settings, {"seed": seed, "tasks": tasks, "size": size}),
+                callback=tell,
+            )
+        except Interrupted as signal:
+            (schedule, training), interrupted = signal.found, signal
+            if not len(training.loss):
+                raise
     numbers = {name: round(value, 4) for name, value in schedule.numbers().items()}
     screen().print(f"{numbers} after {training.seconds[-1]:.0f} s")
     if out is not None:
-        save_weights(out, schedule, settings)
+        save_weights(out, schedule, {**settings, "steps_done": len(training.loss)})
         screen().print(f"wrote {out}")
-    write_report(json_file, [{**settings, **numbers, "seconds": float(training.seconds[-1])}])
+    write_report(json_file, [{**settings, **numbers, "steps_done": len(training.loss), "seconds": float(training.seconds[-1])}])
+    if interrupted is not None:
+        raise interrupted  # after all was written that was asked for

@@ -1,9 +1,11 @@
 """What is optimized: an expensive oracle, the cheap model that comes with its answers, and families of such oracles."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 from equinox import AbstractVar
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -102,6 +104,10 @@ class AbstractProblem(eqx.Module):
     @abc.abstractmethod
     def retract(self, point: PyTree, step: PyTree) -> PyTree:
         """Move along a tangent; owns manifold, bounds and constraints. Law: `retract(x, 0)` is `x`."""
+
+    def shown(self, point: PyTree) -> Mapping[str, np.ndarray]:
+        """Return what others can read of a point, by name, to be kept beside it in a record: physical densities, say. Empty by default."""
+        return {}
 
 
 class AbstractFamily(eqx.Module):

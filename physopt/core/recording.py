@@ -3,20 +3,25 @@
 import dataclasses
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .answers import lent
+from .described import describe, sketch
 from .iterate import Carry
-from .problem import Evaluation
+from .problem import AbstractProblem, Evaluation
 from .rule import AbstractRule
-from .trajectory import Column, Recorder, load, load_checkpoint, refuse_occupied
+from .trajectory import FULL, Column, Recorder, RecordingStoppedWarning, compare, load, load_checkpoint, refuse_occupied, try_folder
+from .weights import described_module
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,27 +30,98 @@ class Recording:
 
     - `folder`: the run folder, made if missing. One folder holds one run.
     - `spec`: provenance to keep beside the numbers (molecule, seed, command line); anything JSON can say.
-    - `resume`: continue a killed run from its last committed record instead of refusing the folder.
+    - `resume`: continue a killed run from its last committed record instead of refusing the folder. It must be asked for the same:
+      problem, rule and start; budget and tolerances may change. What differs is refused by name.
     - `durability`: "process" survives `kill -9`; "power" also syncs the disk after each record.
+    - `asked`: further names and values that a resumed run must have in common with the recorded one.
     """
 
     folder: str | Path
     spec: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     resume: bool = False
     durability: Literal["process", "power"] = "process"
+    asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise `FileExistsError` now if the folder cannot take this run: before the oracle is asked, not after."""
+        """Raise `FileExistsError` now if the folder cannot take this run: before anything is computed."""
         refuse_occupied(Path(self.folder), self.resume)
+
+    def in_part(self, name: str) -> "Recording":
+        """Return the recording of a part of this run, in a folder of its own below."""
+        return dataclasses.replace(self, folder=Path(self.folder) / name)
+
+    def asking(self, **asked: Any) -> "Recording":
+        """Return the recording of a run that is asked for this, too, each thing described.
+
+        **Raises:** `ValueError` if it is to be resumed and was asked for something else.
+        """
+        whole = {name: describe(each) for name, each in {**self.asked, **asked}.items()}
+        if self.resume:
+            compare(Path(self.folder), whole)
+        return dataclasses.replace(self, asked=whole)
+
+    def prepared(self, *, parts: bool = False) -> "Recording | None":
+        """Make and try the folder, and return the recording; `None`, with a warning, on a full disk.
+
+        **Raises:** `FileExistsError` if the folder cannot take this run, `OSError` if it cannot be made or written.
+        """
+        refuse_occupied(Path(self.folder), self.resume, parts=parts)
+        try:
+            try_folder(Path(self.folder))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _warn_of_full_disk(self.folder, error)
+            return None
+        return self
+
+    def recorder(self, columns: Mapping[str, Column], leaves: Mapping[str, Any]) -> Recorder | None:
+        """Return the writer of this run, given the names and arrays of its checkpoint; `None`, with a warning, on a full disk."""
+        try:
+            return Recorder(
+                self.folder,
+                columns=columns,
+                checkpoint=list(leaves.values()),
+                spec=self.spec,
+                resume=self.resume,
+                durability=self.durability,
+                asked=self.asked,
+                leaves=list(leaves),
+            )
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _warn_of_full_disk(self.folder, error)
+            return None
+
+
+def _warn_of_full_disk(folder: str | Path, error: OSError) -> None:
+    text = f"{folder} is not recorded: {error.strerror or error}. The calculation goes on; free space, or record elsewhere."
+    warnings.warn(text, RecordingStoppedWarning, stacklevel=5)
+
+
+def module_of(found: PyTree) -> dict[str, Any]:
+    """Return what a weight file needs to know of what a run looks for, if that is a module."""
+    return {"module": described_module(found)} if isinstance(found, eqx.Module) else {}
+
+
+def named_leaves(**trees: PyTree) -> dict[str, np.ndarray]:
+    """Return the arrays of trees, in order, by the names of the trees and where they are in these."""
+    found = {name: jax.tree_util.tree_flatten_with_path(tree)[0] for name, tree in trees.items()}
+    return {f"{name}{jax.tree_util.keystr(path)}": np.asarray(leaf) for name, leaves in found.items() for path, leaf in leaves}
 
 
 class Tape:
     """One row per evaluation, in memory and, if asked, in a run folder together with a checkpoint to resume from."""
 
-    def __init__(self, record: str | Path | Recording | None, unit: str):
-        self._recording = Recording(record) if isinstance(record, str | Path) else record
-        if self._recording is not None:
-            self._recording.check()
+    def __init__(self, record: str | Path | Recording | None, problem: AbstractProblem, rule: AbstractRule, point: PyTree):
+        recording = Recording(record) if isinstance(record, str | Path) else record
+        if recording is not None:
+            recording = recording.asking(problem=problem, rule=rule, start=sketch(point), **module_of(point)).prepared()
+        self._recording = recording
+        self._problem, unit = problem, problem.unit
+        self._shown: tuple[Any, Mapping[str, np.ndarray]] = (None, {})
+        self._shows = True
         self._columns = {
             "value": Column(unit),
             "grad_norm": Column(f"{unit} / tangent"),
@@ -56,6 +132,7 @@ class Tape:
         self._rows: list[tuple[float, ...]] = []
         self._recorder: Recorder | None = None
         self._started = time.perf_counter()
+        self.resumed = (0, 0)  # rows read from the record, and oracle calls beyond those that the rows count
 
     def __enter__(self) -> "Tape":
         return self
@@ -86,11 +163,14 @@ class Tape:
         state = _refill(rule.init(evaluation), leaves)
         best_value, step_norm, accept = _refill((evaluation.value, evaluation.value, evaluation.value == 0.0), leaves)
         carry = Carry(base, trial, evaluation, state, best, best_value, step_norm, accept)
-        columns = load(self._recording.folder).columns
-        self._rows = list(zip(*(columns[name][: stored.index] for name in self._columns), strict=True))
+        run = load(self._recording.folder)
+        self._shows = bool(run.leaves)  # a record of schema 1.0 goes on with the arrays that it has
+        self._rows = list(zip(*(run.columns[name][: stored.index] for name in self._columns), strict=True))
         if self._rows:
             self._started -= float(self._rows[-1][-1])
-        return carry, evaluation if evaluation.value == best_value else evaluate(best)
+        again = evaluation.value != best_value
+        self.resumed = (stored.index, int(again))
+        return carry, evaluate(best) if again else evaluation
 
     def write(self, carry: Carry, grad_norm: float) -> int:
         """Commit one evaluation; returns its index. With a run folder, the row survives `kill -9` from here on."""
@@ -98,20 +178,21 @@ class Tape:
         index = len(self._rows)
         self._rows.append(row)
         if self._recording is not None:
-            kept = (carry.base, carry.trial, carry.best, carry.state, carry.best_value, carry.step_norm, carry.accept)
-            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(kept)]
+            leaves = self._leaves(carry)
             if self._recorder is None:
-                self._recorder = Recorder(
-                    self._recording.folder,
-                    columns=self._columns,
-                    checkpoint=leaves,
-                    spec=self._recording.spec,
-                    resume=self._recording.resume,
-                    durability=self._recording.durability,
-                )
-            if index >= self._recorder.next_index:
-                self._recorder.append(dict(zip(self._columns, row, strict=True)), leaves)
+                self._recorder = self._recording.recorder(self._columns, leaves)
+            if self._recorder is None:
+                self._recording = None
+            elif index >= self._recorder.next_index:
+                self._recorder.append(dict(zip(self._columns, row, strict=True)), list(leaves.values()))
         return index
+
+    def _leaves(self, carry: Carry) -> dict[str, np.ndarray]:
+        """Return what to resume from, and what others can read of the best point."""
+        if self._shows and self._shown[0] is not carry.best:
+            self._shown = (carry.best, self._problem.shown(lent(carry.best)))
+        names = ("base", "trial", "best", "state", "best_value", "step_norm", "accept")
+        return named_leaves(**{name: getattr(carry, name) for name in names}, shown=dict(self._shown[1]))
 
     def accepted(self) -> list[float]:
         """Return the values of the trials that were accepted, before a resume, too; of the last one the next row will tell."""
@@ -120,12 +201,14 @@ class Tape:
     def rows(self) -> list[np.ndarray]:
         """Return the columns of the whole run as arrays, in the order of `History`."""
         kinds = (np.float64, np.float64, np.float64, np.bool_, np.float64)
-        return [np.asarray(c, kind) for c, kind in zip(zip(*self._rows, strict=True), kinds, strict=True)]
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(kinds)
+        return [np.asarray(c, kind) for c, kind in zip(columns, kinds, strict=True)]
 
     def finish(self, reason: str, value: Any) -> None:
-        """Pack the run folder and write down how the run ended; one out of budget or patience stays open, to be resumed with more."""
-        if self._recorder is not None and reason in ("converged", "callback"):
-            self._recorder.finish({"reason": reason, "value": float(value), "evaluations": len(self._rows)})
+        """Write down how the run ended, and pack the folder; one out of budget or patience stays open, to be resumed with more."""
+        if self._recorder is not None:
+            end = self._recorder.finish if reason in ("converged", "callback") else self._recorder.end
+            end({"reason": reason, "value": float(value), "evaluations": len(self._rows)})
 
 
 def _refill(template: PyTree, leaves: Any) -> PyTree:

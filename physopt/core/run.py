@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import PyTree
@@ -25,13 +26,23 @@ class Progress(eqx.Module):
     converged: bool
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM under `physopt`, ended the run; `found` is what it had found by then, such as a `Solution`. The cause is kept."""
+
+    def __init__(self, found: Any):
+        super().__init__("interrupted; what was found by then is in `found`")
+        self.found = found
+
+
 class Solution(eqx.Module):
     """The outcome of a run.
 
     - `point`, `evaluation`: the trial that converged or at which the callback stopped; otherwise the point of lowest finite
       value seen.
     - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
-    - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "stalled", "budget", "non-finite" or "callback".
+    - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "stalled", "budget", "non-finite" or "callback"; "interrupted"
+      in an `Interrupted`.
+    - `restored`: evaluations of an earlier process that were read from the record. `repeated`: calls that the resume cost beyond the run's.
     """
 
     point: PyTree
@@ -40,6 +51,8 @@ class Solution(eqx.Module):
     history: History
     converged: bool
     reason: str
+    restored: int = 0
+    repeated: int = 0
 
     @property
     def num_evaluations(self) -> int:
@@ -70,37 +83,43 @@ def minimize(
 
     **Returns:** a `Solution`; a run that did not converge says so there and raises nothing, whatever numbers the oracle answers with.
 
-    **Raises:** `FileExistsError` if `record` names a finished or foreign run; see `Recording`. `TypeError` if an answer is no `Evaluation`
-    of real numbers, `ValueError` if its gradient is no tangent, or not of the kind of the first one's.
+    **Raises:** `FileExistsError` if `record` names a finished or foreign run; `ValueError` if it is to be resumed and was asked for
+    something else; see `Recording`. `TypeError` if an answer is no `Evaluation` of real numbers, `ValueError` if its gradient is no
+    tangent, or not of the kind of the first one's. `Interrupted`, a `KeyboardInterrupt` with the solution so far.
     """
     # The oracle is compiled apart from the rule: a resumed run asks it again, and must get the same bits.
     wrap = eqx.filter_jit if problem.traceable else lambda function: function
     evaluate, ask, take = Answers(problem, wrap(problem.evaluate)), wrap(propose), wrap(settle)
-    with Tape(record, problem.unit) as tape:
+    with Tape(record, problem, rule, point) as tape:
         resumed = tape.restore(evaluate, rule, point)
         carry, best = resumed or (begin(rule, point, first := evaluate(point)), first)
         reason, bad = None, 0
-        while reason is None:
-            grad_norm = float(tree_norm(carry.evaluation.grad))
-            bad = 0 if finite(carry.evaluation, grad_norm) else bad + 1
-            if carry.evaluation.value == carry.best_value:
-                best = carry.evaluation
-            index = tape.write(carry, grad_norm)
-            converged = stop.converged(carry, grad_norm)
-            halted = callback is not None and callback(Progress(index, shown(carry), grad_norm, tape.seconds, converged))
-            if converged:
-                reason = "converged"
-            elif halted:
-                reason = "callback"
-            elif stop.patience is not None and stop.stalled(tape.accepted(), float(carry.evaluation.value)):
-                reason = "stalled"
-            elif index + 1 >= stop.max_evaluations:
-                reason = "budget"
-            elif bad >= stop.max_nonfinite:
-                reason = "non-finite"
-            else:
-                new = ask(problem, rule, carry)
-                carry = take(carry, new, evaluate(new.trial))
+        try:
+            while reason is None:
+                grad_norm = float(tree_norm(carry.evaluation.grad))
+                bad = 0 if finite(carry.evaluation, grad_norm) else bad + 1
+                if carry.evaluation.value == carry.best_value:
+                    best = carry.evaluation
+                index = tape.write(carry, grad_norm)
+                converged = stop.converged(carry, grad_norm)
+                halted = callback is not None and callback(Progress(index, shown(carry), grad_norm, tape.seconds, converged))
+                if converged:
+                    reason = "converged"
+                elif halted:
+                    reason = "callback"
+                elif stop.patience is not None and stop.stalled(tape.accepted(), float(carry.evaluation.value)):
+                    reason = "stalled"
+                elif index + 1 >= stop.max_evaluations:
+                    reason = "budget"
+                elif bad >= stop.max_nonfinite:
+                    reason = "non-finite"
+                else:
+                    new = ask(problem, rule, carry)
+                    carry = take(carry, new, evaluate(new.trial))
+        except KeyboardInterrupt as signal:
+            best = carry.evaluation if carry.evaluation.value == carry.best_value else best
+            found = Solution(lent(carry.best), best, carry.state, History(*tape.rows()), False, "interrupted", *tape.resumed)
+            raise Interrupted(found) from signal
         point, evaluation = (carry.best, best) if reason in ("stalled", "budget", "non-finite") else (carry.trial, carry.evaluation)
         tape.finish(reason, evaluation.value)
-    return Solution(lent(point), evaluation, carry.state, History(*tape.rows()), reason == "converged", reason)
+    return Solution(lent(point), evaluation, carry.state, History(*tape.rows()), reason == "converged", reason, *tape.resumed)

@@ -40,12 +40,22 @@ def save_weights(path: str | Path, module: eqx.Module, provenance: Mapping[str, 
 
     **Raises:** `WeightsError` for weights that are not finite; `OSError` where it cannot write.
     """
-    arrays = _arrays(module)
+    save_arrays(path, _arrays(module), described_module(module), provenance)
+
+
+def described_module(module: eqx.Module) -> dict[str, Any]:
+    """Return what a weight file says of a module but its arrays: class and hyperparameters."""
+    return {"class": type(module).__name__, "hyperparameters": _hyperparameters(module)}
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], module: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+    """Do `save_weights` for arrays by name and a `described_module`, as a record holds them."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     _refuse_nonfinite(path, arrays)
     header = {
         "format": FORMAT,
-        "class": type(module).__name__,
-        "hyperparameters": json.dumps(_hyperparameters(module), sort_keys=True),
+        "class": str(module.get("class")),
+        "hyperparameters": json.dumps(module.get("hyperparameters"), sort_keys=True),
         "provenance": json.dumps(dict(provenance), sort_keys=True),
         "version": _version(),
     }

@@ -195,13 +195,13 @@ class _Accelerated(Dress):
         if self.record is None:
             return None
         wanted = self.record if isinstance(self.record, Recording) else Recording(self.record)
+        wanted = dataclasses.replace(wanted, asked={**wanted.asked, "target": self.target})
         if self._recorded:
             # A further run of this object, such as a scanner's next geometry: the first free folder beside the first.
             names = (f"{wanted.folder}-{number}" for number in itertools.count(2))
             wanted = dataclasses.replace(wanted, folder=next(name for name in names if not Path(name).exists()))
-        wanted.check()
         self._recorded = True
-        return wanted
+        return wanted.prepared()  # before the start, which may cost a build
 
     def as_scanner(self: Any) -> Any:
         """Return a function of the geometry that starts each from what the earlier ones predict. See `SeriesScanner`."""

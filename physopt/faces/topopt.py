@@ -4,7 +4,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +11,12 @@ from jaxtyping import Float, PyTree
 from numpy import ndarray
 
 from physopt.core.boxed import boxed_program
+from physopt.core.described import describe
+from physopt.core.parts import Parts
 from physopt.core.problem import Evaluation
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.run import Progress, Solution, minimize
+from physopt.core.run import Interrupted, Progress, Solution, minimize
 from physopt.core.stop import Stop
 from physopt.rules.asymptotes import Asymptotes
 from physopt.rules.corrected import Corrected, CorrectedState
@@ -24,6 +25,8 @@ from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
 from physopt.topopt.outcome import Outcome, outcome_of
 from physopt.topopt.task import transferred
+
+from .topopt_resume import recall
 
 WINDOW = 20  # solutions over which the last stage's gain is measured
 STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
@@ -73,7 +76,7 @@ class Stage:
 class Step:
     """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found.
 
-    `own` says whether it is one of the problem itself, not of a cheaper one.
+    `own` says whether it is one of the problem itself, not of a cheaper one. See `recall` for those before a resume.
     """
 
     stage: int
@@ -159,8 +162,25 @@ def optimize(
     - `callback`: called after each solution; `True` stops the run.
 
     **Returns:** a `Design`; whether it converged is in its solution.
+
+    **Raises:** as `minimize`; the `found` of an `Interrupted` is the design so far.
     """
     Stop(change=change, gain=gain, max_evaluations=stages[-1].solutions)  # refuses wrong numbers before the first stage, not at the last
+    rules = [] if record is None else list({str(describe(stage.rule)): stage.rule for stage in stages}.values())
+    with Parts(record, [f"stage-{number}" for number in range(len(stages))], problem=stages[-1].problem, rules=rules) as parts:
+        design = _through(stages, start, change, gain, parts, callback)
+        parts.end(design.settled, {"reason": design.solution.reason, "value": float(design.solution.evaluation.value)})
+    return design
+
+
+def _through(
+    stages: Sequence[Stage],
+    start: Float[ndarray, "..."] | None,
+    change: float | None,
+    gain: float,
+    parts: Parts,
+    callback: Callable[[Step], bool | None] | None,
+) -> Design:
     steps: list[Step] = []
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None
@@ -183,7 +203,14 @@ def optimize(
         if last:
             stop = Stop(change=change, patience=WINDOW if gain > 0.0 else None, gain=gain, max_evaluations=most)
         tell = _teller(steps, number, stage, problem, callback)
-        solution = minimize(stage.problem, rule, point, stop=stop, record=_part(record, number, len(stages)), callback=tell)
+        before = len(steps)
+        try:
+            solution = minimize(stage.problem, rule, point, stop=stop, record=parts[number], callback=tell)
+        except Interrupted as signal:
+            recall(steps, before, signal.found)
+            cut = (stage.problem, signal.found) if lowest is None or (own and _value(signal.found) < known) else (problem, lowest)
+            raise Interrupted(Design(*cut, steps, False)) from signal
+        recall(steps, before, solution)
         if own:
             left -= solution.num_evaluations
             found = _value(solution)
@@ -224,12 +251,6 @@ def _value(solution: Solution | None) -> float:
 
 def _distrusts(rule: AbstractRule, solution: Solution) -> bool:
     return isinstance(rule, Corrected) and bool(solution.state.trusted < rule.steps)
-
-
-def _part(record: Recording | None, number: int, count: int) -> Recording | None:
-    if record is None or count == 1:
-        return record
-    return dataclasses.replace(record, folder=Path(record.folder) / f"stage-{number}")
 
 
 def _cheap_work(stage: Stage, state: PyTree) -> float:

@@ -14,8 +14,9 @@ import optax
 from jaxtyping import Float, Int, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily
-from physopt.core.recording import Recording
-from physopt.core.trajectory import Column, Recorder, load, load_checkpoint
+from physopt.core.recording import Recording, module_of, named_leaves
+from physopt.core.run import Interrupted
+from physopt.core.trajectory import Column, load, load_checkpoint
 from physopt.core.tree import tree_norm
 
 from .estimators import AbstractEstimator, draw, trainable
@@ -67,15 +68,20 @@ def meta_train(
     - `rule`: what is trained: a rule, or whatever else with arrays the estimator can run.
     - `family`: a host family is asked problem by problem; for a traceable one the whole step is compiled.
     - `num_steps`: steps in all, those before a resume included. `tasks_per_step`: fresh tasks for each.
-    - `record`: a folder to write the training into, or a `Recording` that says more (resume, provenance).
+    - `record`: a folder to write the training into, or a `Recording` that says more (resume, provenance). A resumed training must have
+      the same rule, family, estimator, optimizer, loss, key and number of tasks; it may have more steps.
 
     **Returns:** the trained rule and the `Training`.
 
     **Raises:** `FloatingPointError` when weights become non-finite; `FileExistsError` if `record` names a foreign run, or one
-    that exists and is not to be resumed; `ValueError` if it is of another rule or `optim`.
+    that exists and is not to be resumed; `ValueError` if it was asked for something else, with names; `Interrupted`, a
+    `KeyboardInterrupt` with what would be returned, as far as it came.
     """
     weights, rest = trainable(rule)
     recording = Recording(record) if isinstance(record, str | Path) else record
+    if recording is not None:
+        asked = {"rule": rule, "family": family, "estimator": estimator, "optim": optim, "meta_loss": meta_loss}
+        recording = recording.asking(**asked, tasks_per_step=tasks_per_step, key=key, **module_of(rule))
     carry, rows = _restore(recording, (weights, optim.init(weights)))
     traceable = family.problem(family.sample(key)).traceable
     work = estimator.num_evaluations(tasks_per_step)
@@ -84,17 +90,22 @@ def meta_train(
     started = time.perf_counter() - (rows[-1][2] if rows else 0.0)
     with contextlib.ExitStack() as resources:
         recorder = None
-        if recording is not None and len(rows) < num_steps:
-            recorder = resources.enter_context(contextlib.closing(_recorder(recording, carry)))
-        for index in range(len(rows), num_steps):
-            of_step = jax.random.fold_in(key, index)
-            carry, loss, grad_norm = go(carry, rest, family, estimator, optim, meta_loss, tasks_per_step, of_step)
-            _refuse_nonfinite(carry[0], index)
-            rows.append((float(loss), float(grad_norm), time.perf_counter() - started, work * (index + 1)))
-            if recorder is not None:
-                recorder.append(dict(zip(COLUMNS, rows[-1], strict=True)), jax.tree.leaves(carry))
-            if callback is not None and callback(TrainingProgress(index, eqx.combine(carry[0], rest), *rows[-1][:3])):
-                break
+        if recording is not None and len(rows) < num_steps and (ready := recording.prepared()) is not None:
+            recorder = ready.recorder(COLUMNS, _leaves(carry))
+        if recorder is not None:
+            resources.enter_context(contextlib.closing(recorder))
+        try:
+            for index in range(len(rows), num_steps):
+                of_step = jax.random.fold_in(key, index)
+                carry, loss, grad_norm = go(carry, rest, family, estimator, optim, meta_loss, tasks_per_step, of_step)
+                _refuse_nonfinite(carry[0], index)
+                rows.append((float(loss), float(grad_norm), time.perf_counter() - started, work * (index + 1)))
+                if recorder is not None:
+                    recorder.append(dict(zip(COLUMNS, rows[-1], strict=True)), list(_leaves(carry).values()))
+                if callback is not None and callback(TrainingProgress(index, eqx.combine(carry[0], rest), *rows[-1][:3])):
+                    break
+        except KeyboardInterrupt as signal:
+            raise Interrupted((eqx.combine(carry[0], rest), _training(rows))) from signal
         if recorder is not None and len(rows) == num_steps:
             recorder.finish({"steps": num_steps, "loss": rows[-1][0]})
     return eqx.combine(carry[0], rest), _training(rows)
@@ -122,15 +133,8 @@ def _improve(
 _improve_compiled = eqx.filter_jit(_improve)
 
 
-def _recorder(recording: Recording, carry: PyTree) -> Recorder:
-    return Recorder(
-        recording.folder,
-        columns=COLUMNS,
-        checkpoint=[np.asarray(leaf) for leaf in jax.tree.leaves(carry)],
-        spec=recording.spec,
-        resume=recording.resume,
-        durability=recording.durability,
-    )
+def _leaves(carry: PyTree) -> dict[str, np.ndarray]:
+    return named_leaves(weights=carry[0], optimizer=carry[1])
 
 
 def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float | int, ...]]]:
@@ -159,5 +163,5 @@ def _refuse_nonfinite(weights: PyTree, index: int) -> None:
 
 
 def _training(rows: list[tuple[float | int, ...]]) -> Training:
-    loss, grad_norm, seconds, evaluations = (np.asarray([row[k] for row in rows]) for k in range(len(COLUMNS)))
+    loss, grad_norm, seconds, evaluations = (np.asarray([row[k] for row in rows], float) for k in range(len(COLUMNS)))
     return Training(loss, grad_norm, seconds, evaluations.astype(np.int64))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -26,6 +27,10 @@ class Orbitals(eqx.Module):
     """
 
     coeff: tuple[Float[ndarray, "mo mo"], ...]
+
+    def asked(self) -> dict[str, Any]:
+        """Return nothing: a start is found anew by each process, and orbitals differ by signs and rotations that mean nothing."""
+        return {}
 
 
 class Anchor(eqx.Module):

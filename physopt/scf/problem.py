@@ -1,6 +1,7 @@
 """A self-consistent field as a problem of the core."""
 
 import gc
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -12,6 +13,7 @@ from pyscf.lib import logger
 
 from physopt.core.problem import AbstractProblem, Evaluation
 
+from .asked import described_field
 from .auxiliary import AbstractAuxiliary
 from .kernel import ResponseKernel, exchange_terms
 from .learned import trained
@@ -134,6 +136,14 @@ class SCF(AbstractProblem):
         core = self.oracle.to_orthonormal(self.oracle.hcore)
         share = credible_share(anchor.fock - core, anchor.induced)
         return Response(anchor, point, self.oracle, share)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the field is, by name; see `described_field`."""
+        return described_field(self.oracle)
+
+    def shown(self, point: Orbitals) -> dict[str, ndarray]:
+        """Return orbitals and occupations in PySCF's shape."""
+        return {"mo_coeff": self.oracle.mo_coeff(point.coeff), "mo_occ": self.oracle.mo_occ()}
 
     def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_rows _columns"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""

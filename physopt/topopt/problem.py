@@ -163,6 +163,16 @@ class SIMP(AbstractProblem):
         arguments["iterative"] = None if changes.keys() & {"structure", "halvings"} else chosen
         return SIMP(**arguments | changes)
 
+    def asked(self) -> dict[str, Any]:
+        """Return what the problem is, by name; how its equations are solved is no part of that."""
+        names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest", "densities")
+        structure = self.equilibrium.structure
+        return {name: getattr(self, name) for name in names} | {"structure": structure, "halvings": self.equilibrium.halvings}
+
+    def shown(self, point: Float[ndarray, "..."]) -> dict[str, Float[ndarray, "..."]]:
+        """Return the physical densities of a design."""
+        return {"density": self.density(point)}
+
     def density(self, point: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the physical density of a design, each between 0 and 1; its mean is `volfrac`."""
         return self.densities.physical(point)

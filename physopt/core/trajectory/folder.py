@@ -1,6 +1,7 @@
 """The run folder as a directory: manifest, lock, and which files make up the run."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -9,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .schema import ENCODING_TYPE, ENCODING_VERSION, JSON_LIMIT, UnreadableRunError, check_encoding, from_json, to_json
+from .asked import refuse_other
+from .schema import ENCODING_TYPE, ENCODING_VERSION, JSON_LIMIT, UnreadableRunError, check_encoding, checksum, from_json, to_json
 
 try:
     import fcntl
@@ -19,7 +21,10 @@ except ModuleNotFoundError:  # Windows: reading works, recording says why it doe
 MANIFEST = "run.json"
 PACKED = "run.h5"
 _SEGMENT = re.compile(r"seg-(\d{4,9})\.h5")
+_PART = re.compile(r"(stage|seed)-(\d{1,6})")
 _DEBRIS = re.compile(r"\.(seg-\d{4,9}|run\.json|run\.h5)\.tmp")
+HEADROOM = 256 * 1024  # bytes that a run needs at least
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # what a full disk, a quota and a limit say
 _FIELDS = {"created": str, "status": str, "versions": dict, "spec": dict, "columns": dict, "checkpoint": list}
 
 
@@ -44,6 +49,12 @@ def pieces(folder: Path) -> list[Path]:
     # In this order: a run packed meanwhile has lost its segments only after its packed file was there.
     since, packed = list(segments(folder).values()), folder / PACKED
     return [packed, *since] if os.path.lexists(packed) else since
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """Return the run folders of the parts of a run, in their order."""
+    found = [(m[1], int(m[2]), path) for path in folder.iterdir() if (m := _PART.fullmatch(path.name)) and (path / MANIFEST).exists()]
+    return [path for _, _, path in sorted(found)]
 
 
 def clear_debris(folder: Path) -> None:
@@ -81,17 +92,34 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for field, kind in _FIELDS.items():
         if not isinstance(manifest.get(field), kind):
             raise UnreadableRunError(f"{path} lacks a valid {field!r}; it was damaged or not written by physopt.")
+    # Since schema 1.1 a checksum vouches for the rest. One flipped bit cannot take it away and leave the version that has none.
+    since = "checksum" in manifest or manifest["encoding-version"] != "1.0"
+    if since and manifest.pop("checksum", None) != checksum(manifest):
+        raise UnreadableRunError(f"{path} differs from what was written, by its checksum; it was damaged or edited.")
     return manifest
 
 
-def refuse_occupied(folder: Path, resume: bool) -> None:
-    """Raise `FileExistsError` for a folder that holds a run which may not be written to, or something else."""
+def compare(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if the folder holds a run that was asked for something else. See `refuse_other`."""
+    if not is_vacant(folder) and (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        if pieces(folder) or manifest.get("parts"):
+            refuse_other(folder, manifest, asked)
+
+
+def refuse_occupied(folder: Path, resume: bool, *, parts: bool = False) -> None:
+    """Raise `FileExistsError` for a folder that holds a run which may not be written to, or something else.
+
+    `parts`: is this a run in several parts, each with a folder of its own in this one?
+    """
     if is_vacant(folder):
         return
+    if not (folder / MANIFEST).exists() and parts and parts_of(folder) and resume:
+        return  # begun before the whole had a file of its own
     if not (folder / MANIFEST).exists():
         raise FileExistsError(f"{folder} exists and is no run folder; record into a new or empty folder.")
     manifest = read_manifest(folder)
-    if not pieces(folder):
+    if not pieces(folder) and not manifest.get("parts"):
         return
     if manifest["status"] == "finished":
         raise FileExistsError(f"{folder} holds a finished run; record into another folder.")
@@ -99,12 +127,31 @@ def refuse_occupied(folder: Path, resume: bool) -> None:
         raise FileExistsError(
             f"{folder} already holds a run, and runs are never overwritten; continue it with resume=True (--resume), or record elsewhere."
         )
+    if bool(manifest.get("parts")) != parts:
+        kinds = ("a run in one piece", "a run in several parts")
+        raise FileExistsError(f"{folder} holds {kinds[not parts]}, this is {kinds[parts]}: another method. Record into another folder.")
+
+
+def try_folder(folder: Path) -> None:
+    """Make the folder of a run and write into it, as much as a run needs at least: before the work is done, not after it.
+
+    **Raises:** `OSError` if that does not work, with an `errno` of `FULL` where only the room is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        trial = temporary(folder / MANIFEST)
+        try:
+            with trial.open("wb") as file:
+                file.write(bytes(HEADROOM))
+        finally:
+            trial.unlink(missing_ok=True)
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """Put `run.json` in place in one step that survives a power failure."""
     path = folder / MANIFEST
-    encoded = to_json({"encoding-type": ENCODING_TYPE, "encoding-version": ENCODING_VERSION, **content})
+    rest = from_json(to_json({**content, "encoding-type": ENCODING_TYPE, "encoding-version": ENCODING_VERSION}), MANIFEST)
+    encoded = to_json({**rest, "checksum": checksum(rest)})
     with temporary(path).open("wb") as file:
         file.write(encoded)
         file.flush()

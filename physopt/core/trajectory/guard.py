@@ -6,6 +6,7 @@ HDF5 library itself, which a damaged file can crash: read files you do not trust
 """
 
 import contextlib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ class GuardedFile:
 
     def __init__(self, file: h5py.File, path: Path):
         self._file, self._path = file, path
-        self._size = path.stat().st_size
+        state = path.stat()
+        # A sparse file is as long as it says, but holds no more than its blocks.
+        self._size = min(state.st_size, 512 * getattr(state, "st_blocks", state.st_size))
 
     def names(self, group: str) -> list[str]:
         """Return the names in a group, after checking that nothing in it points elsewhere."""
@@ -70,7 +73,15 @@ class GuardedFile:
         dataset = self._object(name, h5py.Dataset)
         if dataset.ndim != 1 or dataset.dtype != np.uint8 or dataset.shape[0] > JSON_LIMIT:
             raise self.refusal(name, f"is no block of at most {JSON_LIMIT} bytes")
-        return from_json(self.rows(name).tobytes(), f"{self._path.name}:{name}")
+        encoded = self.rows(name).tobytes()
+        if h5py.h5a.exists(dataset.id, b"crc32") and self.text(name, "crc32") != f"{zlib.crc32(encoded):08x}":
+            raise self.refusal(name, "differs from what was written, by its checksum")
+        return from_json(encoded, f"{self._path.name}:{name}")
+
+    def length(self, name: str) -> int:
+        """Return how many rows a dataset says it has, without reading any."""
+        dataset = self._object(name, h5py.Dataset)
+        return dataset.shape[0] if dataset.shape else -1
 
     def text(self, owner: str, attribute: str) -> str:
         """Return an attribute, a string of fixed length."""
@@ -109,7 +120,9 @@ class GuardedFile:
             raise self.refusal(name, "uses a filter other than gzip, shuffle and Fletcher-32")
 
     def _check_size(self, dataset: h5py.Dataset, name: str, count: int) -> None:
-        bound = max(FLOOR, RATIO * min(dataset.id.get_storage_size(), self._size))
+        # Only gzip makes more of what is on disk.
+        ratio = RATIO if dataset.id.get_create_plist().get_nfilters() else 1
+        bound = max(FLOOR, ratio * min(dataset.id.get_storage_size(), self._size))
         cells = [count * _product(dataset.shape[1:])] + ([_product(dataset.chunks)] if dataset.chunks else [])
         if max(cells) * dataset.dtype.itemsize > bound:
             raise self.refusal(name, f"declares {max(cells)} numbers, far more than the file can hold")

@@ -10,7 +10,20 @@ import h5py
 import numpy as np
 
 from .folder import MANIFEST, PACKED, clear_debris, is_live, locked, read_manifest, segments, temporary, write_manifest
-from .read import Checkpoint, Piece, load, load_checkpoint, newest_checkpoint, read_piece, read_pieces, read_whole, status_of, superseded
+from .guard import opened
+from .read import (
+    Checkpoint,
+    Piece,
+    load,
+    load_checkpoint,
+    newest_checkpoint,
+    read_checkpoint,
+    read_piece,
+    read_pieces,
+    read_whole,
+    status_of,
+    superseded,
+)
 from .schema import Column, UnreadableRunError, columns_from_json, stored_leaf
 from .segment import CHECKPOINT_UNITS, COMMIT_UNITS, close, reserve, write_attributes, write_header, write_json, writing
 
@@ -32,7 +45,7 @@ class Report:
 
 
 def verify(folder: str | Path) -> Report:
-    """Check every record of a run against the checksum it was committed with, and its newest checkpoint.
+    """Check every record of a run, its newest checkpoint and what it says of itself against the checksums they were written with.
 
     **Raises:** `UnreadableRunError` for a damaged or foreign folder, `FileNotFoundError` if there is none.
     """
@@ -41,16 +54,14 @@ def verify(folder: str | Path) -> Report:
     stack = read_pieces(folder, columns_from_json(manifest["columns"], str(folder / MANIFEST)), read_whole)
     kept = superseded(stack)
     faults = [
-        f"{piece.path.name}: record {piece.commit[row, 0]} differs from what was committed"
-        for piece in stack
-        for row in range(len(piece.commit))
-        if not piece.is_intact(row)
+        f"{piece.path.name}: record {piece.commit[row, 0]} differs from what was committed" for piece in stack for row in piece.damaged()
     ]
+    faults += [fault for piece in stack for fault in _faults_of_header(piece.path, manifest)]
     checkpoint, newest = load_checkpoint(folder), _newest_index(kept)
     # A live run may have moved on meanwhile; a checkpoint behind the records means that newer ones are damaged.
     if _index_of(checkpoint) < newest:
         faults.append(f"the checkpoint of record {newest} is damaged; a resumed run would continue after record {_index_of(checkpoint)}")
-    return Report(folder, status_of(kept, live), newest + 1, len(stack), faults)
+    return Report(folder, status_of(kept, live, manifest), newest + 1, len(stack), faults)
 
 
 def pack(folder: str | Path) -> Path:
@@ -75,7 +86,7 @@ def pack_locked(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str,
         raise UnreadableRunError(f"{folder}: the newest checkpoint is damaged; resume the run, or read it as it is, before packing it.")
     path = folder / PACKED
     if segments(folder) or not path.exists():
-        header = {name: manifest[name] for name in ("created", "versions", "spec")}
+        header = {name: manifest[name] for name in ("created", "versions", "spec", "asked", "leaves") if name in manifest}
         with writing(path) as file:
             write_header(file, header)
             merged = _write(file, stack, described, checkpoint, summary)
@@ -84,8 +95,21 @@ def pack_locked(folder: Path, manifest: Mapping[str, Any], summary: Mapping[str,
         for segment in segments(folder).values():  # oldest first: a kill in between leaves a run that still reads whole
             segment.unlink()
     if summary is not None:
-        write_manifest(folder, {**manifest, "status": "finished", "records": _newest_index(stack) + 1, "summary": dict(summary)})
+        rest = {name: each for name, each in manifest.items() if name != "ended"}
+        write_manifest(folder, {**rest, "status": "finished", "records": _newest_index(stack) + 1, "summary": dict(summary)})
     return path
+
+
+def _faults_of_header(path: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Read what nothing else reads: the provenance beside the numbers, and the types of the checkpoint."""
+    try:
+        with opened(path) as file:
+            file.json("header")
+            _, dtypes = read_checkpoint(file, 0)
+    except UnreadableRunError as error:
+        return [str(error)]
+    told = [leaf.get("dtype") for leaf in manifest["checkpoint"] if isinstance(leaf, dict)]
+    return [] if [d.str for d in dtypes] in ([], told) else [f"{path.name}: the checkpoint has other types than {MANIFEST} says"]
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""Read run folders that may be damaged or hostile in a child process with limited memory, processor time and wall time.
+"""Read run folders that may be damaged or hostile in a child process with limited memory and processor time.
 
 A crafted or damaged file can crash the HDF5 library or make it loop; here that costs the child, and the caller gets an
 `UnreadableRunError`. The child loads this package alone, without physopt and JAX, so that it starts in a quarter of a second.
@@ -12,23 +12,27 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .packing import Report, pack, verify
-from .read import Run, load
+from .read import Checkpoint, Run, load, load_checkpoint
 from .schema import UnreadableRunError
 
 try:
     import resource
-except ModuleNotFoundError:  # Windows: wall time is still limited
+except ModuleNotFoundError:  # Windows: the time is still limited
     resource = None
 
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from trajectory.quarantine import child; child(*sys.argv[2:])"
-_SECONDS = 8.0
+_SECONDS = 8.0  # of the processor
+_LONGEST = 600.0
+_PATIENCE = 20  # seconds by the clock for each of the processor: the machine may be busy
 _MEMORY = 2**30
+_READY = b"."
 _BAD_INPUT, _IO = 2, 4
 
 
@@ -45,6 +49,13 @@ def verify_isolated(folder: str | Path) -> Report:
     return Report(Path(folder), **json.loads(_ask("verify", Path(folder))))
 
 
+def load_checkpoint_isolated(folder: str | Path) -> Checkpoint | None:
+    """Do `load_checkpoint` in a child process."""
+    with np.load(io.BytesIO(_ask("checkpoint", Path(folder))), allow_pickle=False) as answer:
+        leaves = [answer[f"{number}"] for number in range(len(answer.files) - 1)]
+        return Checkpoint(int(answer["index"]), leaves) if answer["index"] >= 0 else None
+
+
 def pack_isolated(folder: str | Path) -> Path:
     """Do `pack` in a child process."""
     return Path(json.loads(_ask("pack", Path(folder))))
@@ -53,37 +64,57 @@ def pack_isolated(folder: str | Path) -> Path:
 def _ask(action: str, folder: Path) -> bytes:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; name the folder that was given as `record`.")
-    stored = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(folder))
-    # Time and memory grow with what is really on disk, which costs an attacker as much as it costs us.
-    seconds, memory = _SECONDS + stored / 10e6, _MEMORY + 16 * stored
+    stored = sum(_on_disk(entry.stat(follow_symlinks=False)) for entry in os.scandir(folder))
+    # Time and memory grow with what is really on disk, which costs an attacker as much as it costs us, up to a ceiling.
+    seconds, memory = min(_SECONDS + stored / 10e6, _LONGEST), min(_MEMORY + 16 * stored, _memory_of_the_machine())
     # -P, and no place that depends on the working directory: what is looked at is a stranger's, and so may be the folder that it lies in.
     places = os.pathsep.join(place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(place))  # noqa: PTH117
     environment = {**os.environ, "PYTHONPATH": places, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     command = [sys.executable, "-P", "-c", _CHILD, str(Path(__file__).parents[1]), action, str(folder), str(seconds), str(memory)]
-    try:
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise UnreadableRunError(
-            f"{folder} kept the reader busy for {seconds:.0f} s and was given up: a damaged or hostile file."
-        ) from error
-    if done.returncode == 0:
-        return done.stdout
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise UnreadableRunError(f"{folder} broke the HDF5 library ({name}): a damaged or hostile file.")
-    lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-    raise (OSError if done.returncode == _IO else UnreadableRunError)(lines[-1][:1000])
+    none, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command, env=environment, bufsize=0, stdin=none, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.read(len(_READY))  # however long Python and its imports take to start
+        try:
+            answer, told = process.communicate(timeout=_PATIENCE * seconds)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise TimeoutError(
+                f"{folder} could not be read in {error.timeout:.0f} s: the machine or the disk is busy, or the file makes HDF5 wait. "
+                "Try again when they are idle."
+            ) from error
+    if process.returncode == 0:
+        return answer
+    if process.returncode < 0:
+        name = signal.Signals(-process.returncode).name
+        why = f"needed more than {seconds:.0f} s of the processor" if name in ("SIGXCPU", "SIGKILL") else f"broke the HDF5 library ({name})"
+        raise UnreadableRunError(f"{folder} {why}: a damaged or hostile file.")
+    lines = told.decode(errors="replace").strip().splitlines() or ["no message"]
+    raise (OSError if process.returncode == _IO else UnreadableRunError)(lines[-1][:1000])
+
+
+def _on_disk(state: os.stat_result) -> int:
+    # A sparse file is as long as it says, but holds no more than its blocks.
+    return min(state.st_size, 512 * getattr(state, "st_blocks", state.st_size))
+
+
+def _memory_of_the_machine() -> int:
+    known = hasattr(os, "sysconf") and {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys()
+    return max(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else 2**34, _MEMORY)
 
 
 def child(action: str, folder: str, seconds: str, memory: str) -> None:
     """Answer one question on standard output, inside the limits; the entry point of the child process."""
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.buffer.flush()
     if resource is not None:
-        limits = {resource.RLIMIT_CPU: math.ceil(float(seconds)), resource.RLIMIT_AS: int(memory), resource.RLIMIT_CORE: 0}
+        processor = math.ceil(time.process_time() + float(seconds))
+        limits = {resource.RLIMIT_CPU: processor, resource.RLIMIT_AS: int(memory), resource.RLIMIT_CORE: 0}
         for kind, bound in limits.items():
             hard = resource.getrlimit(kind)[1]
             bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
             resource.setrlimit(kind, (bound, bound))
-    actions = {"load": _load, "verify": _verify, "pack": lambda path: json.dumps(str(pack(path))).encode()}
+    actions = {"load": _load, "verify": _verify, "checkpoint": _checkpoint, "pack": _pack}
     code, answer = 0, b""
     try:
         answer = actions[action](Path(folder))
@@ -107,6 +138,17 @@ def _load(folder: Path) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, fields=encoded, **{f"column-{name}": column for name, column in run.columns.items()})
     return buffer.getvalue()
+
+
+def _checkpoint(folder: Path) -> bytes:
+    found, buffer = load_checkpoint(folder), io.BytesIO()
+    leaves = {} if found is None else {f"{number}": leaf for number, leaf in enumerate(found.leaves)}
+    np.savez(buffer, allow_pickle=False, index=np.array(-1 if found is None else found.index), **leaves)
+    return buffer.getvalue()
+
+
+def _pack(folder: Path) -> bytes:
+    return json.dumps(str(pack(folder))).encode()
 
 
 def _verify(folder: Path) -> bytes:

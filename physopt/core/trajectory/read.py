@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from .folder import MANIFEST, PACKED, is_live, is_vacant, pieces, read_manifest
 from .guard import GuardedFile, opened
-from .schema import Column, UnreadableRunError, checkpoint_crc, columns_from_json, record_crc, restored_leaf
+from .schema import Column, UnreadableRunError, checkpoint_crc, columns_from_json, restored_leaf
 
 _DTYPE = re.compile(r"[<|](b1|[iu][1248]|f[248]|c8|c16)")
 
@@ -21,9 +22,11 @@ class Run:
     """A recorded run.
 
     - `columns`: one array per quantity, a row per record, in the unit that `units` names.
-    - `spec`: the provenance given when it began. `summary`: how it ended; `None` unless `status` is "finished".
-    - `status`: "live" (some process is recording now), "interrupted" (killed or closed early: can be resumed) or "finished".
+    - `spec`: the provenance given when it began. `summary`: how it ended; `None` unless `status` is "finished" or "ended".
+    - `status`: "live" (some process is recording now), "interrupted" (killed or closed early), "ended" (out of budget or patience) or
+      "finished"; interrupted and ended ones can be resumed.
     - `created`: when it began, ISO 8601, UTC. `versions`: of the software that began it.
+    - `asked`: what the run was asked for, which a resumed one must be, too. `leaves`: names of the arrays of its checkpoint.
     """
 
     folder: Path
@@ -34,6 +37,8 @@ class Run:
     status: str
     created: str
     versions: dict[str, str]
+    asked: dict[str, Any] = dataclasses.field(default_factory=dict)
+    leaves: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def num_records(self) -> int:
@@ -69,14 +74,17 @@ class Piece:
         columns = {name: column[:count] for name, column in self.columns.items()}
         return dataclasses.replace(self, commit=self.commit[:count], columns=columns)
 
-    def is_intact(self, row: int) -> bool:
-        """Say whether a row's columns still have the checksum they were committed with."""
-        index, crc, _, now = (int(n) for n in self.commit[row])
-        return record_crc(index, now, {name: np.asarray(column[row]) for name, column in self.columns.items()}) == crc
+    def damaged(self) -> list[int]:
+        """Return the rows whose columns no longer have the checksum they were committed with."""
+        stamps = np.ascontiguousarray(self.commit[:, [0, 3]])
+        parts = [_bytes_of_rows(stamps), *(_bytes_of_rows(self.columns[name]) for name in sorted(self.columns))]
+        return [row for row, crc in enumerate(self.commit[:, 1].tolist()) if _crc_of_row(parts, row) != crc]
 
 
 def load(folder: str | Path) -> Run:
     """Read the committed records of a run folder, across all its process attempts; works while it is written.
+
+    Every record is compared with the checksum that it was committed with.
 
     **Raises:** `UnreadableRunError` for a damaged or foreign folder, `FileNotFoundError` if there is none.
     """
@@ -88,13 +96,22 @@ def load(folder: str | Path) -> Run:
     empty = {name: np.empty((0, *column.shape), column.stored) for name, column in described.items()}
     columns = {name: np.concatenate([p.columns[name] for p in stack]) if stack else empty[name] for name in described}
     units = {name: column.unit for name, column in described.items()}
-    summary = stack[-1].summary if stack else None
-    return Run(folder, columns, units, manifest["spec"], summary, status_of(stack, live), manifest["created"], manifest["versions"])
+    status = status_of(stack, live, manifest)
+    summary = {"finished": stack[-1].summary if stack else None, "ended": manifest.get("ended")}.get(status)
+    told = {name: manifest[name] for name in ("spec", "created", "versions")}
+    return Run(folder, columns, units, summary=summary, status=status, **told, **_since_1_1(manifest))
 
 
-def status_of(stack: list[Piece], live: bool) -> str:
+def _since_1_1(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs have said since schema 1.1, if it is of the right kind."""
+    kinds = {"asked": dict, "leaves": list}
+    return {name: manifest[name] for name, kind in kinds.items() if isinstance(manifest.get(name), kind)}
+
+
+def status_of(stack: list[Piece], live: bool, manifest: dict[str, Any]) -> str:
     """Say how a run stands: see `Run`."""
-    return "finished" if stack and stack[-1].summary is not None else "live" if live else "interrupted"
+    ended = "ended" if isinstance(manifest.get("ended"), dict) else "interrupted"
+    return "finished" if stack and stack[-1].summary is not None else "live" if live else ended
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint | None:
@@ -148,19 +165,25 @@ def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path
 
 
 def read_piece(path: Path) -> Piece:
-    """Read the committed records of one file, less a newest one that was caught half-written."""
+    """Read the committed records of one file, less a newest one that was caught half-written; others must be as committed."""
     piece = read_whole(path)
-    count = len(piece.commit)
-    if count and not (piece.is_intact(-1) and piece.commit[-1, 0] == piece.first + count - 1):
-        return piece.cut(count - 1)
+    count, damaged = len(piece.commit), piece.damaged()
+    if count and (count - 1 in damaged or piece.commit[-1, 0] != piece.first + count - 1):
+        piece, damaged = piece.cut(count - 1), [row for row in damaged if row < count - 1]
+    if damaged:
+        raise UnreadableRunError(
+            f"{path}: record {piece.commit[damaged[0], 0]} differs from what was committed, one of {len(damaged)}: the file was damaged "
+            "(`physopt runs verify` lists them). Its best point can still be exported; record into another folder."
+        )
     return piece
 
 
 def read_whole(path: Path) -> Piece:
     """Read all records that one file claims, for `verify` to judge."""
     with opened(path) as file:
-        commit = _read_commit(file)  # before the columns: whatever it vouches for is then already in the file
         names = file.names("columns")
+        # Before the columns: whatever it vouches for is then already in the file.
+        commit = _read_commit(file)
         columns = {name: file.rows(f"columns/{name}", len(commit)) for name in names}
         units = {name: file.text(f"columns/{name}", "units") for name in names}
         summary = file.json("summary") if "summary" in file.names("/") else None
@@ -212,6 +235,17 @@ def _relevant(folder: Path) -> list[Path]:
         with opened(paths[0]) as file:
             return paths[:1] if "summary" in file.names("/") else paths
     return paths
+
+
+def _bytes_of_rows(column: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8) if len(column) else np.empty((0, 0), np.uint8)
+
+
+def _crc_of_row(parts: list[np.ndarray], row: int) -> int:
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part[row].data, crc)
+    return crc
 
 
 def _read_commit(file: GuardedFile) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .asked import differences
 from .folder import clear_debris, locked, pieces, read_manifest, refuse_occupied, segment_path, segments, write_manifest
 from .packing import pack_locked
 from .read import load_checkpoint
@@ -27,6 +28,8 @@ class Recorder:
     - `spec`: provenance, anything JSON can say.
     - `resume`: continue an interrupted run after its newest intact checkpoint; starts a new one if there is none.
     - `durability`: "process" survives the death of the process; "power" also syncs the disk after each record.
+    - `asked`: what the run is asked for, by names and values that JSON can say, to be kept; `compare` compares.
+    - `leaves`: a name for each array of the checkpoint.
 
     **Raises:** `FileExistsError` if the folder holds a run and `resume` is false, a finished run, or something else;
     `BlockingIOError` if another process is writing there; `ValueError` if a resumed run has other columns or checkpoints.
@@ -41,14 +44,17 @@ class Recorder:
         spec: Mapping[str, Any],
         resume: bool,
         durability: Literal["process", "power"],
+        asked: Mapping[str, Any] | None = None,
+        leaves: Sequence[str] = (),
     ):
         check_names(columns)
-        leaves = [np.asarray(leaf) for leaf in checkpoint]
+        arrays = [np.asarray(leaf) for leaf in checkpoint]
         self._folder, self._columns = Path(folder), dict(columns)
-        self._leaves = [{"dtype": leaf.dtype.newbyteorder("<").str, "shape": list(leaf.shape)} for leaf in leaves]
+        self._leaves = [{"dtype": leaf.dtype.newbyteorder("<").str, "shape": list(leaf.shape)} for leaf in arrays]
         self.failed, self._closed = False, False
         created, versions = datetime.now(UTC).isoformat(timespec="seconds"), software_versions()
         header = {"created": created, "versions": versions, "spec": dict(spec)}
+        header |= {} if asked is None else {"asked": dict(asked), "leaves": list(leaves)}
         described = {name: column.as_json for name, column in columns.items()}
         to_json(header)  # a spec that JSON cannot say is refused before anything is written
         with contextlib.ExitStack() as resources:
@@ -61,7 +67,9 @@ class Recorder:
             self._manifest = read_manifest(self._folder)
             self.next_index = self._resumed_index(described)
             number = max(segments(self._folder), default=-1) + 1
-            self._segment = Segment(segment_path(self._folder, number), header, columns, leaves, durability == "power")
+            if self._manifest.pop("ended", None) is not None:
+                write_manifest(self._folder, self._manifest)
+            self._segment = Segment(segment_path(self._folder, number), header, columns, arrays, durability == "power")
             self._resources = resources.pop_all()
 
     def append(self, values: Mapping[str, Any], checkpoint: Sequence[Any]) -> int:
@@ -100,6 +108,15 @@ class Recorder:
                 self._stop_recording(error)
         self.close()
 
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Write down how the run ended, and leave it open: with a larger budget it may be resumed."""
+        if not self.failed:
+            try:
+                write_manifest(self._folder, {**self._manifest, "ended": dict(summary)})
+            except OSError as error:
+                self._stop_recording(error)
+        self.close()
+
     def close(self) -> None:
         """Stop recording; without `finish` the run can be resumed. Idempotent."""
         if not self.failed:
@@ -115,8 +132,8 @@ class Recorder:
         for what, now in {"columns": dict(described), "checkpoint": self._leaves}.items():
             if stored[what] != now:
                 raise ValueError(
-                    f"{self._folder} was recorded with the {what} {stored[what]}, this run has {now}: it is another problem or rule. "
-                    "Resume with the same ones, or record into another folder."
+                    f"{self._folder} was recorded with other {what} than this run has: it is another problem or rule "
+                    f"({_first_difference(stored[what], now)}). Resume with the same ones, or record into another folder."
                 )
         newest = load_checkpoint(self._folder)
         return 0 if newest is None else newest.index + 1
@@ -141,3 +158,7 @@ class Recorder:
             RecordingStoppedWarning,
             stacklevel=4,
         )
+
+
+def _first_difference(stored: Any, now: Any) -> str:
+    return next(iter(differences(stored, now)), "in their order")

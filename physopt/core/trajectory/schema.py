@@ -1,11 +1,11 @@
-"""The schema of a run, version 1.0: names, units, number types, checksums. Documented in `docs/` for other readers.
+"""The schema of a run, version 1.1: names, units, number types, checksums. Documented in `docs/` for other readers.
 
 One HDF5 file (a segment, or the packed run) holds
 
     columns/<name>      (n, *shape)   one row per record, attribute `units`
     checkpoint/<0000>   (2, *shape)   two slots per leaf, record k overwrites slot k % 2; attribute `dtype`
     commit              (n, 4)        record index, CRC-32 of its columns, CRC-32 of its checkpoint, time in ns since 1970
-    header, summary     (bytes,)      UTF-8 JSON; a file has a `summary` if and only if the run is finished
+    header, summary     (bytes,)      UTF-8 JSON, attribute `crc32`; a file has a `summary` if and only if the run is finished
 
 A row exists once it is in `commit`. Strings are of fixed length, numbers little-endian; there are no links, no variable-length,
 compound or reference types, and no filters but gzip, shuffle and Fletcher-32.
@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 ENCODING_TYPE = "physopt-run"
-ENCODING_VERSION = "1.0"
+ENCODING_VERSION = "1.1"  # 1.0 had no checksums of text, and did not say what was asked for
 JSON_LIMIT = 16 * 2**20
 OBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -142,6 +142,14 @@ def to_json(content: Mapping[str, Any]) -> bytes:
     if len(encoded) > JSON_LIMIT:
         raise ValueError(f"A spec or summary of {len(encoded)} bytes is beyond {JSON_LIMIT}; record arrays as columns instead.")
     return encoded
+
+
+def checksum(content: Mapping[str, Any]) -> int:
+    """Return the CRC-32 of what JSON says, however it is laid out; -1 of what it cannot say."""
+    try:
+        return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+    except RecursionError:
+        return -1
 
 
 def from_json(encoded: bytes, where: str) -> dict[str, Any]:

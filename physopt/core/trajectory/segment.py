@@ -1,9 +1,11 @@
 """Writing one HDF5 file of a run: the live segment of a process, and the packed file at the end."""
 
 import contextlib
+import errno
 import math
 import os
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .folder import hold, publish, temporary
+from .folder import HEADROOM, hold, publish, temporary
 from .schema import ENCODING_TYPE, ENCODING_VERSION, Column, checkpoint_crc, record_crc, stored_leaf, to_json
 
 # Readable by HDF5 1.10 and later; "latest" would write files that HDF5 1.14 cannot open.
 LIBVER = ("v110", "v110")
 COMMIT_UNITS = "1, crc32, crc32, ns"
 CHECKPOINT_UNITS = "opaque"
-HEADROOM = 256 * 1024
 
 
 def write_attributes(target: h5py.HLObject, **attributes: str) -> None:
@@ -35,8 +36,9 @@ def write_header(file: h5py.File, header: Mapping[str, Any]) -> None:
 
 def write_json(file: h5py.File, name: str, content: Mapping[str, Any]) -> None:
     """Store JSON as a block of bytes."""
-    dataset = file.create_dataset(name, data=np.frombuffer(to_json(content), np.uint8))
-    write_attributes(dataset, units="1")
+    encoded = to_json(content)
+    dataset = file.create_dataset(name, data=np.frombuffer(encoded, np.uint8))
+    write_attributes(dataset, units="1", crc32=f"{zlib.crc32(encoded):08x}")
 
 
 @contextlib.contextmanager
@@ -113,6 +115,8 @@ class Segment:
 
     def append(self, index: int, values: Mapping[str, np.ndarray], stored: Sequence[np.ndarray]) -> None:
         """Write one record and its checkpoint, both as stored on disk, and commit them."""
+        if not os.fstat(self._file.id.get_vfd_handle()).st_nlink:
+            raise OSError(errno.ENOENT, "the file was removed while it was being written")
         reserve(self._file, self._growth)
         row, now = self._rows, time.time_ns()
         with _abandoned_on_failure(self._file, self._path):
