@@ -179,7 +179,7 @@ def test_a_field_is_counted_whole_and_written_as_a_molecule(tmp_path, capsys):
     resumed = json.loads((tmp_path / "part.json").read_text())["records"][0]
     assert resumed["exact_builds"] == whole["exact_builds"]
     assert resumed["energy"] == whole["energy"]
-    assert resumed["grad_norms"] == whole["grad_norms"]
+    np.testing.assert_allclose(resumed["grad_norms"], whole["grad_norms"], rtol=1e-10)  # PySCF's sum has another order
     assert main(["runs", "export", str(tmp_path / "run"), str(tmp_path / "out.xyz")]) == 0
     assert (tmp_path / "out.xyz").read_text().splitlines()[2:] == ["N 0 0 0", "O 0 0 1.15"]
 
