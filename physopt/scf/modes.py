@@ -75,6 +75,20 @@ class Sector:
         self._changes = np.vstack([self._changes, change])
         return float(norm(change / root) / norm(vector * root))
 
+    def suspicion(self) -> float:
+        r"""Return twice the error that one direction has if all of the last one, about a random vector, is its doing.
+
+        A random $d^{1/2} x$ of $n$ equal components has $1 / \sqrt n$ of itself along it.
+        """
+        components = self._weights * self.asked[-1] ** 2
+        error = norm(self._changes[-1] / np.sqrt(self._weights)) / np.sqrt(components.sum())
+        return float(2.0 * error * components.sum() / norm(components))
+
+    def error(self) -> Float[ndarray, " n"]:
+        """Return the direction, in the metric of the diagonal, in which the model was last wrong, of norm 1."""
+        step = self._changes[-1] / self._weights
+        return step / max(norm(step), 1e-300)
+
     def _modes(self, doubt: float) -> tuple[ndarray, ndarray, ndarray, ndarray]:
         """Return Ritz values, residuals and vectors, the lowest first, and the images of the vectors under $H_m$."""
         x, v, d = self._basis, self.asked, self._changes
@@ -134,13 +148,21 @@ class ModeSearch:
 
     def ask(self, vectors: Sequence[ndarray], exact: Operator) -> float | None:
         r"""Ask one exact product about a vector of each sector; returns the largest relative error of $H_m$, `None` if none was new."""
-        unasked = [s.unasked(v / norm(v)) for s, v in zip(self.sectors, vectors, strict=True)]
+        unasked = [s.unasked(v / max(norm(v), 1e-300)) for s, v in zip(self.sectors, vectors, strict=True)]
         if all(v is None for v in unasked):
             return None
         answers, expected = self._apply(exact, unasked), self._apply(self._cheap, unasked)
         self._grow([None if v is None else s.new(v) for s, v in zip(self.sectors, unasked, strict=True)])
         known = zip(self.sectors, unasked, answers, expected, strict=True)
         return max(s.learn(v, a, e) for s, v, a, e in known if v is not None)
+
+    def suspicion(self) -> float:
+        """Return the largest error of the model that the last answers, about random vectors, leave possible."""
+        return max(s.suspicion() for s in self.sectors)
+
+    def errors(self) -> list[ndarray]:
+        """Return for each sector the direction in which the model was last wrong."""
+        return [s.error() for s in self.sectors]
 
     def ritz(self) -> tuple[float, float, Float[ndarray, " n"]]:
         """Return the lowest Ritz value of the exact $H$, the norm of its residual, and its vector."""

@@ -18,6 +18,7 @@ from .symmetry import Rotation, free_rotations, involutions
 UNSTABLE = 1e-4
 # Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
 DOUBT, DISBELIEF = 0.1, 0.5
+CAUTION = 2.0  # the next direction may be worse than the worst that was seen
 BUDGET = 40
 
 
@@ -27,7 +28,8 @@ class Stability(eqx.Module):
     - `stable`: no mode below the threshold; `None` where the budget ended before that was decided.
     - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before anything was asked.
     - `error`: the norm of its residual: an eigenvalue lies within it. `mode`: its rotation, of norm 1.
-    - `floor`: $\lambda$ is not below it, as long as the model is nowhere worse than the worst that was seen, and than 10 %.
+    - `floor`: $\lambda$ is not below it, as long as the model is nowhere worse than twice the worst that was seen, and than 10 %.
+      $-\infty$ for an unstable one, where it is not looked for.
     - `products`: exact Hessian-vector products spent, each the price of one exact build.
     - `external`: the lowest curvature towards unequal spins: below zero it is the `curvature` of a proven instability, else the
       `floor`. `None` for an unrestricted determinant, and where it was not looked at or not decided.
@@ -43,8 +45,9 @@ class Stability(eqx.Module):
 
     def __str__(self) -> str:
         verdict = {True: "stable", False: "unstable", None: "not decided whether stable"}[self.stable]
-        above = f"at most {self.curvature:.4g}, " if np.isfinite(self.curvature) else ""
-        return f"{verdict}: lowest curvature {above}estimated not below {self.floor:.4g} hartree/rad^2"
+        bounds = [f"at most {self.curvature:.4g}"] if np.isfinite(self.curvature) else []
+        bounds += [f"estimated not below {self.floor:.4g}"] if np.isfinite(self.floor) else []
+        return f"{verdict}: lowest curvature {', '.join(bounds)} hartree/rad^2" if bounds else verdict
 
 
 def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int = BUDGET, trusting: bool = False) -> Stability:
@@ -54,7 +57,7 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
     each answer the model becomes exact for one more direction of each symmetry and gives the next modes (see `ModeSearch`), until
 
     - a Ritz value of $H$ is below `-threshold`: unstable, without doubt; or
-    - the corrected model's lowest curvature is not, even if the model is as wrong as it ever was on all that was not yet asked about.
+    - the corrected model's lowest curvature is not, even if the model is twice as wrong as it ever was on all that was not asked about.
       That includes one product about random vectors, and a second search from other starts has to agree.
 
     That a linear molecule or an atom may be turned about its axes at no cost is known beforehand; such modes are left out. A closed
@@ -100,7 +103,8 @@ def _decide(
     trusting: bool,
 ) -> tuple[Stability, float]:
     """Return the verdict, and the doubt about the model after all that was seen of it."""
-    products, seed, agreed, probed = 0, 0, False, trusting
+    probes = [] if trusting else [lambda: search.random(0, STARTS), search.errors]
+    products, seed, agreed = 0, 0, False
     value, error, mode, floor = np.inf, np.inf, np.zeros(search.size), np.inf
     while search.sectors:
         modes = search.lowest(doubt, 0.3 * threshold, 0.02)
@@ -108,23 +112,25 @@ def _decide(
         if not products:
             mode = expected
         settled = floor > -threshold and (products or trusting)
-        if settled and probed:
+        if settled and len(probes) == 1 and min(f for f, _ in search.lowest(search.suspicion(), 0.3 * threshold, 0.02)) > -threshold:
+            probes = []  # even if all that the random vectors saw came from one direction
+        if settled and not probes:
             if agreed:
                 break
             agreed, seed = True, seed + 1
             search.begin(seed)
             continue
         agreed = False
-        vectors, probed = (search.random(0, STARTS), True) if settled else ([v for _, v in modes], probed)
+        vectors = probes.pop(0)() if settled else [v for _, v in modes]
         seen = search.ask(vectors, exact) if products < max_products else None
         if seen is None and settled and products < max_products:
             continue  # small enough to be known in full
         if seen is None:
             return Stability(None, value, error, unpack(mode), floor, products), doubt
-        products, doubt = products + 1, max(doubt, seen)
+        products, doubt = products + 1, max(doubt, CAUTION * seen)
         value, error, mode = search.ritz()
         if value < -threshold:
-            return Stability(False, value, error, unpack(mode), floor, products), doubt
+            return Stability(False, value, error, unpack(mode), -np.inf, products), doubt
     return Stability(True, value, error, unpack(mode), floor, products), doubt
 
 

@@ -56,7 +56,7 @@ def _operations(model: Response) -> list[Float[ndarray, "mo mo"]]:
     unity = np.sum(list(projectors.values()), axis=0)
     if abs(unity - np.eye(size)).max() > ALIKE:  # functions were left out for linear dependence, and not symmetrically
         return trivial
-    signs = [[(-1) ** (number & irrep).bit_count() for irrep in projectors] for number in range(8)]
+    signs = [[(-1) ** (number & irrep).bit_count() for irrep in projectors] for number in range(2 ** max(projectors).bit_length())]
     return list(np.tensordot(signs, list(projectors.values()), 1))
 
 
