@@ -123,9 +123,9 @@ def _read_best(file: Path) -> dict[str, float]:
 def print_solves(records: Sequence[Mapping[str, Any]]) -> None:
     """Print one row per finite-element solution."""
     table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
-    for name in ("shape", "method", "design", "iterations", "relative residual", "seconds"):
+    for name in ("shape", "method", "design", "iterations", "relative residual", "seconds", "processor", "expected"):
         table.add_column(name, justify="left" if name in ("shape", "method") else "right")
     for r in records:
-        counts = f"{r['relative_residual']:.1e}", f"{r['seconds']:.3f}"
+        counts = f"{r['relative_residual']:.1e}", *(f"{r[name]:.3f}" for name in ("seconds", "processor_s", "expected_s"))
         table.add_row(r["shape"], r["method"], str(r["design"]), str(r["iterations"]), *counts)
     screen().print(table)

@@ -10,6 +10,7 @@ from numpy import ndarray
 from physopt.rules.model_step import ModelStep
 from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, Structure
+from physopt.topopt.cost import by_multigrid, directly
 from physopt.topopt.direct import Direct
 
 from .topopt import Stage, optimize
@@ -20,8 +21,8 @@ COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displa
 def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct: bool = True) -> Iterator[dict[str, Any]]:
     """Yield a record for each solver and each of the chosen iterates of the optimality criteria, number 1 the uniform design.
 
-    Seconds include all set-up for the design; compilation is a field of its own. `multigrid` starts from zero, `multigrid-warm` from the
-    displacements of the iterate before; the direct solver is timed on the last iterate.
+    Seconds include all set-up for the design, `expected_s` are those by which the solver is chosen; compilation is a field of its own.
+    `multigrid` starts from zero, `multigrid-warm` from the displacements of the iterate before; the direct solver is timed on the last.
     """
     flat = len(structure.shape) == 2
     problem = SIMP(structure, 0.5 if flat else 0.15, DensityFilter(6.0 if flat else 2.0), iterative=True)
@@ -39,11 +40,12 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
             starts.append(("multigrid-warm", before, WARM))
         for method, start, tolerance in starts:
             solve = lambda: solver.solve(young, loads, start, tolerance)  # noqa: B023, E731
-            seconds, state = min((_timed(solve) for _ in range(3)), key=lambda pair: pair[0])
-            record = {"iterations": state.iterations, "relative_residual": state.residual, "seconds": seconds, "compile_s": compiled}
+            seconds, processor, state = min((_timed(solve) for _ in range(3)), key=lambda timed: timed[0])
+            record = {"iterations": state.iterations, "relative_residual": state.residual, "seconds": seconds, "processor_s": processor}
+            record |= {"expected_s": by_multigrid(structure.held, len(loads)).seconds, "compile_s": compiled}
             yield {"shape": shape, "method": method, "design": number, "tolerance": tolerance, **record}
         if direct and number == last:
-            seconds, fields = _timed(lambda: solver.direct.solve(young, loads))  # noqa: B023
+            seconds, processor, fields = _timed(lambda: solver.direct.solve(young, loads))  # noqa: B023
             residual = _residual(solver.direct, young, fields, loads)
             yield {
                 "shape": shape,
@@ -52,13 +54,16 @@ def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct
                 "iterations": 0,
                 "relative_residual": residual,
                 "seconds": seconds,
+                "processor_s": processor,
+                "expected_s": directly(structure.held).seconds,
             }
 
 
-def _timed(call: Any) -> tuple[float, Any]:
-    started = time.perf_counter()
+def _timed(call: Any) -> tuple[float, float, Any]:
+    """Return seconds, processor seconds, and the result."""
+    started, busy = time.perf_counter(), time.process_time()
     result = call()
-    return time.perf_counter() - started, result
+    return time.perf_counter() - started, time.process_time() - busy, result
 
 
 def _residual(direct: Direct, young: ndarray, fields: ndarray, loads: ndarray) -> float:

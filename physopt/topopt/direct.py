@@ -61,8 +61,7 @@ class Direct:
         spring: Float[ndarray, "comp ..."] | None = None,
     ):
         self.element, self.held, self.spring = element, held, spring
-        sides = sorted(held.shape[1:])
-        self.width = len(held) * (int(np.prod(sides[:-1])) + int(np.prod(sides[:-2])) + 2)  # of the band, at most
+        self.width = band_width(held)
 
     @property
     def narrow(self) -> bool:
@@ -144,6 +143,12 @@ class Direct:
 def _blas() -> ThreadpoolController:
     """Return a handle on BLAS, whose threads make a narrow band take twice as long."""
     return ThreadpoolController().select(user_api="blas")
+
+
+def band_width(held: Bool[ndarray, "comp ..."]) -> int:
+    """Return how wide the band is at most."""
+    sides = sorted(held.shape[1:])
+    return len(held) * (int(np.prod(sides[:-1])) + int(np.prod(sides[:-2])) + 2)
 
 
 def layered(shape: Sequence[int]) -> Int[ndarray, " node"]:

@@ -10,12 +10,14 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy import ndarray
 
+from .cost import available, by_multigrid, check_memory, directly
 from .direct import Direct
 from .element import at_corners, conducting_element, elastic_element
 from .multigrid import Hierarchy, Multigrid, Solved
 from .structure import Structure
 
-LARGE = 4e9  # operations of a banded factorization: from here on multigrid is quicker, compilation included
+DEAR = 50.0  # times the seconds of multigrid: a factorization is put off that takes longer than this
+PATIENCE = 10  # times more that multigrid goes on, where a factorization is dear or does not fit into memory
 
 
 class State(NamedTuple):
@@ -54,21 +56,30 @@ class Iterative:
         tolerance: float | None = None,
     ) -> State:
         """Return the fields that answer the loads, from `start` if given."""
+        goal = self.tolerance if tolerance is None else tolerance
+        factorized = directly(self.direct.held)
+        fits = factorized.memory <= available()
+        dear = not fits or factorized.seconds > DEAR * by_multigrid(self.direct.held, len(loads)).seconds
         with jax.enable_x64(True):
             hierarchy = self._hierarchy(jnp.asarray(young))
             begin = None if start is None else jnp.asarray(start)
-            goal = self.tolerance if tolerance is None else tolerance
-            solved = self._solve(hierarchy, jnp.asarray(loads), begin, jnp.asarray(goal))
-        iterations, residual = int(np.asarray(solved.iterations).max()), float(np.asarray(solved.residual).max())
-        self.spent += iterations
-        if residual <= goal:
-            return State(np.asarray(solved.field), iterations, residual)
-        warnings.warn(
-            f"Multigrid stopped at a relative residual of {residual:.1e} instead of {goal:.1e}: the design may have parts that "
-            "nothing holds. Solving directly, which takes longer.",
-            stacklevel=2,
-        )
-        return State(self.direct.solve(young, loads), iterations, 0.0)
+            state = self._state(self._solve(hierarchy, jnp.asarray(loads), begin, jnp.asarray(goal)))
+            for _ in range(PATIENCE if dear else 0):
+                if state.residual > goal:
+                    state = self._state(self._solve(hierarchy, jnp.asarray(loads), jnp.asarray(state.fields), jnp.asarray(goal)))
+        if state.residual <= goal:
+            return state
+        missed = f"Multigrid stopped at a relative residual of {state.residual:.1e} instead of {goal:.1e}: the design may have parts"
+        if not fits:
+            warnings.warn(f"{missed} that nothing holds, and a direct solution does not fit into memory. Going on with it.", stacklevel=2)
+            return state
+        warnings.warn(f"{missed} that nothing holds. Solving directly, which takes longer.", stacklevel=2)
+        return State(self.direct.solve(young, loads), state.iterations, 0.0)
+
+    def _state(self, solved: Solved) -> State:
+        state = State(np.asarray(solved.field), int(np.asarray(solved.iterations).max()), float(np.asarray(solved.residual).max()))
+        self.spent += state.iterations
+        return state
 
 
 class Work(NamedTuple):
@@ -95,7 +106,9 @@ class Equilibrium(eqx.Module):
     **Arguments:**
 
     - `structure`: the grid, its supports and loads. `poisson`: Poisson's ratio.
-    - `iterative`: by multigrid instead of a direct factorization; by default where that would take too long.
+    - `iterative`: by multigrid instead of a direct factorization; by default where `cost` expects that to be quicker.
+
+    **Raises:** `ValueError` where it would not fit into memory.
     """
 
     structure: Structure
@@ -108,7 +121,9 @@ class Equilibrium(eqx.Module):
         edges = (1.0,) * len(structure.shape)
         self.element = conducting_element(edges) if len(structure.held) == 1 else elastic_element(edges, poisson)
         self.direct = Direct(self.element, structure.held, structure.spring)
-        chosen = self.direct.width**2 * structure.held.size >= LARGE if iterative is None else iterative
+        direct, multigrid = directly(structure.held), by_multigrid(structure.held, len(structure.force))
+        chosen = multigrid.seconds < direct.seconds if iterative is None else iterative
+        check_memory((multigrid if chosen else direct).memory, structure.shape)
         self.iterative = Iterative(Multigrid(self.element, structure.held, structure.spring), self.direct) if chosen else None
 
     @property
