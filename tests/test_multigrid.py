@@ -100,38 +100,25 @@ def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure)
     assert again.iterations == 0
 
 
-THIN = [
-    pytest.param((24, 20, 1), {}, 60, id="sheet"),
-    pytest.param((21, 13, 5), {}, 60, id="odd"),
-    pytest.param((5, 26, 24), {"springs": True}, 60, id="springs"),
-    pytest.param((3, 3, 30), {}, 60, id="column"),
-    pytest.param((28, 24, 2), {"heat": True}, 60, id="heat"),
-    pytest.param((24, 24, 4), {"middle": True}, 60, id="held-in-the-middle"),
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("shape", "how", "most"), THIN)
-def test_thin_and_slender_grids_with_islands_are_solved_as_directly(shape, how, most):
-    rng, comp = np.random.default_rng(0), 1 if "heat" in how else 3
-    element = conducting_element((1.0,) * 3) if "heat" in how else elastic_element((1.0,) * 3)
-    nodes = (comp, *(n + 1 for n in shape))
+@pytest.mark.parametrize("shape", [(24, 20, 1), (21, 13, 5)], ids=["sheet", "odd"])
+def test_thin_grids_with_islands_are_solved_as_directly(shape):
+    rng, element = np.random.default_rng(0), elastic_element((1.0,) * 3)
+    nodes = (3, *(n + 1 for n in shape))
     held, loads = np.zeros(nodes, bool), np.zeros((2, *nodes))
-    middle = tuple(slice(n // 2, n // 2 + 2) for n in shape)
-    held[(slice(None), *middle) if "middle" in how else (slice(None), 0)] = True
+    held[:, 0] = True
     loads[0, 0, -1, -1, -1] = loads[1, -1, -1, -1] = 1.0  # along the plate, and across it
-    # Bars and blobs of two to four elements, some of which float in void that is 1e9 times softer.
+    # Blobs with gray rims as a filter leaves them; some float in void that is 1e9 times softer.
     blobs = scipy.ndimage.gaussian_filter(rng.normal(size=shape), 1.2)
-    young = np.where(blobs > np.quantile(blobs, 0.55), 1.0, 1e-9)
+    young = 1e-9 + np.clip(0.5 + 0.7 * blobs / blobs.std(), 0.0, 1.0) ** 3
     young[:, shape[1] // 2] = young[shape[0] // 2] = 1.0
-    spring = np.where(rng.random(nodes) < 0.02, 0.1, 0.0) if "springs" in how else None
-    direct, multigrid = Direct(element, held, spring), Multigrid(element, held, spring, coarsest=300, layer=60)
+    direct, multigrid = Direct(element, held), Multigrid(element, held, coarsest=300, layer=60)
     assert multigrid.steps
     state = Iterative(multigrid, direct, 1e-7).solve(young, loads)
     exact = direct.solve(young, loads)
     works = [loads.reshape(2, -1) @ u.reshape(2, -1).T for u in (state.fields, exact)]
     np.testing.assert_allclose(works[0], works[1], atol=1e-4 * np.abs(works[1]).max())
-    assert 0 < state.iterations < most and state.residual > 0.0
+    assert 0 < state.iterations < 100 and state.residual > 0.0
 
 
 def test_iterations_do_not_grow_with_the_grid():
