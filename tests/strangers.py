@@ -46,6 +46,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("runs", "show"): ["run"],
     ("runs", "plot"): ["run", "--out", "{}.png"],
     ("runs", "verify"): ["run"],
+    ("runs", "export"): ["run", "{}.npy"],
     ("runs", "pack"): ["run"],
     ("doctor",): [],
 }
