@@ -1,10 +1,11 @@
 """PySCF's own tests, plain and with factories that return accelerated mean fields: what differs, and why.
 
-    python benchmarks/pyscf_tests.py --tests DIR [--only scf,grad] [--json FILE] [--jobs N]
+    python benchmarks/pyscf_tests.py --tests DIR [--only scf,grad] [--json FILE] [--jobs N] [--conv-check]
 
 `DIR` is a source tree of PySCF, best of the installed version, `git clone --branch v2.14.0 https://github.com/pyscf/pyscf`; the tests run
 against the installed PySCF, whose wheels ship none. Nothing is fetched. Every file runs in two processes of its own. A test that passes
-plain and not accelerated must have its reason in `pyscf_tests.toml` beside this file; the exit status is 1 if one has none.
+plain and not accelerated must have its reason in `pyscf_tests.toml` beside this file; the exit status is 1 if one has none. With
+`--conv-check`, those that only miss PySCF's extra build are gone.
 """
 
 import argparse
@@ -53,7 +54,12 @@ def _dressed(factory):
     @functools.wraps(factory)
     def make(*args, **kwargs):
         mf = factory(*args, **kwargs)
-        return mf if objection(mf) else accelerate(mf)
+        if objection(mf):
+            return mf
+        mf = accelerate(mf)
+        if os.environ[DRESSED] == "polished":
+            mf.conv_check = True
+        return mf
 
     return make
 
@@ -68,13 +74,13 @@ def pytest_runtest_logreport(report):
             file.write(json.dumps(entry) + "\n")
 
 
-def run(path: Path, dressed: bool, limit: float) -> dict[str, tuple[str, str]]:
+def run(path: Path, dressed: str, limit: float) -> dict[str, tuple[str, str]]:
     """Return the outcome and the error of each test of a file, run in a process and a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = Path(folder, "outcomes")
         outcomes.touch()
         here = str(Path(__file__).resolve().parent)
-        known = os.environ | {"PYTHONPATH": here, OUTCOMES: str(outcomes), "OMP_NUM_THREADS": "1"} | ({DRESSED: "1"} if dressed else {})
+        known = os.environ | {"PYTHONPATH": here, OUTCOMES: str(outcomes), "OMP_NUM_THREADS": "1"} | ({DRESSED: dressed} if dressed else {})
         command = [sys.executable, "-m", "pytest", str(path), "-q", "-p", "pyscf_tests", "-p", "no:cacheprovider", "-c", os.devnull]
         command += ["--rootdir", folder]
         try:
@@ -98,6 +104,7 @@ def main() -> int:
     parser.add_argument("--only", help="packages or files, such as scf,grad/test_rks")
     parser.add_argument("--json", type=Path, help="write all outcomes there")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds for one file")
+    parser.add_argument("--conv-check", action="store_true", help="with PySCF's polishing build, mf.conv_check = True")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     options = parser.parse_args()
     root = _root(options.tests)
@@ -109,9 +116,12 @@ def main() -> int:
     paths = {name: path.with_suffix(".py") for name, path in paths.items()}
     if missing := [str(path) for path in paths.values() if not path.exists()]:
         sys.exit(f"No such test: {', '.join(missing)}. Is it the source of the installed version?")
+    how = "polished" if options.conv_check else "dressed"
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         pending = {
-            (name, dressed): pool.submit(run, path, dressed, options.limit) for name, path in paths.items() for dressed in (False, True)
+            (name, dressed): pool.submit(run, path, how * dressed, options.limit)
+            for name, path in paths.items()
+            for dressed in (False, True)
         }
         results = {}
         for key, future in pending.items():
@@ -125,7 +135,7 @@ def main() -> int:
 def _root(tests: Path | None) -> Path:
     import pyscf
 
-    installed = Path(pyscf.__file__).parent
+    installed = Path(pyscf.__path__[0])
     for root in [installed] if tests is None else [tests / "pyscf", tests]:
         if (root / "scf" / "test").is_dir():
             return root
