@@ -61,6 +61,7 @@ class Stage:
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
     - `floor`: a classical method in full, which only takes place where the stage before was misled: it ended 1 % above the lowest
       design, and its rule, `Corrected`, distrusts its cheap problem.
+    - `contest`: its outcome is one of those that are compared. `place`: it goes on from the lowest of them, 0, or the next, 1.
     """
 
     problem: SIMP
@@ -70,6 +71,8 @@ class Stage:
     fresh: bool = False
     blur: float | None = None
     floor: bool = False
+    contest: bool = False
+    place: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +188,7 @@ def _through(
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None
     solution: Solution | None = None
+    compared: list[Solution] = []
     misled = blurred = False
     for number, stage in enumerate(stages):
         if stage.floor and not misled:
@@ -194,6 +198,8 @@ def _through(
         rule, point = stage.rule, stage.problem.init() if start is None else start
         if stage.blur is not None and lowest is not None:
             point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
+        elif stage.place is not None:
+            point, rule = _handed_on(problem, sorted(compared, key=_value)[stage.place], stage)
         elif solution is not None and not stage.fresh:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
         known = _value(lowest)
@@ -215,6 +221,7 @@ def _through(
             left -= solution.num_evaluations
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
+            compared += [solution] if stage.contest else []
             misled = found > ceiling and _distrusts(stage.rule, solution)
             idle = blurred and solution.reason == "stalled" and known - found <= gain * abs(found)
             if left < 1 or (idle and gain > 0.0):

@@ -12,7 +12,8 @@ from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
 
 from .topopt import Design, Stage, Step, on_coarser_grids, optimize
-from .topopt_schedule import CRITERIA, TUNED, Schedule, trained
+from .topopt_race import CRITERIA, TUNED
+from .topopt_schedule import Schedule, trained
 
 Plan = Callable[[SIMP, int], list[Stage]]
 

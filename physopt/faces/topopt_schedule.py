@@ -16,22 +16,18 @@ from physopt.core.weights import load_weights
 from physopt.meta.loss import AbstractLoss
 from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA, Poles
-from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP, Output
 
 from .topopt import Stage, optimize
+from .topopt_race import ACROSS, CRITERIA, FLOOR, PACE, TUNED, race, unhelpful
 
 FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
 # before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-TUNED = MMA(Poles(0.5, 2.0, 0.6))  # with the criteria below the best of several settings; see `topopt_methods`
-CRITERIA = OptimalityCriteria(0.65, 0.2)
 PATIENCE = 3  # solutions that may go by without a gain before another start
-FLOOR = 20  # the same for tuned `MMA` alone, where coarser grids mislead
 # Filter radii, of each further start; no two alike, or one that gained nothing would come again.
 BLURS = (2.0, 1.0, 0.5, 3.0, 1.5, 0.75, 4.0, 0.25, 2.5)
-ACROSS = 6  # elements that a grid has along each side at least, if a layout is to be found on it
 SOLUTIONS = 40  # per run in training
 FIRST = 6  # solutions: what comes before hardly matters for the loss
 CAP = 0.1  # as a share: designs that are worse than this are all equally bad
@@ -57,16 +53,20 @@ class Schedule(eqx.Module):
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
         """Return the stages for a problem, at most `solutions` on its own grid: the first start, tuned `MMA`, the criteria, then blurs."""
-        first = self.start(problem, solutions)
+        first, misfit = self.start(problem, solutions), unhelpful(problem)
         if len(first) == 1:
-            return first
+            blurs = [Stage(problem, TUNED, solutions, patience=PACE, blur=blur) for blur in BLURS]
+            return [*race(problem, solutions), *blurs]
         sketch, cheap, last = first
         own, layout = dataclasses.replace(last, patience=PATIENCE), sketch.solutions
-        floor = Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True)
-        stages = [sketch, cheap, own, Stage(sketch.problem, TUNED, 3 * layout // 2, fresh=True), cheap, own, floor]
-        if len(problem.coefficients) == 1:
-            criteria = Stage(sketch.problem, CRITERIA, 3 * layout // 4, fresh=True)
-            stages += [criteria, dataclasses.replace(sketch, solutions=3 * layout // 8), cheap, own]
+        if misfit:
+            stages = [*race(problem, solutions), dataclasses.replace(sketch, fresh=True), cheap, own]
+        else:
+            stages = [sketch, cheap, own, Stage(sketch.problem, TUNED, 3 * layout // 2, fresh=True), cheap, own]
+            stages += [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True)]
+            if len(problem.coefficients) == 1:
+                criteria = Stage(sketch.problem, CRITERIA, 3 * layout // 4, fresh=True)
+                stages += [criteria, dataclasses.replace(sketch, solutions=3 * layout // 8), cheap, own]
         for blur in BLURS:
             stages += [dataclasses.replace(sketch, solutions=layout // 2, blur=blur), cheap, own]
         return stages
