@@ -9,15 +9,21 @@ from typing import Any
 from physopt.topopt.definition import Definition, Load, Passive, Support, changed, read_definition
 from physopt.topopt.gallery import GALLERY
 
-FOLDER = Path(__file__).parents[1] / "held-out" / "topology"
+HELD_OUT = Path(__file__).parents[1] / "held-out"
 
 
 def main() -> None:
     """Write all files."""
-    FOLDER.mkdir(exist_ok=True)
-    for definition in structures():
+    write("topology", structures())
+
+
+def write(name: str, definitions: list[Definition]) -> None:
+    """Write the definitions into a folder of this name."""
+    folder = HELD_OUT / name
+    folder.mkdir(exist_ok=True)
+    for definition in definitions:
         definition.problem()  # refuses what cannot be solved
-        file = FOLDER / f"{definition.name}.toml"
+        file = folder / f"{definition.name}.toml"
         file.write_text(toml(definition))
         assert read_definition(file) == definition
 
