@@ -104,3 +104,12 @@ def test_held_out_structures_can_be_solved_and_are_of_many_kinds():
         assert len(definition.shape) == 3 or 64 <= max(definition.shape) <= 256
         definition.structure()
     assert len({d.name.rsplit("-", 1)[0] for d in definitions}) >= 15
+
+
+def test_held_out_structures_of_thin_members():
+    definitions = [read_definition(file) for file in sorted((DATA / "held-out" / "topology-thin").glob("*.toml"))]
+    assert len(definitions) >= 40 and 2 * sum(len(d.shape) == 3 for d in definitions) == len(definitions)
+    assert all(1.2 <= d.rmin <= 2.0 for d in definitions) and len({d.name for d in definitions}) == len(definitions)
+    assert sum(d.physics == "heat" for d in definitions) >= 8 and any(d.objective == "worst" for d in definitions)
+    for definition in definitions:
+        definition.structure()

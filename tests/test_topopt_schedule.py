@@ -121,7 +121,7 @@ def test_a_floor_is_for_starts_that_were_misled(gain):
     good = Stage(problem, MMA(), 100, patience=5)
     misled = Stage(problem, Corrected(MMA(), elsewhere, 4), 100, patience=3, fresh=True)
     sound = dataclasses.replace(misled, rule=Corrected(MMA(), averaged(problem), 4))
-    floor = Stage(problem, MMA(), 100, patience=5, fresh=True, floor=True)
+    floor = Stage(problem, MMA(), 100, patience=5, fresh=True, floor=True, misled=True)
     for stages, taken in (([good, misled, floor], {0, 1, 2}), ([good, sound, floor], {0, 1}), ([misled, floor], {0})):
         assert {step.stage for step in optimize(stages, gain=gain).steps} == taken
 

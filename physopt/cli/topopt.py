@@ -102,10 +102,13 @@ def solve(
     from physopt.faces.topopt import Step, longest, optimize
     from physopt.faces.topopt_library import near_stages, remember
     from physopt.faces.topopt_methods import stages_of
+    from physopt.faces.topopt_race import unhelpful
 
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
     solved, start = _near(library, definition, resume)
     stages = stages_of(definition, chosen, max_iterations) if start is None else near_stages(definition, max_iterations)
+    if chosen == "physopt" and start is None and (why := unhelpful(stages[-1].problem)) is not None:
+        Console().print(f"on the design's own grid first: {why}", highlight=False, soft_wrap=True)
     sides = "x".join(map(str, definition.shape))
     settings = {"problem": definition.name, "shape": sides, "method": chosen, **_spec(definition)}
     if start is not None:

@@ -59,8 +59,9 @@ class Stage:
       is 1 % above that of earlier stages.
     - `fresh`: it starts where the first stage did, not from where the one before ended.
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
-    - `floor`: a classical method in full, which only takes place where the stage before was misled: it ended 1 % above the lowest
-      design, and its rule, `Corrected`, distrusts its cheap problem.
+    - `floor`: a classical method in full: it is not given up for being higher.
+    - `misled`: it only takes place where the stage before was misled: it began from the lowest design and gained less than 0.3 %, or it
+      ended 1 % above it and its rule, `Corrected`, distrusts its cheap problem.
     - `contest`: its outcome is one of those that are compared. `place`: it goes on from the lowest of them, 0, or the next, 1.
     """
 
@@ -71,6 +72,7 @@ class Stage:
     fresh: bool = False
     blur: float | None = None
     floor: bool = False
+    misled: bool = False
     contest: bool = False
     place: int | None = None
 
@@ -191,7 +193,7 @@ def _through(
     compared: list[Solution] = []
     misled = blurred = False
     for number, stage in enumerate(stages):
-        if stage.floor and not misled:
+        if stage.misled and not misled:
             continue
         blurred = stage.blur is not None or (blurred and not stage.fresh)
         own, last = stage.problem is problem, number == len(stages) - 1
@@ -222,8 +224,9 @@ def _through(
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
             compared += [solution] if stage.contest else []
-            misled = found > ceiling and _distrusts(stage.rule, solution)
-            idle = blurred and solution.reason == "stalled" and known - found <= gain * abs(found)
+            gained, stalled = known - found, solution.reason == "stalled"
+            misled = (found > ceiling and _distrusts(stage.rule, solution)) or (blurred and stalled and gained <= STALLED * abs(found))
+            idle = blurred and stalled and gained <= gain * abs(found)
             if left < 1 or (idle and gain > 0.0):
                 break
         if solution.reason == "callback":

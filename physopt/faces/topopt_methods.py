@@ -51,14 +51,14 @@ def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage
         for step in definition.continuation
     ]
     counts = [step.solutions for step in definition.continuation]
-    before = [_own(plan(each, count), each) for each, count in zip(easier, counts, strict=True)]
+    before = [_alone(plan(each, count)[-1]) for each, count in zip(easier, counts, strict=True)]
     stages = plan(problem, solutions)
-    return [*before, _own(stages, problem)] if before else stages
+    return [*before, _alone(stages[-1])] if before else stages
 
 
-def _own(stages: Sequence[Stage], problem: SIMP) -> Stage:
-    """Return the first stage with the problem itself, to take all of the solutions."""
-    return dataclasses.replace(next(stage for stage in stages if stage.problem is problem), patience=None)
+def _alone(stage: Stage) -> Stage:
+    """Return a method's last stage, to begin where the one before ends and to take all of the solutions."""
+    return dataclasses.replace(stage, patience=None, blur=None)
 
 
 # Those called tuned are the best of 5 and 9 settings on random structures 96 elements wide: all on three, the better half on seven more.

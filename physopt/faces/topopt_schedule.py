@@ -19,7 +19,7 @@ from physopt.rules.mma import MMA, Poles
 from physopt.topopt import SIMP, Output
 
 from .topopt import Stage, optimize
-from .topopt_race import ACROSS, CRITERIA, FLOOR, PACE, TUNED, race, unhelpful
+from .topopt_race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelpful
 
 FILE = Path(__file__).with_name("topopt.safetensors")
 # Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
@@ -52,22 +52,27 @@ class Schedule(eqx.Module):
         return {name: hand * float(factor) for (name, hand), factor in zip(HAND.items(), factors, strict=True)}
 
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages for a problem, at most `solutions` on its own grid: the first start, tuned `MMA`, the criteria, then blurs."""
-        first, misfit = self.start(problem, solutions), unhelpful(problem)
+        """Return the stages for a problem, at most `solutions` on its own grid.
+
+        The first start, tuned `MMA`, the criteria, then blurs. Where coarser grids are no help, the race comes before the first start.
+        """
+        first = self.start(problem, solutions)
         if len(first) == 1:
-            blurs = [Stage(problem, TUNED, solutions, patience=PACE, blur=blur) for blur in BLURS]
-            return [*race(problem, solutions), *blurs]
+            return [*race(problem, solutions), *(Stage(problem, FINISH, solutions, patience=FLOOR // 2, blur=blur) for blur in BLURS)]
         sketch, cheap, last = first
         own, layout = dataclasses.replace(last, patience=PATIENCE), sketch.solutions
-        if misfit:
+        several = len(problem.coefficients) > 1
+        if unhelpful(problem):
             stages = [*race(problem, solutions), dataclasses.replace(sketch, fresh=True), cheap, own]
         else:
-            stages = [sketch, cheap, own, Stage(sketch.problem, TUNED, 3 * layout // 2, fresh=True), cheap, own]
-            stages += [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True)]
-            if len(problem.coefficients) == 1:
-                criteria = Stage(sketch.problem, CRITERIA, 3 * layout // 4, fresh=True)
-                stages += [criteria, dataclasses.replace(sketch, solutions=3 * layout // 8), cheap, own]
-        for blur in BLURS:
+            second = [Stage(sketch.problem, TUNED, 3 * layout // 2, fresh=True), cheap, own]
+            floor = Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True, floor=True, misled=True)
+            third = [Stage(sketch.problem, CRITERIA, 3 * layout // 4, fresh=True)]
+            third += [dataclasses.replace(sketch, solutions=3 * layout // 8), cheap, own]
+            # The criteria refuse several functions. Then only a start that gains nothing tells whether the layout is the right one.
+            early = [dataclasses.replace(sketch, solutions=layout // 2, blur=BLURS[-1]), cheap, own]
+            stages = [sketch, cheap, own, *([*early, floor, *second] if several else [*second, floor, *third])]
+        for blur in BLURS[:-1] if several else BLURS:
             stages += [dataclasses.replace(sketch, solutions=layout // 2, blur=blur), cheap, own]
         return stages
 
@@ -86,14 +91,6 @@ class Schedule(eqx.Module):
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
         own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
         return [Stage(coarsest, rule, layout), Stage(cheap, rule, before), own]
-
-
-def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
-    """Return the problem with equilibrium on a coarser grid; `None` where that tells loads and supports no longer apart."""
-    try:
-        return problem.changed(halvings=halvings)
-    except ValueError:
-        return None
 
 
 @functools.cache
