@@ -108,7 +108,7 @@ def solve(
     solved, start = _near(library, definition, resume)
     stages = stages_of(definition, chosen, max_iterations) if start is None else near_stages(definition, max_iterations)
     if chosen == "physopt" and start is None and (why := unhelpful(stages[-1].problem)) is not None:
-        Console().print(f"on the design's own grid first: {why}", highlight=False, soft_wrap=True)
+        screen().print(f"on the design's own grid first: {why}")
     sides = "x".join(map(str, definition.shape))
     settings = {"problem": definition.name, "shape": sides, "method": chosen, **_spec(definition)}
     if start is not None:
