@@ -159,7 +159,7 @@ def solve(
 def validate(problem: Problem, *, shape: Shape = None) -> None:
     """Solve once, check the gradient by differences, and estimate what an optimization would cost."""
     definition = read_problem(problem, shape, {})
-    from physopt.faces.topopt import check
+    from physopt.faces.topopt_check import check
 
     report = check(definition.problem())
     table = Table(title=f"{definition.name} {'x'.join(map(str, definition.shape))}", show_header=False)
