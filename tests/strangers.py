@@ -46,7 +46,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("runs", "show"): ["run"],
     ("runs", "plot"): ["run", "--out", "{}.png"],
     ("runs", "verify"): ["run"],
-    ("runs", "export"): ["run", "{}.npy"],
+    ("runs", "export"): ["run", "{}.npz"],
     ("runs", "pack"): ["run"],
     ("doctor",): [],
 }
@@ -80,10 +80,9 @@ def lay_inputs(folder: Path) -> None:
     (folder / "molecules").mkdir()
     for k in range(3):
         (folder / "molecules" / f"h2-{k}.xyz").write_text(HYDROGEN.format(0.74 + 0.1 * k))
-    recorder = Recorder(
-        folder / "run", columns={"value": Column("1")}, checkpoint=[np.zeros(3)], spec={}, resume=False, durability="process"
-    )
-    recorder.append({"value": 1.0}, [np.zeros(3)])
+    point, told = [np.zeros(3), np.zeros(())], {"spec": {}, "leaves": ["best", "best_value"]}
+    recorder = Recorder(folder / "run", columns={"value": Column("1")}, checkpoint=point, resume=False, durability="process", **told)
+    recorder.append({"value": 1.0}, point)
     recorder.close()
 
 
