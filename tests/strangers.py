@@ -80,7 +80,7 @@ def lay_inputs(folder: Path) -> None:
     (folder / "molecules").mkdir()
     for k in range(3):
         (folder / "molecules" / f"h2-{k}.xyz").write_text(HYDROGEN.format(0.74 + 0.1 * k))
-    point, told = [np.zeros(3), np.zeros(())], {"spec": {}, "leaves": ["best", "best_value"]}
+    point, told = [np.zeros(3), np.zeros(())], {"spec": {}, "asked": {}, "leaves": ["best", "best_value"]}
     recorder = Recorder(folder / "run", columns={"value": Column("1")}, checkpoint=point, resume=False, durability="process", **told)
     recorder.append({"value": 1.0}, point)
     recorder.close()
