@@ -68,7 +68,7 @@ NATURES = {
 NAMES = {
     "a space": "a b",
     "an alphabet": "вода-水",
-    "markup": "[red]x[/red]",
+    "markup": "[red]x",
     "mathematics": "$\\frac$",
     "an option": "-x",
     "quotes": "'\"",

@@ -80,7 +80,7 @@ def plot(folder: Path, /, *, out: Path | None = None) -> None:
     out
         The picture to write: PNG, PDF or SVG. By default, NAME-OF-THE-RUN.png in the working directory.
     """
-    target = Path(f"{folder.resolve().name}.png") if out is None else out
+    target = Path(f"{Path(os.path.realpath(folder)).name}.png") if out is None else out
     check_outputs(picture=target)
     found = parts(folder)
     plot_run(joined(folder, [load_isolated(part) for part in found]) if found else load_isolated(folder), target)
