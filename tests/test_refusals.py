@@ -53,7 +53,7 @@ def test_a_refusal_loads_nothing_heavy(tmp_path):
         "    assert main(arguments) == code, name\n"
         f"    assert not (heavy := {HEAVY} & sys.modules.keys()), (name, heavy)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}  # a full stream shows late
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
 
@@ -221,7 +221,8 @@ STREAMS = {
 
 def shell(command, folder):
     """Run a command line of physopt by the shell."""
-    line, environment = f"{sys.executable} -m physopt {command}", {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}  # buffered, a full stream shows late
+    line = f"{sys.executable} -m physopt {command}"
     return subprocess.run(["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True)
 
 

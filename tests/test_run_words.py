@@ -117,7 +117,7 @@ def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path):
 def staged(tmp_path_factory):
     """A run of three stages, out of its budget."""
     folder = tmp_path_factory.mktemp("staged") / "rec"
-    command = f"topopt cantilever --shape 24x16 --max-iterations 4 --record {folder} --json {folder}.json"
+    command = f"topopt cantilever --shape 24x16 --rmin 3 --max-iterations 4 --record {folder} --json {folder}.json"
     assert main(command.split()) == 3
     return folder
 
@@ -150,7 +150,7 @@ def test_a_design_can_be_written_from_the_record(staged, tmp_path, capsys):
 
 def test_a_resumed_design_counts_all_of_its_run(staged, tmp_path):
     first = json.loads(staged.with_name("rec.json").read_text())["records"][0]
-    command = f"topopt cantilever --shape 24x16 --max-iterations 5 --record {staged} --resume --json {tmp_path}/a.json"
+    command = f"topopt cantilever --shape 24x16 --rmin 3 --max-iterations 5 --record {staged} --resume --json {tmp_path}/a.json"
     assert main(command.split()) == 3
     resumed = json.loads((tmp_path / "a.json").read_text())["records"][0]
     assert (first["evaluations"], resumed["evaluations"]) == (24, 25)

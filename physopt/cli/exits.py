@@ -48,11 +48,20 @@ def run(command: Callable[[], object]) -> int:
             return _say(request, 1)
         return request.code or 0
     except BrokenPipeError:
-        # `physopt runs ls | head`: the reader has what it wanted. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141  # `physopt runs ls | head`: the reader has what it wanted
     except (Exception, KeyboardInterrupt, Terminated) as error:
         return _say(error, _code(error))
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Let what a full or closed stream did not take go nowhere: else Python tries again at its end, and exits with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _code(error: BaseException) -> int:

@@ -29,8 +29,9 @@ def described_field(oracle: Oracle) -> dict[str, Any]:
     """
     mf, mol = oracle.mf, oracle.mf.mol
     # Not what dresses it: it may be resumed as a scanner, say.
-    kinds = (kind.__name__ for kind in type(mf).__mro__ if not kind.__name__.startswith(("_", "Accelerated")))
-    found: dict[str, Any] = {"field": next(kind for kind in kinds if "Scanner" not in kind), "atoms": atoms(mol)}
+    foreign = (kind.__name__ for kind in type(mf).__mro__ if not kind.__module__.startswith("physopt."))
+    kinds = (name for name in foreign if not name.startswith(("_", "Accelerated")) and "Scanner" not in name)
+    found: dict[str, Any] = {"field": next(kinds), "atoms": atoms(mol)}
     found |= {**_some(mol, MOLE), **_some(mf, FIELD)}
     found["functions"] = {symbol: hashed(json.dumps(describe(shells)).encode()) for symbol, shells in mol._basis.items()}
     for name in ("grids", "nlcgrids"):
