@@ -1,9 +1,9 @@
 # %% Count exact Fock builds of several methods on one molecule, judged from outside by a fresh build.
 from pathlib import Path
 
-from physopt.faces.scf_bench import Judge, compare
-from physopt.faces.scf_methods import METHODS
-from physopt.xyz import read_xyz
+from physopt.bench.scf import Judge, compare
+from physopt.bench.scf_methods import METHODS
+from physopt.scf.xyz import read_xyz
 
 molecule = read_xyz(Path(__file__).parents[1] / "data" / "molecules" / "formamide.xyz")
 judge = Judge(molecule, "hf", "def2-svp")

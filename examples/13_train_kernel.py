@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from pyscf import gto, scf
 
-from physopt.faces.scf_lessons import harvest
-from physopt.faces.scf_methods import Meter
-from physopt.faces.scf_training import fit, loss, score
 from physopt.scf.learned import SHIPPED, load_kernel
+from physopt.scf.meter import Meter
+from physopt.scf.training.fit import fit, loss, score
+from physopt.scf.training.lessons import harvest
 
 jax.config.update("jax_enable_x64", True)
 

@@ -1,8 +1,8 @@
 # %% A bridge in space: coarse grids first, then a surface to print and a picture.
-from physopt.faces.topopt_methods import solve
-from physopt.plot_fields import plot_design
+from physopt.plot.fields import plot_design
 from physopt.topopt.export import surface, write_stl
 from physopt.topopt.gallery import bridge_3d
+from physopt.topopt.method.methods import solve
 
 design = solve(bridge_3d((24, 8, 6)), solutions=25, change=None)
 for step in design.steps[::8]:

@@ -1,6 +1,6 @@
 # %% A bracket under two loads, one at a time: the worse of the two counts. A hole is prescribed, and solid material around the loads.
-from physopt.faces.topopt_methods import solve
 from physopt.topopt.definition import Definition, Load, Passive, Support
+from physopt.topopt.method.methods import solve
 
 bracket = Definition(
     name="bracket",

@@ -1,6 +1,6 @@
 # %% A compliant mechanism: pushed to the right on the left, it moves to the left on the right. Its lower half, by symmetry.
-from physopt.faces.topopt_methods import solve
 from physopt.topopt.gallery import inverter
+from physopt.topopt.method.methods import solve
 
 design = solve(inverter((40, 20)), "oc", solutions=100, change=None)
 for row in design.density.T[::-1]:

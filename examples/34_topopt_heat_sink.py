@@ -1,7 +1,7 @@
 # %% A plate heated everywhere and cooled on its left: where the conductor goes. Then the same with a sharper picture, by projection.
-from physopt.faces.topopt_methods import solve
 from physopt.topopt.definition import changed
 from physopt.topopt.gallery import heat_sink
+from physopt.topopt.method.methods import solve
 
 plate = heat_sink((40, 40))
 smooth = solve(plate, solutions=60, change=None)

@@ -3,12 +3,12 @@ import math
 import sys
 import tempfile
 
-from physopt.faces.topopt import optimize
-from physopt.faces.topopt_library import near_stages
-from physopt.faces.topopt_methods import solve
 from physopt.topopt.definition import changed
 from physopt.topopt.gallery import cantilever, mbb
 from physopt.topopt.library import Library
+from physopt.topopt.method.methods import solve
+from physopt.topopt.method.near import near_stages
+from physopt.topopt.method.stages import optimize
 
 short = len(sys.argv) <= 2
 name, width = ("volume", 48) if short else (sys.argv[1], int(sys.argv[2]))

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from .core.rule import AbstractRule as AbstractRule, Move as Move
     from .core.run import Interrupted as Interrupted, Progress as Progress, Solution as Solution, minimize as minimize
     from .core.stop import Stop as Stop
-    from .faces.pyscf import accelerate as accelerate
+    from .scf.method.accelerate import accelerate as accelerate
 
 __version__ = "0.1.0"
-_PARTS = {"core", "faces", "meta", "pinn", "rules", "scf", "topopt"}
+_PARTS = {"bench", "core", "meta", "pinn", "plot", "rules", "scf", "topopt"}
 # Loaded when asked for: JAX takes a second, which a command that refuses its arguments need not spend; PySCF is absent on some platforms.
 __getattr__, __dir__, _names = lazy_loader.attach(
     __name__,
@@ -43,7 +43,7 @@ __getattr__, __dir__, _names = lazy_loader.attach(
         "core.rule": ["AbstractRule", "Move"],
         "core.run": ["Interrupted", "Progress", "Solution", "minimize"],
         "core.stop": ["Stop"],
-        "faces.pyscf": ["accelerate"],
+        "scf.method.accelerate": ["accelerate"],
     },
 )
 # A star brings neither packages, whose names a program may have itself, nor PySCF, which may be absent.

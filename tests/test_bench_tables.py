@@ -7,7 +7,7 @@ import pytest
 
 from physopt.cli import main
 from physopt.cli.bench_tables import FAILED, cost, judge_lowest, median_ratio, print_ratios, print_summary, read_lowest
-from physopt.plot_profiles import FARTHEST, profiles
+from physopt.plot.profiles import FARTHEST, profiles
 
 HYDROGEN = "2\ncharge=0 spin=0 {}name=hydrogen\nH 0 0 0\nH 0 0 0.74\n"
 

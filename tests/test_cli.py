@@ -14,7 +14,7 @@ from rich.console import Console
 from physopt.cli import COMMANDS, exits, main
 from physopt.cli.progress import Progress
 from physopt.core.trajectory import RecordingStoppedWarning
-from physopt.xyz import XYZError
+from physopt.scf.xyz import XYZError
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,8 +9,8 @@ from pyscf.data import radii as radii_of
 from pyscf.data.nist import BOHR
 
 from physopt.cli.bench_tables import read_lowest
+from physopt.scf.xyz import ELEMENTS, read_frames, read_xyz
 from physopt.topopt.definition import read_definition
-from physopt.xyz import ELEMENTS, read_frames, read_xyz
 
 DATA = Path(__file__).parents[1] / "data"
 TRAINING = sorted((DATA / "training").glob("*.xyz"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from physopt.cli import main
-from physopt.xyz import MAX_ATOMS, MAX_BYTES, MAX_FRAMES, XYZError, read_frames, read_xyz
+from physopt.scf.xyz import MAX_ATOMS, MAX_BYTES, MAX_FRAMES, XYZError, read_frames, read_xyz
 
 HEAD = "2\ncharge=0 spin=0\n"
 
@@ -156,7 +156,7 @@ def test_command_line_says_one_line(hostile, canary, capsys):
 @pytest.mark.parametrize("hostile", ["python_coordinate", "crowd", "count_enormous", "many_lines", "too_many_frames"], indirect=True)
 def test_reader_answers_soon_in_a_process_of_its_own(hostile, canary):
     # The limit is generous because it includes the interpreter's start; the slowest of these takes a fraction of a second.
-    script = "import sys; from physopt.xyz import read_xyz; read_xyz(sys.argv[1])"
+    script = "import sys; from physopt.scf.xyz import read_xyz; read_xyz(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", script, hostile], capture_output=True, text=True, timeout=1200)
     assert done.returncode == 1
     assert "XYZError" in done.stderr

@@ -1,4 +1,7 @@
-"""The direction of dependencies: core <- rules, meta, scf, pinn, topopt <- faces <- cli; and nothing happens on import."""
+"""The direction of dependencies: core <- rules <- meta <- {scf, pinn, topopt} <- bench, plot <- cli; and nothing happens on import.
+
+Inside a domain only its `method` folder imports rules, and only `method` and `training` import meta.
+"""
 
 import ast
 import graphlib
@@ -11,25 +14,26 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physopt"
 
+DOMAINS = ("scf", "pinn", "topopt")
 LAYERS = {
     "core": {"core"},
-    "xyz": {"xyz"},
     "apart": {"apart"},
     "rules": {"core", "rules"},
-    "meta": {"core", "meta"},
-    "scf": {"core", "scf", "xyz"},
-    "pinn": {"core", "pinn"},
-    "topopt": {"core", "topopt"},
-    "faces": {"core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
-    "plot": {"core", "faces", "xyz", "plot"},
-    "cli": {"apart", "core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz", "plot", "cli", ""},
+    "meta": {"core", "rules", "meta"},
+    "bench": {"core", "rules", "meta", *DOMAINS, "bench"},
+    "plot": {"core", *DOMAINS, "plot"},
+    "cli": {"apart", "core", "rules", "meta", *DOMAINS, "bench", "plot", "cli", ""},
     "__main__": {"cli"},
-    "": {"apart", "core", "rules", "meta", "scf", "pinn", "topopt", "faces", "xyz"},
+    "": {"apart", "core", "rules", "meta", *DOMAINS},
 }
+for domain in DOMAINS:
+    LAYERS[domain] = {"core", domain}
+    LAYERS[f"{domain}.training"] = {"core", "rules", "meta", domain, f"{domain}.method", f"{domain}.training"}
+    LAYERS[f"{domain}.method"] = {"core", "rules", "meta", domain, f"{domain}.method"}
 # Which modules may import a heavy or delicate package; a prefix of the module's name.
 RESERVED = {
     "h5py": ("physopt.core.trajectory",),
-    "pyscf": ("physopt.scf", "physopt.faces.pyscf", "physopt.faces.scf_"),
+    "pyscf": ("physopt.scf", "physopt.bench.scf"),
     "matplotlib": ("physopt.plot", "physopt.cli"),
     "rich": ("physopt.cli",),
     "cyclopts": ("physopt.cli",),
@@ -62,15 +66,23 @@ GRAPH = {name: _imports(path) for name, path in MODULES.items()}
 
 
 def _layer(name: str) -> str:
-    layer = [*name.split("."), ""][1]
-    return "plot" if layer.startswith("plot_") else layer
+    """Return a module's room: the folder below `physopt`, and the folder below a domain's where that is `method` or `training`."""
+    top, inner = [*name.split("."), "", ""][1:3]
+    return f"{top}.{inner}" if top in DOMAINS and inner in ("method", "training") else top
+
+
+def _seen(layer: str) -> set[str]:
+    """Return the rooms whose modules a room may import; whoever sees a domain from outside sees all of it."""
+    seen = LAYERS[layer]
+    inside = {f"{room}.{part}" for room in seen & set(DOMAINS) for part in ("method", "training")}
+    return seen if layer.split(".")[0] in DOMAINS else seen | inside
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_arrows_point_to_the_core(name):
     inner = {target for target in GRAPH[name] if target.split(".")[0] == "physopt"}
-    wrong = {target for target in inner if _layer(target) not in LAYERS[_layer(name)]}
-    assert not wrong, f"{name} may not import {wrong}; its layer sees only {LAYERS[_layer(name)]}"
+    wrong = {target for target in inner if _layer(target) not in _seen(_layer(name))}
+    assert not wrong, f"{name} may not import {wrong}; its room sees only {_seen(_layer(name))}"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from physopt.faces.topopt_methods import solve
 from physopt.topopt import Power, Ramp
 from physopt.topopt.definition import changed
 from physopt.topopt.gallery import cantilever
+from physopt.topopt.method.methods import solve
 
 LAWS = [Power(), Ramp()]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physopt.core.stop import Stop
-from physopt.xyz import Molecule
+from physopt.scf.xyz import Molecule
 
 
 def test_shapes_are_checked_when_functions_are_called():

@@ -9,12 +9,12 @@ import pytest
 
 from physopt import Recording
 from physopt.cli import main
-from physopt.faces.topopt import optimize
-from physopt.faces.topopt_methods import METHODS, solve
-from physopt.faces.topopt_race import HEAT, race, unhelpful
-from physopt.faces.topopt_schedule import Schedule
 from physopt.topopt.definition import Definition, Load, Passive, Support, changed
 from physopt.topopt.gallery import GALLERY
+from physopt.topopt.method.methods import METHODS, solve
+from physopt.topopt.method.race import HEAT, race, unhelpful
+from physopt.topopt.method.schedule import Schedule
+from physopt.topopt.method.stages import optimize
 
 WORST = 5e-3  # share above the better of the classical methods after the same work
 

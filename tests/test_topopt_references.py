@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from physopt.faces.topopt import Stage, optimize
 from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP, SensitivityFilter, Structure
 from physopt.topopt.definition import Definition, Load, Spring, Support, Target, changed
 from physopt.topopt.gallery import inverter
+from physopt.topopt.method.stages import Stage, optimize
 
 WIDE, HIGH = 12, 8
 BOX = {"shape": [WIDE, HIGH], "volfrac": 0.5}

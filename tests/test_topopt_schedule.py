@@ -10,9 +10,6 @@ import pytest
 
 from physopt import Recording
 from physopt.cli import main
-from physopt.faces.topopt import Stage, optimize
-from physopt.faces.topopt_methods import METHODS, multilevel, solve, stages_of
-from physopt.faces.topopt_schedule import HAND, Excess, Schedule, averaged, run, trained
 from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA
 from physopt.rules.oc import OptimalityCriteria
@@ -20,6 +17,9 @@ from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.definition import changed
 from physopt.topopt.family import RandomStructures
 from physopt.topopt.gallery import GALLERY
+from physopt.topopt.method.methods import METHODS, multilevel, solve, stages_of
+from physopt.topopt.method.schedule import HAND, Excess, Schedule, averaged, run, trained
+from physopt.topopt.method.stages import Stage, optimize
 from physopt.topopt.multilevel import coarser, prolonged, refined
 
 BEAM = changed(GALLERY["mbb"]((48, 16)), {"rmin": 3.0})

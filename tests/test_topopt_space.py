@@ -9,8 +9,8 @@ import trimesh
 from PIL import Image
 
 from physopt.cli import main
-from physopt.faces.topopt_methods import METHODS, solve
 from physopt.topopt.definition import read_definition
+from physopt.topopt.method.methods import METHODS, solve
 from physopt.topopt.multilevel import coarser
 from physopt.topopt.space import Space
 

@@ -11,9 +11,9 @@ from mpl_toolkits.mplot3d import proj3d
 from vtk.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLImageDataReader
 
-from physopt import plot_fields
 from physopt.cli import main
-from physopt.plot_scf import flattest
+from physopt.plot import fields
+from physopt.plot.scf import flattest
 from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.export import write_stl, write_vti
 from physopt.topopt.outcome import concerns, outcome_of
@@ -208,7 +208,7 @@ def test_pictures_in_space_are_not_mirrored(monkeypatch, seed):
     axis = Figure().add_subplot(projection="3d")
     seen, draw = [], axis.plot_trisurf
     monkeypatch.setattr(axis, "plot_trisurf", lambda *places, **options: (seen.extend(places), draw(*places, **options)))
-    plot_fields._draw_surface(axis, corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    fields._draw_surface(axis, corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
     drawn = np.stack(seen, axis=1)
     right, up, _ = proj3d.proj_transform(*drawn.T, axis.get_proj())
     elevation, azimuth = np.radians([axis.elev, axis.azim])

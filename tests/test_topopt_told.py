@@ -7,13 +7,13 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from physopt import plot_fields
 from physopt.cli import main
-from physopt.faces.topopt import Stage, optimize
-from physopt.faces.topopt_methods import solve
+from physopt.plot import fields
 from physopt.rules.mma import MMA
 from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.definition import Definition, Load, Support
+from physopt.topopt.method.methods import solve
+from physopt.topopt.method.stages import Stage, optimize
 
 HISTORIES = {
     "falls": [3.0, 2.0, 1.5],
@@ -29,14 +29,14 @@ def test_every_finite_value_of_a_history_is_drawn(tmp_path, name):
     values = np.array(HISTORIES[name])
     figure = Figure()
     axis = figure.subplots()
-    plot_fields._draw_history(axis, values, "value", "solution")
+    fields._draw_history(axis, values, "value", "solution")
     figure.savefig(tmp_path / "a.png")  # a warning would be an error
     (line,), (low, high) = axis.lines, axis.get_ylim()
     finite = values[np.isfinite(values)]
     assert ((finite >= low) & (finite <= high)).all() and (axis.get_yscale() == "linear" or finite.min() > 0.0)
     np.testing.assert_array_equal(line.get_ydata()[np.isfinite(values)], finite)
     trace = type("Trace", (), {"value": values})()
-    plot_fields.plot_design(tmp_path / "b.png", "a $x_$ [red]", np.eye(8), trace)
+    fields.plot_design(tmp_path / "b.png", "a $x_$ [red]", np.eye(8), trace)
     with Image.open(tmp_path / "b.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     assert ((np.abs(pixels - [0x0B, 0x6E, 0x99]) < 20).all(axis=2).sum() > 30) == bool(len(finite) > 0)

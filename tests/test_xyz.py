@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from physopt.xyz import ELEMENTS, Molecule, XYZError, check_basis_name, read_frames, read_xyz
+from physopt.scf.xyz import ELEMENTS, Molecule, XYZError, check_basis_name, read_frames, read_xyz
 
 MOLECULES = sorted((Path(__file__).parents[1] / "data" / "molecules").glob("*.xyz"))
 WATER = "3\ncharge=0 spin=0 name=water\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"

@@ -16,8 +16,8 @@ import numpy as np
 from files import DATA
 from scipy.linalg import expm
 
-from physopt.faces.scf_bench import mean_field
-from physopt.xyz import read_xyz
+from physopt.scf.molecule import mean_field
+from physopt.scf.xyz import read_xyz
 
 FOLDER = DATA / "held-out" / "hard"
 FILE = FOLDER / "lowest.csv"

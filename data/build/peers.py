@@ -38,9 +38,9 @@ def main() -> None:
 
 def physopt(nx: int, ny: int, solutions: int) -> tuple[list, list]:
     """Run the default method; the time of a design is when its value is known."""
-    from physopt.faces.topopt import optimize
-    from physopt.faces.topopt_methods import METHODS
     from physopt.topopt import SIMP, DensityFilter, half_mbb
+    from physopt.topopt.method.methods import METHODS
+    from physopt.topopt.method.stages import optimize
 
     problem = SIMP(half_mbb((nx, ny)), 0.5, DensityFilter(0.04 * nx))
     seconds, designs = [], []

@@ -57,8 +57,8 @@ def scf(
     stability
         Judge whether each converged state is internally stable.
     """
-    from physopt.faces import scf_bench, scf_methods
-    from physopt.xyz import read_xyz
+    from physopt.bench import scf, scf_methods
+    from physopt.scf.xyz import read_xyz
 
     check_outputs(json_file, read=[directory])
     files = [directory] if directory.is_file() else sorted(directory.glob("*.xyz"))
@@ -72,10 +72,10 @@ def scf(
     records = []
     with Progress(str(directory), total=len(cases) * len(names)) as progress:
         for case, molecule, its_xc, its_basis in cases:
-            judge = scf_bench.Judge(molecule, its_xc, its_basis, rohf=rohf)
+            judge = scf.Judge(molecule, its_xc, its_basis, rohf=rohf)
             for method in names:
                 records.append(
-                    scf_bench.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf, methods=available)
+                    scf.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf, methods=available)
                 )
                 progress.update(len(records), case=case, method=method, builds=records[-1]["exact_builds"])
             write_report(json_file, records)  # nothing is lost if the rest is stopped
@@ -110,8 +110,8 @@ def series(
     json_file
         Where to write the records.
     """
-    from physopt.faces import scf_bench, scf_methods
-    from physopt.xyz import read_frames
+    from physopt.bench import scf, scf_methods
+    from physopt.scf.xyz import read_frames
 
     check_outputs(json_file, read=[file])
     frames = read_frames(file)
@@ -120,7 +120,7 @@ def series(
     records = []
     with Progress(f"{file.stem}, {xc}/{basis}", total=len(frames) * len(names)) as progress:
         for method in names:
-            for record in scf_bench.compare_series(file.stem, frames, xc, basis, method):
+            for record in scf.compare_series(file.stem, frames, xc, basis, method):
                 records.append(record)
                 progress.update(len(records), case=record["case"], method=method, builds=record["exact_builds"])
             write_report(json_file, records)
@@ -131,7 +131,7 @@ def series(
 
 def _level(file: Path, molecule: Any, xc: str | None, basis: str | None) -> tuple[str, str]:
     """Return functional and basis set of a case, after a look whether PySCF knows them: before the work."""
-    from physopt.faces.scf_bench import mean_field
+    from physopt.scf.molecule import mean_field
 
     level = xc or molecule.xc or "hf", basis or molecule.basis or "def2-svp"
     try:

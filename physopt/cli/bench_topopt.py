@@ -53,8 +53,8 @@ def topopt(
         raise ValueError(f"{problem}: holds no *.toml. Give a folder of problem files, or one of them.")
     known = {} if best is None else _read_best(best)
     definitions = [read_problem(file, None, {}) for file in files]
-    from physopt.faces.topopt_bench import compare
-    from physopt.faces.topopt_methods import METHODS
+    from physopt.bench.topopt import compare
+    from physopt.topopt.method.methods import METHODS
 
     names = chosen(methods, METHODS, {})
     problems = [definition.problem() for definition in definitions]
@@ -98,7 +98,7 @@ def fe(
         raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
     numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
     sides = read_shape(shape)
-    from physopt.faces.fe_bench import compare_solvers
+    from physopt.bench.fe import compare_solvers
     from physopt.topopt.gallery import cantilever_3d, mbb
 
     records = []

@@ -40,7 +40,7 @@ def write_csv(file: Path, records: Records) -> None:
 
 def plot(file: Path, records: Records) -> None:
     """Draw the performance profiles of the work to 1 % and to 0.1 %."""
-    from physopt.plot_profiles import plot_profiles
+    from physopt.plot.profiles import plot_profiles
 
     cases, methods = list(dict.fromkeys(record["case"] for record in records)), methods_of(records)
     found = {(r["case"], r["method"]): r["solves_to"] for r in records}

@@ -20,8 +20,8 @@ def demo(*, folder: Path = Path("runs")) -> int:
     folder
         Where to put the run folders and the picture.
     """
-    from physopt.plot_scf import plot_traces
-    from physopt.xyz import read_xyz
+    from physopt.plot.scf import plot_traces
+    from physopt.scf.xyz import read_xyz
 
     console = screen()
     here = folder / time.strftime("demo-%Y%m%d-%H%M%S")
@@ -34,7 +34,7 @@ def demo(*, folder: Path = Path("runs")) -> int:
         console.print(f"\nalanine, {label(xc, basis, 0)}")
         show(traces)
     picture = here / "alanine.png"
-    plot_traces(picture, "alanine", molecule, panels, tolerance=3.16e-5)
+    plot_traces(picture, "alanine", molecule, panels)
     console.print(f"\nrecorded in {here / 'hf'} and {here / 'b3lyp'} (try: physopt runs show {here / 'hf'})", soft_wrap=True)
     console.print(f"drawn in    {picture}", soft_wrap=True)
     return 0 if all(t.converged for traces in panels.values() for t in traces) else 3

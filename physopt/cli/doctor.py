@@ -18,7 +18,7 @@ from rich.table import Table
 
 from physopt.apart import environment
 from physopt.core.trajectory import Column, Recorder, load
-from physopt.xyz import XYZError, read_xyz
+from physopt.scf.xyz import XYZError, read_xyz
 
 from .elsewhere import NO_SETTINGS
 

@@ -127,7 +127,7 @@ def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) 
     import numpy as np
 
     from physopt.pinn.poisson import square_grid
-    from physopt.plot_fields import plot_solution
+    from physopt.plot.fields import plot_solution
 
     num = 96
     grid = square_grid(num)

@@ -15,7 +15,7 @@ from physopt.core.trajectory import Run, UnreadableRunError
 from physopt.core.trajectory.folder import MANIFEST, parts_of, read_manifest
 from physopt.core.trajectory.quarantine import load_isolated, pack_isolated, verify_isolated
 from physopt.core.trajectory.whole import joined, manifest_of, parts, status_of_whole
-from physopt.plot import plot_run
+from physopt.plot.runs import plot_run
 
 from .outputs import check_outputs
 

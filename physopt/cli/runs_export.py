@@ -124,7 +124,7 @@ def _write_image(best: Best, file: Path) -> None:
 
 
 def _write_picture(best: Best, file: Path) -> None:
-    from physopt import plot_fields
+    from physopt.plot import fields
     from physopt.topopt import export
 
     density, columns = _density(best), best.run.columns
@@ -135,7 +135,7 @@ def _write_picture(best: Best, file: Path) -> None:
             surface = export.surface(density)
         except ValueError:  # all of it gray still: seen from the front
             density = density.mean(axis=2)
-    plot_fields.plot_design(file, title, density, history, surface)
+    fields.plot_design(file, title, density, history, surface)
 
 
 def _write_molecule(folder: Path, file: Path) -> str:

@@ -57,7 +57,7 @@ def scf(
     json_file
         File to write the result in.
     """
-    from physopt.xyz import read_xyz
+    from physopt.scf.xyz import read_xyz
 
     check_outputs(json_file, picture=plot, read=[file])
     molecule = read_xyz(file, charge=charge, spin=spin)
@@ -67,9 +67,9 @@ def scf(
     write_report(json_file, [_record(file.stem, t) for t in traces], **level)
     show(traces)
     if plot is not None:
-        from physopt.plot_scf import plot_traces
+        from physopt.plot.scf import plot_traces
 
-        plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces}, tolerance=3.16e-5)
+        plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces})
         screen().print(f"drawn in {plot}")
     if traces[-1].interrupted is not None:
         raise traces[-1].interrupted  # after all was written that was asked for
@@ -89,9 +89,9 @@ def run(
     resume: bool = False,
 ) -> list[Any]:
     """Run physopt, and PySCF before it if asked, with live progress; returns their traces."""
-    from physopt.faces.pyscf import accelerate
-    from physopt.faces.scf_bench import mean_field
-    from physopt.faces.scf_trace import trace
+    from physopt.scf.method.accelerate import accelerate
+    from physopt.scf.molecule import mean_field
+    from physopt.scf.trace import trace
 
     spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
     wanted = recording(record, resume, spec, {"charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis})

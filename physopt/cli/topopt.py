@@ -99,10 +99,10 @@ def solve(
     place = definition.place()
     # Loaded now and not with this module: a problem that is refused does not wait for JAX.
     from physopt.core.run import Interrupted
-    from physopt.faces.topopt import Step, longest, optimize
-    from physopt.faces.topopt_library import near_stages, remember
-    from physopt.faces.topopt_methods import stages_of
-    from physopt.faces.topopt_race import unhelpful
+    from physopt.topopt.method.methods import stages_of
+    from physopt.topopt.method.near import near_stages, remember
+    from physopt.topopt.method.race import unhelpful
+    from physopt.topopt.method.stages import Step, longest, optimize
 
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
     solved, start = _near(library, definition, resume)
@@ -159,7 +159,7 @@ def solve(
 def validate(problem: Problem, *, shape: Shape = None) -> None:
     """Solve once, check the gradient by differences, and estimate what an optimization would cost."""
     definition = read_problem(problem, shape, {})
-    from physopt.faces.topopt_check import check
+    from physopt.topopt.method.check import check
 
     report = check(definition.problem())
     table = Table(title=f"{definition.name} {'x'.join(map(str, definition.shape))}", show_header=False)

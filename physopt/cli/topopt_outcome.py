@@ -10,8 +10,8 @@ from .outputs import check_ending, check_folder, check_outputs
 from .progress import screen, significant
 
 if TYPE_CHECKING:
-    from physopt.faces.topopt import Design, Step
     from physopt.topopt.definition import Definition
+    from physopt.topopt.method.stages import Design, Step
     from physopt.topopt.outcome import Outcome
     from physopt.topopt.surface import Surface
     from physopt.topopt.voxels import Placement
@@ -71,7 +71,7 @@ def draw(
     definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement"
 ) -> tuple[list[Path], list[Exception]]:
     """Write pictures, animation, image and surface; return what is written, and why the others are not."""
-    from physopt import plot_fields
+    from physopt.plot import fields
     from physopt.topopt import export
 
     density, trace = design.density, design.trace()
@@ -82,8 +82,8 @@ def draw(
     flat = density if density.ndim == 2 or shown is not None else density.mean(axis=2)
     image = None if files.vti is None else files.vti / f"{definition.name}.vti"
     tasks: list[tuple[Path | None, Callable[[Path], object]]] = [
-        (files.plot, lambda file: plot_fields.plot_design(file, title, flat, trace, shown, work=trace.work)),
-        (files.gif, lambda file: plot_fields.animate(file, title, [*frames, density])),
+        (files.plot, lambda file: fields.plot_design(file, title, flat, trace, shown, work=trace.work)),
+        (files.gif, lambda file: fields.animate(file, title, [*frames, density])),
         (image, lambda file: (file.parent.mkdir(exist_ok=True), export.write_vti(file, density, place))),
         (files.stl, lambda file: export.write_stl(file, density if surface is None else surface, place=place)),
     ]

@@ -56,8 +56,8 @@ def scf(
     check_outputs(out, json_file)
     molecules = _read(source)
     from physopt.core.weights import save_weights
-    from physopt.faces.scf_training import fit, loss
     from physopt.scf.learned import SHIPPED, KernelWeights, load_kernel
+    from physopt.scf.training.fit import fit, loss
 
     taught, judged = split(molecules)
     start = KernelWeights() if family is None else load_kernel(SHIPPED)
@@ -95,7 +95,7 @@ def split(molecules: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    from physopt.xyz import read_xyz
+    from physopt.scf.xyz import read_xyz
 
     files = sorted(folder.glob("*.xyz"))
     if not files:
@@ -104,15 +104,15 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _field(molecule: Any, xc: str | None, basis: str | None) -> Any:
-    from physopt.faces.scf_bench import mean_field
+    from physopt.scf.molecule import mean_field
 
     return mean_field(molecule, xc or molecule.xc or "hf", basis or molecule.basis or "def2-svp")
 
 
 def _harvest(molecules: dict[str, Any], xc: str | None, basis: str | None, seed: int) -> tuple[list[Any], int]:
     """Return the lessons of the molecules that converge, and the exact builds that went into all."""
-    from physopt.faces.scf_lessons import harvest
-    from physopt.faces.scf_methods import Meter
+    from physopt.scf.meter import Meter
+    from physopt.scf.training.lessons import harvest
 
     lessons, meter = [], Meter()
     with Progress("harvesting", total=len(molecules)) as progress:
@@ -126,7 +126,7 @@ def _harvest(molecules: dict[str, Any], xc: str | None, basis: str | None, seed:
 
 
 def _judge(molecules: dict[str, Any], xc: str | None, basis: str | None, kernels: dict[str, Any]) -> list[dict[str, Any]]:
-    from physopt.faces.scf_training import score
+    from physopt.scf.training.fit import score
 
     return [
         {"case": name, "weights": label, **score(_field(molecule, xc, basis), kernel)}

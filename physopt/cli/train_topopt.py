@@ -52,10 +52,10 @@ def topopt(
 
     from physopt.core.run import Interrupted
     from physopt.core.weights import save_weights
-    from physopt.faces.topopt_schedule import SOLUTIONS, Excess, Schedule, run
     from physopt.meta.estimators import Antithetic
     from physopt.meta.train import TrainingProgress, meta_train
     from physopt.topopt.family import RandomStructures
+    from physopt.topopt.method.schedule import SOLUTIONS, Excess, Schedule, run
 
     settings = {"command": command_line(), "steps": steps, "tasks": tasks, "size": size, "seed": seed}
     with Progress("train topopt", total=steps) as progress:

@@ -9,8 +9,8 @@ from pyscf import dft, lib, scf
 
 import physopt
 from physopt import accelerate
-from physopt.faces.pyscf_diis import ResponseDIIS
-from physopt.faces.scf_methods import Meter
+from physopt.scf.meter import Meter
+from physopt.scf.method.diis import ResponseDIIS
 
 
 def builds_of(mf):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from physopt.bench.scf import Judge, compare, compare_series
+from physopt.bench.scf_methods import METHODS, SERIES_METHODS, Result, with_weights
 from physopt.core.weights import save_weights
-from physopt.faces.scf_bench import Judge, compare, compare_series, mean_field
-from physopt.faces.scf_methods import METHODS, SERIES_METHODS, Meter, Result, with_weights
 from physopt.scf.learned import KernelWeights
-from physopt.xyz import Molecule
+from physopt.scf.meter import Meter
+from physopt.scf.molecule import mean_field
+from physopt.scf.xyz import Molecule
 
 WATER = Molecule(("O", "H", "H"), np.array([[0, 0, 0.117], [0, 0.757, -0.47], [0, -0.757, -0.47]]))
 LIFTED = Molecule(WATER.symbols, WATER.coords + np.array([[0, 0, 0.01], [0, 0, 0], [0, 0, 0]]))

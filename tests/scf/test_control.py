@@ -8,12 +8,12 @@ from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
 
 from physopt import Stop, minimize
-from physopt.faces.scf_bench import mean_field
 from physopt.rules.control import CLASSICAL, DESCENT, QUICK, Control
 from physopt.rules.diis import adiis_cdiis, response_diis
 from physopt.scf.kernel import ResponseKernel, exchange_terms
+from physopt.scf.molecule import mean_field
 from physopt.scf.problem import SCF
-from physopt.xyz import read_xyz
+from physopt.scf.xyz import read_xyz
 
 HELD_OUT = sorted(Path(__file__).parents[2].glob("data/held-out/ordinary/*.xyz"))
 STOP = Stop(grad_norm=6e-5, decrease=1e-9, max_evaluations=100)

@@ -12,7 +12,7 @@ from pyscf import dft, lib, scf
 from pyscf.scf import addons
 
 from physopt import accelerate
-from physopt.faces.scf_methods import Meter
+from physopt.scf.meter import Meter
 
 METHYL = "C 0 0 0; H 0 1.079 0; H 0.9344 -0.5395 0; H -0.9344 -0.5395 0"
 AMINO = "N 0 0 0; H 0 0.8 0.6; H 0 -0.8 0.6"

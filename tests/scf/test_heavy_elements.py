@@ -6,9 +6,9 @@ from instances import WATER, molecule
 from pyscf import dft, gto, scf
 
 from physopt import Stop, accelerate, minimize
-from physopt.faces.scf_methods import Meter
 from physopt.rules.control import CLASSICAL, DESCENT, Control
 from physopt.scf.kernel import ResponseKernel
+from physopt.scf.meter import Meter
 from physopt.scf.problem import SCF
 
 SMALL_CORE = "stuttgartrsc"

@@ -9,11 +9,11 @@ from pyscf import gto, scf
 from physopt import accelerate
 from physopt.cli import main
 from physopt.core.weights import WeightsError, read_provenance, save_weights
-from physopt.faces.scf_lessons import harvest
-from physopt.faces.scf_training import fit, loss
 from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.learned import SHIPPED, KernelWeights, load_kernel, trained
+from physopt.scf.training.fit import fit, loss
+from physopt.scf.training.lessons import harvest
 
 WATER = "O 0 0 0.1173; H 0 0.7572 -0.4692; H 0 -0.7572 -0.4692"
 SIZES = [len(KernelWeights().exponents), len(KernelWeights().scales)]

@@ -7,7 +7,7 @@ from pyscf import dft, lib, scf
 
 from physopt import accelerate
 from physopt.core.tree import tree_dot, tree_scale
-from physopt.faces.scf_methods import Meter
+from physopt.scf.meter import Meter
 from physopt.scf.problem import SCF
 from physopt.scf.stability import exact_curve
 

@@ -9,8 +9,8 @@ from pyscf import dft, gto, scf
 from scipy.spatial.transform import Rotation
 
 from physopt import accelerate
+from physopt.bench.scf_methods import Meter
 from physopt.core.tree import tree_norm
-from physopt.faces.scf_methods import Meter
 from physopt.scf.auxiliary import Auxiliary, Tabulated
 from physopt.scf.frames import Body, Frame, overlap
 from physopt.scf.problem import SCF

@@ -6,8 +6,8 @@ from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
 
 from physopt import accelerate
+from physopt.bench.scf_methods import Meter
 from physopt.core.tree import tree_norm
-from physopt.faces.scf_methods import Meter
 from physopt.scf.modes import ModeSearch
 from physopt.scf.problem import SCF
 from physopt.scf.stability import UNSTABLE, analyze, exact_curve

@@ -6,7 +6,7 @@ from pyscf import dft, scf
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from physopt import accelerate
-from physopt.faces.scf_methods import Meter
+from physopt.bench.scf_methods import Meter
 from physopt.scf.threads import few_threads
 
 

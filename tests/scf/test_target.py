@@ -8,7 +8,7 @@ from instances import WATER, molecule
 from pyscf import dft, lib, scf
 
 from physopt import accelerate
-from physopt.faces.scf_methods import Meter
+from physopt.bench.scf_methods import Meter
 from physopt.rules.diis import response_diis
 
 CARBON = "C 0 0 0; C 0 0 1.2425"

@@ -18,7 +18,7 @@ from physopt.scf.problem import SCF
 from physopt.scf.stability import Stability, analyze
 from physopt.scf.starts import distance
 
-from .pyscf_search import SAME, Candidate, survey
+from .search import SAME, Candidate, survey
 
 TARGETS = ("nearest", "stable", "lowest")
 Converge = Callable[..., Solution]

@@ -12,8 +12,7 @@ from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, Structure
 from physopt.topopt.cost import by_multigrid, directly
 from physopt.topopt.direct import Direct
-
-from .topopt import Stage, optimize
+from physopt.topopt.method.stages import Stage, optimize
 
 COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displacements of the design before
 

@@ -7,7 +7,7 @@ from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP, SensitivityFilter
 from physopt.topopt.multilevel import NARROWEST
 
-from .topopt import Stage
+from .stages import Stage
 
 # Each the best of several settings; see `topopt_methods`.
 TUNED = MMA(Poles(0.5, 2.0, 0.6))

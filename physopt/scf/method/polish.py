@@ -8,7 +8,7 @@ from physopt.core.run import Solution
 from physopt.core.tree import tree_norm
 from physopt.scf.problem import SCF
 
-from .pyscf_state import State, response_of
+from .state import State, response_of
 
 
 def polish(problem: SCF, solution: Solution, state: State) -> tuple[Solution, State]:

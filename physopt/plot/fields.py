@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from .core.iterate import History
-from .plot import readable
+from physopt.core.iterate import History
+
+from .runs import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

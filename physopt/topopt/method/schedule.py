@@ -18,10 +18,10 @@ from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA, Poles
 from physopt.topopt import SIMP, Output
 
-from .topopt import Stage, optimize
-from .topopt_race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelpful
+from .race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelpful
+from .stages import Stage, optimize
 
-FILE = Path(__file__).with_name("topopt.safetensors")
+FILE = Path(__file__).with_name("schedule.safetensors")
 # Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
 # before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}

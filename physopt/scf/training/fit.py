@@ -11,10 +11,10 @@ from pyscf import gto
 
 from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.learned import KernelWeights
+from physopt.scf.meter import GRAD_TOL, Meter
+from physopt.scf.method.accelerate import accelerate
 
-from .pyscf import accelerate
-from .scf_lessons import Lesson
-from .scf_methods import GRAD_TOL, Meter
+from .lessons import Lesson
 
 RIDGE = 0.02  # of a weight of 1, in decades of the error
 SHARED = 20  # lessons that settle the exponents of all elements

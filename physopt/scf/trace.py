@@ -7,7 +7,7 @@ from typing import Any
 from physopt.core.recording import Recording
 from physopt.core.trajectory import load
 
-from .scf_methods import Meter
+from .meter import Meter
 
 
 @dataclasses.dataclass(frozen=True)

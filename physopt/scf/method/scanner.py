@@ -14,7 +14,7 @@ from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.series import Prediction, Series
 
-from .pyscf_start import begin
+from .start import begin
 
 # Cosines of the largest angle between occupied spaces. Beyond 60 degrees it is another state; within 2.5 degrees nothing has happened.
 SAME_STATE = 0.5

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from .plot import readable
-from .xyz import Molecule
+from physopt.scf.meter import GRAD_TOL
+from physopt.scf.xyz import Molecule
+
+from .runs import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .faces.scf_trace import Trace
+    from physopt.scf.trace import Trace
 
 COLORS = {"pyscf": "#8a8f98", "physopt": "#d1495b"}
 # Jmol's element colors, radii in angstrom; everything else is drawn as a gray metal.
@@ -24,7 +26,9 @@ ELEMENTS = {
 UNKNOWN = ("#b0a8b9", 1.4)
 
 
-def plot_traces(path: str | Path, title: str, molecule: Molecule, panels: Mapping[str, Sequence["Trace"]], tolerance: float) -> None:
+def plot_traces(
+    path: str | Path, title: str, molecule: Molecule, panels: Mapping[str, Sequence["Trace"]], tolerance: float = GRAD_TOL
+) -> None:
     """Draw the molecule and, for each panel, how the orbital gradient of each method falls with exact Fock builds.
 
     **Arguments:**

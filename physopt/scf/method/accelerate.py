@@ -22,13 +22,13 @@ from physopt.scf.problem import SCF
 from physopt.scf.supported import DRESS, check_supported, objection
 from physopt.scf.threads import few_threads
 
-from .pyscf_diis import ResponseDIIS as ResponseDIIS
-from .pyscf_dress import Dress
-from .pyscf_polish import polish
-from .pyscf_report import Report, warn_of_holes, warn_of_ignored, with_pyscfs_signs
-from .pyscf_series import SeriesScanner
-from .pyscf_start import begin, default_rule
-from .pyscf_state import State, check_target, reach
+from .diis import ResponseDIIS as ResponseDIIS
+from .dress import Dress
+from .polish import polish
+from .report import Report, warn_of_holes, warn_of_ignored, with_pyscfs_signs
+from .scanner import SeriesScanner
+from .start import begin, default_rule
+from .state import State, check_target, reach
 
 
 def accelerate(

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from physopt.topopt import SIMP
-
-from .topopt import Design, Step, optimize
-from .topopt_methods import METHODS
+from physopt.topopt.method.methods import METHODS
+from physopt.topopt.method.stages import Design, Step, optimize
 
 PERCENTS = (5.0, 2.0, 1.0, 0.5, 0.1)
 VOLUME = 1e-3  # by this share of the target a design may miss it

@@ -11,8 +11,7 @@ from pyscf import gto
 
 from physopt.scf.auxiliary import Auxiliary, auxiliary_mol, real_symbols
 from physopt.scf.kernel import ResponseKernel, exchange_factors, exchange_potential
-
-from .pyscf import accelerate
+from physopt.scf.method.accelerate import accelerate
 
 LENGTH = 0.01  # of a finite difference: norm of the change of the spin densities
 RANDOM = 2  # random rotations of each molecule

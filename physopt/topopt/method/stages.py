@@ -24,7 +24,7 @@ from physopt.topopt.multilevel import coarser, prolonged, refined
 from physopt.topopt.outcome import Outcome, outcome_of
 from physopt.topopt.task import transferred
 
-from .topopt_resume import recall
+from .resume import recall
 
 WINDOW = 20  # solutions over which the last stage's gain is measured
 STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start

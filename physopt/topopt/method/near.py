@@ -11,8 +11,8 @@ from physopt.topopt import SIMP, MeanCompliance, SensitivityFilter
 from physopt.topopt.definition import Definition
 from physopt.topopt.library import Library, Start
 
-from .topopt import Design, Stage, optimize
-from .topopt_methods import stages_of
+from .methods import stages_of
+from .stages import Design, Stage, optimize
 
 FIRST = 3.0  # change of the latent variable in the first step: of 0.3, 1 and 3 the quickest from the design of a neighbor
 

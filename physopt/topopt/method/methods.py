@@ -11,9 +11,9 @@ from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
 
-from .topopt import Design, Stage, Step, on_coarser_grids, optimize
-from .topopt_race import CRITERIA, TUNED
-from .topopt_schedule import Schedule, trained
+from .race import CRITERIA, TUNED
+from .schedule import Schedule, trained
+from .stages import Design, Stage, Step, on_coarser_grids, optimize
 
 Plan = Callable[[SIMP, int], list[Stage]]
 

@@ -19,7 +19,7 @@ from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
 from physopt.scf.supported import is_molecular
 
-from .pyscf_state import Converge, response_of, settle
+from .state import Converge, response_of, settle
 
 # Grid levels of Kohn-Sham surfaces from coarse to fine, and how far to converge on each: |g| in PySCF's norm. Beyond that a surface
 # differs from the exact one by more than the run on it has left to do.

@@ -1,0 +1,1 @@
+"""Pictures of runs, fields and comparisons; Matplotlib is loaded when one is drawn."""
