@@ -2,11 +2,11 @@
 from pyscf import gto, scf
 from pyscf.geomopt.berny_solver import optimize
 
-from physopt import accelerate
+import physopt
 
 mol = gto.M(atom="O 0 0 0; H 0 0.80 0.60; H 0 -0.80 0.60", basis="6-31g", verbose=0)
 cycles = []
-mf = accelerate(scf.RHF(mol))
+mf = physopt.accelerate(scf.RHF(mol))
 mf.callback = lambda envs: cycles.append(envs["cycle"])
 relaxed = optimize(mf, maxsteps=20)
 frames = cycles.count(0)

@@ -2,7 +2,7 @@
 import numpy as np
 from pyscf import gto, scf
 
-from physopt import accelerate
+import physopt
 
 
 def peroxide(angle):
@@ -11,7 +11,7 @@ def peroxide(angle):
     return gto.M(atom=f"O 0 0.73 -0.05; O 0 -0.73 -0.05; H {x} 0.9 {z}; H 0 -0.9 0.94", basis="6-31g", verbose=0)
 
 
-scanner = accelerate(scf.RHF(peroxide(180))).as_scanner()
+scanner = physopt.accelerate(scf.RHF(peroxide(180))).as_scanner()
 for angle in range(180, 89, -10):
     energy = scanner(peroxide(angle))
     print(f"{angle:4d} degrees: {energy:.8f} hartree after {scanner.cycles} builds")

@@ -8,10 +8,7 @@ import jax
 import numpy as np
 from pyscf import gto, scf
 
-from physopt.scf.learned import SHIPPED, load_kernel
-from physopt.scf.meter import Meter
-from physopt.scf.training.fit import fit, loss, score
-from physopt.scf.training.lessons import harvest
+import physopt
 
 jax.config.update("jax_enable_x64", True)
 
@@ -27,17 +24,18 @@ def silane(ligands: str, stretch: float = 1.0) -> scf.hf.RHF:
 
 
 # %% Lessons: how the exact Fock matrix answers to changes of the density, for two small members of the family.
-meter = Meter()
-lessons = [lesson for ligands in ("HHHC", "HHHF") if (lesson := harvest(meter.watch(silane(ligands))))]
+meter = physopt.scf.Meter()
+lessons = [lesson for ligands in ("HHHC", "HHHF") if (lesson := physopt.scf.harvest(meter.watch(silane(ligands))))]
 
 # %% From the shipped weights on; `physopt train scf --family DIR --out FILE` does the same for a folder of XYZ files.
-shipped = load_kernel(SHIPPED)
-own = fit(lessons, shipped, evaluations=10)
-print(f"error of the response {10 ** loss(lessons, shipped):.4f} -> {10 ** loss(lessons, own):.4f}, {meter.builds} exact builds")
+shipped = physopt.scf.load_kernel(physopt.scf.SHIPPED)
+own = physopt.scf.fit(lessons, shipped, evaluations=10)
+before, after = (10 ** physopt.scf.loss(lessons, weights) for weights in (shipped, own))
+print(f"error of the response {before:.4f} -> {after:.4f}, {meter.builds} exact builds")
 
 # %% Others of the family; accelerate(mf, weights=...) takes the file, or own.auxiliary().
 others = [(ligands, stretch) for ligands in ("HHCC", "HHFF", "HHCF", "HHHH") for stretch in (1.1,)]
-before, after = ([score(silane(*other), weights.auxiliary()) for other in others] for weights in (shipped, own))
+before, after = ([physopt.scf.score(silane(*other), weights.auxiliary()) for other in others] for weights in (shipped, own))
 for name, results in {"shipped": before, "own": after}.items():
     builds = np.mean([r["exact_builds"] for r in results])
     norms = 10 ** np.log10([r["grad_norms"] for r in results]).mean(axis=0)

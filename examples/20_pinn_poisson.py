@@ -2,12 +2,10 @@
 import equinox as eqx
 import jax
 
-from physopt import Stop, minimize
-from physopt.pinn import Poisson, scatter, single_mode
-from physopt.rules.model_step import ModelStep
+import physopt
 
 jax.config.update("jax_enable_x64", True)
-problem = Poisson(amplitude=single_mode(1), collocation=scatter(jax.random.key(0), 400))
+problem = physopt.pinn.Poisson(amplitude=physopt.pinn.single_mode(1), collocation=physopt.pinn.scatter(jax.random.key(0), 400))
 measure = eqx.filter_jit(problem.error)
 
 
@@ -18,5 +16,7 @@ def watch(progress):
 
 
 # %%
-solution = minimize(problem, ModelStep(), problem.init(jax.random.key(1)), stop=Stop(max_evaluations=200), callback=watch)
+solution = physopt.minimize(
+    problem, physopt.rules.ModelStep(), problem.init(jax.random.key(1)), stop=physopt.Stop(max_evaluations=200), callback=watch
+)
 print(f"relative L2 error {measure(solution.point):.1e} after {solution.num_evaluations} residuals with Jacobian")

@@ -1,11 +1,11 @@
 # %% Optimize half an MBB beam: optimality criteria are full steps of the problem's own model.
-from physopt import Stop, minimize
-from physopt.rules.model_step import ModelStep
-from physopt.rules.search import FullStep
-from physopt.topopt import SIMP, SensitivityFilter, half_mbb
 
-problem = SIMP(half_mbb((60, 20)), volfrac=0.5, filtering=SensitivityFilter(rmin=2.4))
-solution = minimize(problem, ModelStep(search=FullStep()), problem.init(), stop=Stop(change=0.01))
+import physopt
+
+problem = physopt.topopt.SIMP(physopt.topopt.half_mbb((60, 20)), volfrac=0.5, filtering=physopt.topopt.SensitivityFilter(rmin=2.4))
+solution = physopt.minimize(
+    problem, physopt.rules.ModelStep(search=physopt.rules.FullStep()), problem.init(), stop=physopt.Stop(change=0.01)
+)
 
 # %%
 for row in problem.density(solution.point).T[::2]:

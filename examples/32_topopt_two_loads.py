@@ -1,6 +1,6 @@
 # %% A bracket under two loads, one at a time: the worse of the two counts. A hole is prescribed, and solid material around the loads.
-from physopt.topopt.definition import Definition, Load, Passive, Support
-from physopt.topopt.method.methods import solve
+import physopt
+from physopt.topopt import Definition, Load, Passive, Support
 
 bracket = Definition(
     name="bracket",
@@ -18,7 +18,7 @@ bracket = Definition(
         Passive(region=[[56, 17], [60, 23]], density=1.0),
     ],
 )
-design = solve(bracket, solutions=60, change=None)
+design = physopt.topopt.solve(bracket, solutions=60, change=None)
 
 # %%
 for row in design.density.T[::-2]:

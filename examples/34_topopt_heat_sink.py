@@ -1,12 +1,11 @@
 # %% A plate heated everywhere and cooled on its left: where the conductor goes. Then the same with a sharper picture, by projection.
-from physopt.topopt.definition import changed
-from physopt.topopt.gallery import heat_sink
-from physopt.topopt.method.methods import solve
 
-plate = heat_sink((40, 40))
-smooth = solve(plate, solutions=60, change=None)
+import physopt
+
+plate = physopt.topopt.heat_sink((40, 40))
+smooth = physopt.topopt.solve(plate, solutions=60, change=None)
 steps = [{"solutions": 20, "beta": 0.0}, {"solutions": 20, "beta": 2.0}, {"solutions": 20, "beta": 4.0}]
-sharp = solve(changed(plate, {"beta": 8.0, "continuation": steps}), "mma", solutions=30, change=None)
+sharp = physopt.topopt.solve(physopt.topopt.changed(plate, {"beta": 8.0, "continuation": steps}), "mma", solutions=30, change=None)
 for design in (smooth, sharp):
     found = design.verify()
     print(f"thermal compliance {found['verified']:.1f}, greyness {found['greyness']:.3f}")

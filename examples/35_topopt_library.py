@@ -3,12 +3,7 @@ import math
 import sys
 import tempfile
 
-from physopt.topopt.definition import changed
-from physopt.topopt.gallery import cantilever, mbb
-from physopt.topopt.library import Library
-from physopt.topopt.method.methods import solve
-from physopt.topopt.method.near import near_stages
-from physopt.topopt.method.stages import optimize
+from physopt.topopt import Library, cantilever, changed, mbb, near_stages, optimize, solve
 
 short = len(sys.argv) <= 2
 name, width = ("volume", 48) if short else (sys.argv[1], int(sys.argv[2]))

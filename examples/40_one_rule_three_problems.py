@@ -2,25 +2,20 @@
 import jax
 from pyscf import gto, scf
 
-from physopt import Stop, minimize
-from physopt.pinn import Poisson, scatter, single_mode
-from physopt.rules.gradient import GradientDescent
-from physopt.rules.guard import Guard
-from physopt.rules.model_step import ModelStep
-from physopt.scf.problem import SCF
-from physopt.topopt import SIMP, DensityFilter, half_mbb
+import physopt
+from physopt import Stop, pinn, topopt
 
 jax.config.update("jax_enable_x64", True)
-rule = Guard(ModelStep(), GradientDescent())
+rule = physopt.rules.Guard(physopt.rules.ModelStep(), physopt.rules.GradientDescent())
 
 # %% A molecule, a network, a structure: compiled in C or traced by JAX, curved, flat or bounded, the driver and the rule do not notice.
 water = gto.M(atom="O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47", basis="def2-svp", verbose=0)
 problems = [
-    ("water, RHF", SCF.of(scf.RHF(water)), Stop(grad_norm=1e-6)),
-    ("Poisson network", Poisson(amplitude=single_mode(1), collocation=scatter(jax.random.key(0), 400)), Stop(value=1e-5)),
-    ("MBB beam", SIMP(half_mbb((30, 10)), filtering=DensityFilter(1.5)), Stop(change=0.01)),
+    ("water, RHF", physopt.scf.SCF.of(scf.RHF(water)), Stop(grad_norm=1e-6)),
+    ("Poisson network", pinn.Poisson(amplitude=pinn.single_mode(1), collocation=pinn.scatter(jax.random.key(0), 400)), Stop(value=1e-5)),
+    ("MBB beam", topopt.SIMP(topopt.half_mbb((30, 10)), filtering=topopt.DensityFilter(1.5)), Stop(change=0.01)),
 ]
 for name, problem, stop in problems:
-    solution = minimize(problem, rule, problem.init(jax.random.key(1)), stop=stop)
+    solution = physopt.minimize(problem, rule, problem.init(jax.random.key(1)), stop=stop)
     first, last = solution.history.value[0], solution.evaluation.value
     print(f"{name:16s} {first:14.6f} -> {last:14.6f} {problem.unit:8s} in {solution.num_evaluations:3d} evaluations, {solution.reason}")

@@ -9,34 +9,29 @@ import jax
 import numpy as np
 import optax
 
-from physopt.core.weights import load_weights, save_weights
-from physopt.meta.estimators import Antithetic, draw
-from physopt.meta.quadratics import Quadratics
-from physopt.meta.score import steps_to_tolerance
-from physopt.meta.train import meta_train
-from physopt.rules.lbfgs import LBFGS
-from physopt.rules.learned import Span
+import physopt
+from physopt import meta
 
 jax.config.update("jax_enable_x64", True)
 
 # %% The rule: a combination of four tangents; its coefficients are what is learned. Untrained it takes the model's own step.
-family = Quadratics(dim=8)
-untrained = Span(key=jax.random.key(0))
+family = meta.Quadratics(dim=8)
+untrained = physopt.rules.Span(key=jax.random.key(0))
 
 # %% Evolution strategies need only values, so the same lines train on problems that run on the host.
 optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-3))
-trained, training = meta_train(untrained, family, Antithetic(40, sigma=0.01), optim, num_steps=150, key=jax.random.key(0))
+trained, training = meta.train(untrained, family, meta.Antithetic(40, sigma=0.01), optim, num_steps=150, key=jax.random.key(0))
 print(f"meta-loss {training.loss[0]:.3f} -> {training.loss[-10:].mean():.3f}")
 print(f"{training.evaluations[-1]} evaluations, {training.seconds[-1]:.0f} s")
 
 # %% Weights are arrays and a checksum in a safetensors file.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "span.safetensors"
-    save_weights(path, trained, {"family": "Quadratics(dim=8)", "seed": 0})
-    trained = load_weights(path, like=untrained)
+    physopt.save_weights(path, trained, {"family": "Quadratics(dim=8)", "seed": 0})
+    trained = physopt.load_weights(path, like=untrained)
 
 # %% Held-out tasks, four times as many unknowns.
-unseen = draw(Quadratics(dim=32), jax.random.key(1), 64)
-for name, rule in {"untrained": untrained, "trained": trained, "lbfgs": LBFGS()}.items():
-    steps = steps_to_tolerance(rule, Quadratics(dim=32), unseen, tolerance=1e-6, budget=300)
+unseen = meta.draw(meta.Quadratics(dim=32), jax.random.key(1), 64)
+for name, rule in {"untrained": untrained, "trained": trained, "lbfgs": physopt.rules.LBFGS()}.items():
+    steps = meta.steps_to_tolerance(rule, meta.Quadratics(dim=32), unseen, tolerance=1e-6, budget=300)
     print(f"{name:10s} median {np.median(steps):4.0f} evaluations to 1e-6, {np.sum(steps <= 300)} of {len(steps)} converged")

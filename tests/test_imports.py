@@ -22,9 +22,10 @@ LAYERS = {
     "meta": {"core", "rules", "meta"},
     "bench": {"core", "rules", "meta", *DOMAINS, "bench"},
     "plot": {"core", *DOMAINS, "plot"},
-    "cli": {"apart", "core", "rules", "meta", *DOMAINS, "bench", "plot", "cli", ""},
+    "cli": {"apart", "runs", "core", "rules", "meta", *DOMAINS, "bench", "plot", "cli", ""},
     "__main__": {"cli"},
-    "": {"apart", "core", "rules", "meta", *DOMAINS},
+    "runs": {"core"},
+    "": {"apart", "core", "rules", "meta", "runs", "bench", "plot", *DOMAINS},
 }
 for domain in DOMAINS:
     LAYERS[domain] = {"core", domain}

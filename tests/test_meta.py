@@ -15,7 +15,7 @@ from physopt.meta.estimators import Antithetic, Backprop, draw, padded, trainabl
 from physopt.meta.loss import LogArea, SmoothSteps
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.score import steps_to_tolerance
-from physopt.meta.train import meta_train
+from physopt.meta.training import train
 from physopt.rules.learned import Span
 
 # The untrained step is always accepted here, so that the loss is smooth where gradients are compared.
@@ -240,7 +240,7 @@ def test_training_halves_the_steps_on_held_out_tasks():
     family, untrained = Quadratics(dim=8), Span(width=4, key=jax.random.key(0))
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
     settings = {"num_steps": 60, "key": jax.random.key(0), "tasks_per_step": 16}
-    trained, training = meta_train(untrained, family, Antithetic(30, sigma=0.01), optim, **settings)
+    trained, training = train(untrained, family, Antithetic(30, sigma=0.01), optim, **settings)
     unseen = draw(family, jax.random.key(99), 64)
     before, after = (np.median(steps_to_tolerance(r, family, unseen, tolerance=1e-4, budget=200)) for r in (untrained, trained))
     assert training.loss[-10:].mean() < training.loss[:5].mean()
@@ -249,14 +249,14 @@ def test_training_halves_the_steps_on_held_out_tasks():
 
 def test_training_on_the_host_lowers_the_loss():
     settings = {"num_steps": 12, "key": jax.random.key(0), "tasks_per_step": 2}
-    _, training = meta_train(heavy_ball(), SpringFamily(False), Antithetic(8, pairs=2), optax.adam(0.1), **settings)
+    _, training = train(heavy_ball(), SpringFamily(False), Antithetic(8, pairs=2), optax.adam(0.1), **settings)
     assert training.loss[-3:].mean() < training.loss[0]
     assert training.evaluations[-1] == 12 * 2 * 2 * 2 * 9
 
 
 def test_weights_that_overflow_are_refused():
     with pytest.raises(FloatingPointError, match="apply_if_finite"):
-        meta_train(heavy_ball(), MILD, Backprop(3), optax.sgd(jnp.inf), num_steps=2, key=jax.random.key(0), tasks_per_step=2)
+        train(heavy_ball(), MILD, Backprop(3), optax.sgd(jnp.inf), num_steps=2, key=jax.random.key(0), tasks_per_step=2)
 
 
 @pytest.mark.parametrize("arguments", [{"sigma": 0.0}, {"sigma": float("nan")}, {"pairs": 1}])

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 import optax
 import pytest
-from trained_quadratics import train
+from trained_quadratics import learn
 
 from physopt import Recording
 from physopt.core.trajectory import load
 from physopt.meta.estimators import Antithetic
 from physopt.meta.quadratics import Quadratics
-from physopt.meta.train import meta_train
+from physopt.meta.training import train
 from physopt.rules.learned import Span
 
 ROOT = Path(__file__).resolve().parent
@@ -51,15 +51,13 @@ def test_killed_and_resumed_training_ends_with_identical_weights(tmp_path):
 
 def test_a_finished_training_is_returned_again_and_others_are_refused(tmp_path):
     folder = str(tmp_path / "run")
-    trained, training = train(folder, 3)
-    again, same = train(folder, 3)
+    trained, training = learn(folder, 3)
+    again, same = learn(folder, 3)
     np.testing.assert_array_equal(again.head.skip, trained.head.skip)
     np.testing.assert_array_equal(same.loss, training.loss)
     settings = {"num_steps": 3, "key": jax.random.key(5), "tasks_per_step": 4}
     with pytest.raises(FileExistsError):
-        meta_train(
-            Span(width=2, key=jax.random.key(0)), Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=folder, **settings
-        )
+        train(Span(width=2, key=jax.random.key(0)), Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=folder, **settings)
     with pytest.raises(ValueError, match=r"something else: rule.head.hidden was .*\[2, 13\]"):
         wider, recording = Span(width=3, key=jax.random.key(0)), Recording(folder, resume=True)
-        meta_train(wider, Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=recording, **settings)
+        train(wider, Quadratics(dim=4), Antithetic(6, pairs=2), optax.adam(1e-2), record=recording, **settings)

@@ -10,7 +10,7 @@ from physopt import Recording
 from physopt.meta.estimators import Antithetic, Backprop
 from physopt.meta.loss import LogArea
 from physopt.meta.quadratics import Quadratics, log_cosh
-from physopt.meta.train import meta_train
+from physopt.meta.training import train
 from physopt.rules.learned import Span
 
 WATER = "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587"
@@ -93,7 +93,7 @@ def test_another_target_functional_or_grid_is_refused_by_name(field, tmp_path):
 def _training(record, rule=None, family=Quadratics(dim=4), estimator=Antithetic(4, sigma=0.01), optim=optax.adam(1e-3), **changes):
     rule = Span(width=2, key=jax.random.key(0)) if rule is None else rule
     how = {"num_steps": 2, "tasks_per_step": 2, "key": jax.random.key(0), "callback": lambda _: True, **changes}
-    return meta_train(rule, family, estimator, optim, record=record, **how)
+    return train(rule, family, estimator, optim, record=record, **how)
 
 
 @pytest.fixture(scope="module")

@@ -192,7 +192,7 @@ def test_a_network_and_trained_weights_come_out_as_weight_files(tmp_path):
     from physopt.core.weights import load_weights
     from physopt.meta.estimators import Antithetic
     from physopt.meta.quadratics import Quadratics
-    from physopt.meta.train import meta_train
+    from physopt.meta.training import train
     from physopt.pinn import Poisson, scatter, single_mode
     from physopt.rules.learned import Span
 
@@ -205,7 +205,7 @@ def test_a_network_and_trained_weights_come_out_as_weight_files(tmp_path):
     scattered, _ = jax.random.split(jax.random.key(0))
     same = Poisson(amplitude=single_mode(1), collocation=scatter(scattered, 30), width=3, depth=1)
     np.testing.assert_allclose(same.evaluate(network).value, best, rtol=1e-12)
-    rule, _ = meta_train(
+    rule, _ = train(
         Span(width=2, key=jax.random.key(0)), Quadratics(dim=4), Antithetic(3, sigma=0.01, pairs=2), optax.adam(1e-3),
         num_steps=3, tasks_per_step=2, key=jax.random.key(0), record=Recording(tmp_path / "rule"), callback=lambda step: step.index == 1,
     )  # fmt: skip

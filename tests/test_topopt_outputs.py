@@ -10,7 +10,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLImageDataReader
 
 from physopt.cli import main
-from physopt.topopt.export import surface, write_stl, write_vti
+from physopt.topopt.export import write_stl, write_vti
+from physopt.topopt.surface import surface_of
 
 
 def ball(n=12):
@@ -30,7 +31,7 @@ def test_surfaces_are_watertight_and_point_outward(tmp_path, density):
 
 def test_nothing_has_no_surface():
     with pytest.raises(ValueError, match="no surface"):
-        surface(np.full((4, 4), 0.3))
+        surface_of(np.full((4, 4), 0.3))
 
 
 def test_images_are_read_by_vtk(tmp_path):

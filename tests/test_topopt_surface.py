@@ -208,7 +208,8 @@ def test_pictures_in_space_are_not_mirrored(monkeypatch, seed):
     axis = Figure().add_subplot(projection="3d")
     seen, draw = [], axis.plot_trisurf
     monkeypatch.setattr(axis, "plot_trisurf", lambda *places, **options: (seen.extend(places), draw(*places, **options)))
-    fields._draw_surface(axis, corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    fields._draw_surface(axis, Surface(corners, faces, 0.5, np.ones(4, int), np.ones((1, 1, 1), int)))
     drawn = np.stack(seen, axis=1)
     right, up, _ = proj3d.proj_transform(*drawn.T, axis.get_proj())
     elevation, azimuth = np.radians([axis.elev, axis.azim])

@@ -125,14 +125,14 @@ def _write_image(best: Best, file: Path) -> None:
 
 def _write_picture(best: Best, file: Path) -> None:
     from physopt.plot import fields
-    from physopt.topopt import export
+    from physopt.topopt.surface import surface_of
 
     density, columns = _density(best), best.run.columns
     history = types.SimpleNamespace(value=columns.get("value", np.zeros(0)))
     title, surface = f"{best.value:.5g} at volume {density.mean():.3g}", None
     if density.ndim == 3:
         try:
-            surface = export.surface(density)
+            surface = surface_of(density)
         except ValueError:  # all of it gray still: seen from the front
             density = density.mean(axis=2)
     fields.plot_design(file, title, density, history, surface)

@@ -78,7 +78,7 @@ def draw(
     title = f"{definition.name[:40]} {'x'.join(map(str, definition.shape))}: {significant(float(design.solution.evaluation.value))}"
     title = f"{title} at volume {density.mean():.3g}"
     surface = _surface(design, found, files.drop_loose) if files.stl is not None or (files.plot is not None and density.ndim == 3) else None
-    shown = None if density.ndim == 2 or surface is None else (surface.vertices, surface.faces)
+    shown = None if density.ndim == 2 else surface
     flat = density if density.ndim == 2 or shown is not None else density.mean(axis=2)
     image = None if files.vti is None else files.vti / f"{definition.name}.vti"
     tasks: list[tuple[Path | None, Callable[[Path], object]]] = [

@@ -18,7 +18,7 @@ from physopt.core.weights import save_weights
 from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop, Tasks, draw
 from physopt.meta.quadratics import Quadratics, log_cosh
 from physopt.meta.score import steps_to_tolerance
-from physopt.meta.train import Training, TrainingProgress, meta_train
+from physopt.meta.training import Training, TrainingProgress, train
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
@@ -125,7 +125,7 @@ def _train(
         def tell(step: TrainingProgress) -> None:
             progress.update(step.index + 1, loss=step.loss)
 
-        return meta_train(
+        return train(
             rule,
             Quadratics(),
             estimator,

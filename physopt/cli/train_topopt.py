@@ -53,7 +53,7 @@ def topopt(
     from physopt.core.run import Interrupted
     from physopt.core.weights import save_weights
     from physopt.meta.estimators import Antithetic
-    from physopt.meta.train import TrainingProgress, meta_train
+    from physopt.meta.training import TrainingProgress, train
     from physopt.topopt.family import RandomStructures
     from physopt.topopt.method.schedule import SOLUTIONS, Excess, Schedule, run
 
@@ -65,7 +65,7 @@ def topopt(
 
         interrupted = None
         try:
-            schedule, training = meta_train(
+            schedule, training = train(
                 Schedule.by_hand(),
                 RandomStructures(size),
                 Antithetic(SOLUTIONS, sigma=0.5, pairs=2, run=run),

@@ -1,4 +1,5 @@
-"""Physics-informed networks: residuals of differential equations, lowered by Gauss-Newton."""
+"""Physics-informed networks: losses of partial differential equations."""
 
-from .model import GaussNewton as GaussNewton
-from .poisson import Poisson as Poisson, PoissonFamily as PoissonFamily, scatter as scatter, single_mode as single_mode
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

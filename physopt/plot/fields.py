@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from physopt.core.iterate import History
+from physopt.topopt.surface import Surface
 
 from .runs import readable
 
@@ -45,7 +46,7 @@ def plot_design(
     title: str,
     density: Float[ndarray, "..."],
     history: Any,
-    surface: tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]] | None = None,
+    surface: Surface | None = None,
     *,
     work: Float[ndarray, " n"] | None = None,
 ) -> None:
@@ -66,7 +67,7 @@ def plot_design(
         left.set(xticks=(), yticks=())
     else:
         left = figure.add_subplot(grid[0], projection="3d")
-        _draw_surface(left, *surface)
+        _draw_surface(left, surface)
     left.set_title(readable(title), fontsize=10, color=_INK, parse_math=False)
     counted = "finite-element solution" if work is None else "work / solutions of the finest grid, all starts"
     _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
@@ -91,11 +92,11 @@ def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]
             writer.grab_frame()
 
 
-def _draw_surface(axis: Any, vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> None:
-    x, y, z = vertices.T
+def _draw_surface(axis: Any, surface: Surface) -> None:
+    x, y, z = surface.vertices.T
     # Matplotlib's third axis points up and its second one away from the viewer: y and -z, which keeps the hand.
-    axis.plot_trisurf(x, -z, y, triangles=faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
-    axis.set(box_aspect=np.ptp(vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
+    axis.plot_trisurf(x, -z, y, triangles=surface.faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
+    axis.set(box_aspect=np.ptp(surface.vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
 
 
 def _figure(width: float, height: float) -> "Figure":

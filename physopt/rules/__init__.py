@@ -1,1 +1,6 @@
-"""Rules: what turns an evaluation into a move, hand-written or learned. One module per rule."""
+"""Update rules: what turns an oracle's answers into moves, one algorithm a file."""
+
+import lazy_loader
+
+# The names stand in `__init__.pyi`; loaded when asked for, so that naming one rule does not wait for JAX.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -45,12 +45,6 @@ def write_stl(
     trimesh.Trimesh(*_welded(vertices.astype(np.float32), surface.faces), process=False).export(path)
 
 
-def surface(density: Float[ndarray, "..."], level: float | None = None) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
-    """Return vertices and triangles of the surface where the density is `level`; see `surface_of`."""
-    found = surface_of(density, level)
-    return found.vertices, found.faces
-
-
 def _welded(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> tuple[ndarray, ndarray]:
     """Return the triangles that single precision leaves: where two corners have become one, the neighbors meet."""
     places, which = np.unique(vertices, axis=0, return_inverse=True)

@@ -44,7 +44,7 @@ class TrainingProgress(eqx.Module):
     seconds: float
 
 
-def meta_train(
+def train(
     rule: PyTree,
     family: AbstractFamily,
     estimator: AbstractEstimator,

@@ -1,0 +1,12 @@
+from .estimators import (
+    AbstractEstimator as AbstractEstimator,
+    Antithetic as Antithetic,
+    Backprop as Backprop,
+    Estimate as Estimate,
+    Tasks as Tasks,
+    draw as draw,
+)
+from .loss import AbstractLoss as AbstractLoss, LogArea as LogArea, SmoothSteps as SmoothSteps
+from .quadratics import Quadratics as Quadratics, Well as Well, log_cosh as log_cosh, parabola as parabola
+from .score import steps_to_tolerance as steps_to_tolerance
+from .training import Training as Training, TrainingProgress as TrainingProgress, train as train
