@@ -30,9 +30,7 @@ def objection(mf: Any) -> str | None:
         return f"{name} is not supported: restricted and unrestricted real orbitals are. {hint}"
     instead = f"{PLAIN}."
     if not mf.istype("ROHF"):  # PySCF hands DIIS no spin densities there
-        instead = (
-            "Set mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS, which leaves diagonalization and occupations to PySCF's own kernel."
-        )
+        instead = "Set mf.DIIS = physopt.scf.ResponseDIIS, which leaves diagonalization and occupations to PySCF's own kernel."
     if getattr(mf.mol, "symmetry", False):
         return (
             f"{name} with point-group symmetry: the model would mix irreps. Build the molecule with symmetry=False, or keep it: {instead}"

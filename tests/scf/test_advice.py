@@ -35,7 +35,7 @@ def test_response_diis_follows_a_change_after_the_dressing(kind, change):
     mol = WATER_MOL if kind is scf.RHF else RADICAL
     reference = change(kind(mol)).kernel()
     for mf in (change(accelerate(kind(mol))), change(kind(mol))):
-        mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS
+        mf.DIIS = physopt.scf.ResponseDIIS
         assert mf.kernel() == pytest.approx(reference, abs=1e-7)
         assert mf.converged
 
@@ -76,7 +76,7 @@ def test_what_to_dress_instead(refused, advice, followed, reference):
 
 def test_smeared_open_shells_keep_one_set_of_orbitals():
     mf = smeared(accelerate(scf.ROHF(RADICAL)))  # PySCF makes it an RHF
-    mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS
+    mf.DIIS = physopt.scf.ResponseDIIS
     assert mf.kernel() == pytest.approx(smeared(scf.ROHF(RADICAL)).kernel(), abs=1e-7)
 
 
@@ -89,14 +89,14 @@ def test_response_diis_says_where_it_does_not_serve():
     from pyscf import scf as pyscf_scf
 
     mf = scf.ROHF(RADICAL)
-    mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS
+    mf.DIIS = physopt.scf.ResponseDIIS
     with pytest.raises(TypeError, match=r"not ROHF. Set mf\.DIIS = pyscf\.scf\.diis\.CDIIS"):
         mf.kernel()
     mf.DIIS = pyscf_scf.diis.CDIIS
     assert mf.kernel() == pytest.approx(scf.ROHF(RADICAL).kernel(), abs=1e-8)
     # A current that it cannot follow.
     mf = scf.RHF(WATER_MOL)
-    mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS
+    mf.DIIS = physopt.scf.ResponseDIIS
     core = mf.get_hcore() + 1e-3j * WATER_MOL.intor("int1e_cg_irxp", comp=3)[0]
     mf.get_hcore = lambda *a: core
     with pytest.raises(TypeError, match="not a complex RHF"):
@@ -107,7 +107,7 @@ def test_response_diis_says_where_it_does_not_serve():
 
 def test_a_target_and_pyscfs_kernel_exclude_each_other():
     mf = accelerate(scf.RHF(WATER_MOL), target="stable")
-    mf.DIIS = physopt.scf.method.accelerate.ResponseDIIS
+    mf.DIIS = physopt.scf.ResponseDIIS
     with pytest.raises(TypeError, match=r"needs the accelerated run\. DIIS = ResponseDIIS asks"):
         mf.kernel()
     mf.target = "nearest"
