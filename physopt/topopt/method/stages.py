@@ -53,26 +53,26 @@ class Stage:
     Several stages may have the problem of the last one: the outcome is the lowest of their designs.
 
     - `solutions`: at most, those of earlier stages with the same problem included.
-    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than 0.3 %, or
+    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than the share `gain` of itself, or
       is 1 % above that of earlier stages.
     - `fresh`: it starts where the first stage did, not from where the one before ended.
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
     - `floor`: a classical method in full: it is not given up for being higher.
     - `misled`: it only takes place where the stage before was misled: it began from the lowest design and gained less than 0.3 %, or it
       ended 1 % above it and its rule, `Corrected`, distrusts its cheap problem.
-    - `contest`: its outcome is one of those that are compared. `place`: it goes on from the lowest of them, 0, or the next, 1.
+    - `best`: it goes on from the lowest design so far, with what the rule there had learned.
     """
 
     problem: SIMP
     rule: AbstractRule
     solutions: int
     patience: int | None = None
+    gain: float = STALLED
     fresh: bool = False
     blur: float | None = None
     floor: bool = False
     misled: bool = False
-    contest: bool = False
-    place: int | None = None
+    best: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +188,6 @@ def _through(
     problem, left = stages[-1].problem, stages[-1].solutions
     lowest: Solution | None = None
     solution: Solution | None = None
-    compared: list[Solution] = []
     misled = blurred = False
     for number, stage in enumerate(stages):
         if stage.misled and not misled:
@@ -198,14 +197,14 @@ def _through(
         rule, point = stage.rule, stage.problem.init() if start is None else start
         if stage.blur is not None and lowest is not None:
             point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
-        elif stage.place is not None:
-            point, rule = _handed_on(problem, sorted(compared, key=_value)[stage.place], stage)
+        elif stage.best and lowest is not None:
+            point, rule = _handed_on(problem, lowest, stage)
         elif solution is not None and not stage.fresh:
             point, rule = _handed_on(stages[number - 1].problem, solution, stage)
         known = _value(lowest)
         ceiling = math.inf if stage.floor else known + HOPELESS * abs(known)
         most = min(stage.solutions, left) if own else stage.solutions
-        stop = Stop(patience=stage.patience, gain=STALLED, ceiling=ceiling, max_evaluations=most)
+        stop = Stop(patience=stage.patience, gain=stage.gain, ceiling=ceiling, max_evaluations=most)
         if last:
             stop = Stop(change=change, patience=WINDOW if gain > 0.0 else None, gain=gain, max_evaluations=most)
         tell = _teller(steps, number, stage, problem, callback)
@@ -221,7 +220,6 @@ def _through(
             left -= solution.num_evaluations
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
-            compared += [solution] if stage.contest else []
             gained, stalled = known - found, solution.reason == "stalled"
             misled = (found > ceiling and _distrusts(stage.rule, solution)) or (blurred and stalled and gained <= STALLED * abs(found))
             idle = blurred and stalled and gained <= gain * abs(found)
