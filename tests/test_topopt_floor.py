@@ -12,7 +12,7 @@ from physopt.cli import main
 from physopt.topopt.definition import Definition, Load, Passive, Support, changed
 from physopt.topopt.gallery import GALLERY
 from physopt.topopt.method.methods import METHODS, solve
-from physopt.topopt.method.race import HEAT, race, unhelpful
+from physopt.topopt.method.race import EVEN, race, unhelpful
 from physopt.topopt.method.schedule import Schedule
 from physopt.topopt.method.stages import optimize
 
@@ -117,22 +117,22 @@ def test_the_command_says_so_at_the_start(capsys, tmp_path):
         assert "own grid first" not in capsys.readouterr().out
 
 
-def test_the_lower_of_two_starts_goes_on_and_then_the_other():
-    problem = SHELF.problem()
-    stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(problem, 200)]
+@pytest.mark.parametrize("definition", [SHELF, SMALL[1]], ids=lambda d: d.name)
+def test_the_lower_of_two_starts_goes_on(definition):
+    stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(definition.problem(), 200)]
     steps = optimize(stages, change=None).steps
     of = {number: [step.value for step in part] for number, part in itertools.groupby(steps, lambda step: step.stage)}
-    compared = sorted(min(of[number]) for number, stage in enumerate(stages) if stage.contest)
-    assert len(compared) == 2
-    assert [of[number][0] for number, stage in enumerate(stages) if stage.place is not None] == compared
-    assert sum(len(of[number]) for number in range(4)) == 2 * HEAT
+    assert of[0][0] == of[1][0], "both begin with the uniform design"
+    assert of[3][0] == min(min(of[number]) for number in range(3))
+    assert len(of[1]) == EVEN
 
 
 def test_a_killed_race_resumes_to_the_same_bits(tmp_path):
-    stages = METHODS["physopt"](SHELF.problem(), 26)
+    stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(SHELF.problem(), 40)]
     whole = optimize(stages, gain=1e-3)
-    assert whole.steps[-1].stage == 4 and len(whole.steps) == 36
-    for goal in (HEAT + 3, 2 * HEAT + 4):  # where the second start penalizes less; where the lower one goes on
+    begun = {step.stage: number for number, step in reversed([*enumerate(whole.steps, 1)])}
+    assert set(begun) == {0, 1, 2, 3}
+    for goal in (begun[1] + 3, begun[3] + 2):  # in the second start; where the lower one goes on
         seen = itertools.count(1)
 
         def die(step, seen=seen, goal=goal):
@@ -157,5 +157,5 @@ def test_continuation_ends_on_the_problem_itself_there_too():
 def test_prescribed_elements_and_mirrors_stay_in_a_race():
     definition = changed(SHELF, {"passive": [Passive(region=[[10, 3], [14, 7]], density=0.0)], "mirror": "y"})
     density = solve(definition, solutions=40).density
-    assert density[11:13, 4:6].max() < 1e-3 and density.mean() == pytest.approx(0.35, abs=1e-3)
+    assert density[11:13, 4:6].max() < 1e-3 and 0.345 < density.mean() < 0.35 + 1e-3  # MMA nears the volume from below
     np.testing.assert_allclose(density, density[:, ::-1])
