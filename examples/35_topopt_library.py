@@ -3,7 +3,7 @@ import math
 import sys
 import tempfile
 
-from physopt.topopt import Library, cantilever, changed, mbb, near_stages, optimize, solve
+from physopt.topopt import Library, cantilever, changed, mbb, solve
 
 short = len(sys.argv) <= 2
 name, width = ("volume", 48) if short else (sys.argv[1], int(sys.argv[2]))
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
     for definition in SERIES[name]:
         volfrac, start = definition.volfrac, library.start(definition)
         runs = [solve(definition, method, solutions=n, change=None, gain=0.0) for method, n in METHODS.items()]
-        near = runs[0] if start is None else optimize(near_stages(definition, 50), start=start.design, change=None)
+        near = runs[0] if start is None else solve(definition, start=start, solutions=50, change=None, gain=0.0)
         library.add(definition, near.solution.point, float(near.solution.evaluation.value))
         traces = [run.steps for run in (*runs[:2], near, *runs[2:])]
         ends = [lowest(steps, volfrac) for steps in traces]

@@ -12,7 +12,8 @@ from physopt.cli import main
 from physopt.topopt.definition import changed
 from physopt.topopt.gallery import GALLERY
 from physopt.topopt.library import Library
-from physopt.topopt.method.near import near_rule, solve_near
+from physopt.topopt.method.methods import solve_near
+from physopt.topopt.method.near import near_rule
 from physopt.topopt.task import softness, task_of, transferred
 
 BEAM = changed(GALLERY["mbb"]((48, 16)), {"rmin": 3.0})

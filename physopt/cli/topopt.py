@@ -1,6 +1,6 @@
 """`physopt topopt`: optimize the topology of a structure."""
 
-import itertools
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,7 +27,7 @@ Shape = Annotated[str | None, Parameter(help="Elements along each axis, for prob
 
 
 @app.default
-def solve(
+def topopt(
     problem: Problem,
     *,
     shape: Shape = None,
@@ -99,34 +99,31 @@ def solve(
     place = definition.place()
     # Loaded now and not with this module: a problem that is refused does not wait for JAX.
     from physopt.core.run import Interrupted
-    from physopt.topopt.method.methods import stages_of
-    from physopt.topopt.method.near import near_stages, remember
+    from physopt.topopt.method.methods import remember, solve
     from physopt.topopt.method.race import unhelpful
-    from physopt.topopt.method.stages import Step, longest, optimize
+    from physopt.topopt.method.stages import Step
 
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
     solved, start = _near(library, definition, resume)
-    stages = stages_of(definition, chosen, max_iterations) if start is None else near_stages(definition, max_iterations)
-    if chosen == "physopt" and start is None and (why := unhelpful(stages[-1].problem)) is not None:
+    if chosen == "physopt" and start is None and (why := unhelpful(definition.problem())) is not None:
         screen().print(f"on the design's own grid first: {why}")
     sides = "x".join(map(str, definition.shape))
     settings = {"problem": definition.name, "shape": sides, "method": chosen, **_spec(definition)}
     if start is not None:
         settings |= {"method": "library", "start": start.entry.file.name, "start_distance": start.distance}
     frames: list[Any] = []
-    done = itertools.count(1)
-    with Progress(f"{definition.name} {sides}", total=longest(stages)) as progress:
+    with Progress(f"{definition.name} {sides}", total=max_iterations) as progress:
 
         def follow(step: Step) -> None:
-            progress.update(next(done), value=step.value, volume=step.volume)
+            progress.update(math.ceil(step.equivalents), value=step.value, volume=step.volume)
             if gif is not None:
-                density = stages[step.stage].problem.density(step.design)
+                density = step.density
                 frames.append((density if density.ndim == 2 else density.mean(axis=2)).astype(np.float32))
 
-        where = None if start is None else start.design
         wanted, interrupted = recording(record, resume, settings, _asked(definition, chosen)), None
+        options = {"solutions": max_iterations, "gain": gain, "record": wanted, "callback": follow}
         try:
-            design = optimize(stages, start=where, gain=gain, record=wanted, callback=follow)
+            design = solve(definition, chosen, start=start, **options)
         except Interrupted as signal:
             design, interrupted = signal.found, signal
             if not design.steps:

@@ -14,9 +14,8 @@ from .gallery import (
     mbb as mbb,
 )
 from .interpolation import AbstractInterpolation as AbstractInterpolation, Power as Power, Ramp as Ramp
-from .library import Library as Library
-from .method.methods import METHODS as METHODS, solve as solve
-from .method.near import near_stages as near_stages, solve_near as solve_near
+from .library import Library as Library, Start as Start
+from .method.methods import METHODS as METHODS, remember as remember, solve as solve, solve_near as solve_near
 from .method.stages import Design as Design, Stage as Stage, Step as Step, optimize as optimize
 from .objective import (
     AbstractObjective as AbstractObjective,

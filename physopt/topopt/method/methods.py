@@ -1,7 +1,9 @@
 """The methods of topology optimization by name."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
@@ -10,7 +12,9 @@ from physopt.rules.mma import GCMMA, MMA
 from physopt.rules.oc import OptimalityCriteria
 from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
+from physopt.topopt.library import Library, Start
 
+from .near import near_stages
 from .race import CRITERIA, TUNED
 from .schedule import Schedule, trained
 from .stages import Design, Stage, Step, on_coarser_grids, optimize
@@ -79,16 +83,42 @@ def solve(
     definition: Definition,
     method: str = "physopt",
     *,
+    start: Start | None = None,
     solutions: int = 300,
     change: float | None = 0.01,
     gain: float = 1e-3,
     record: Recording | None = None,
     callback: Callable[[Step], bool | None] | None = None,
 ) -> Design:
-    """Return the design for a definition, by a method of `METHODS`; the rest as for `optimize`.
+    """Return the design for a definition.
+
+    **Arguments:**
+
+    - `method`: one of `METHODS`. `start`: a design of a neighbor, from `Library.start`, to go on from instead.
+    - `solutions`: the most finite-element solves on the definition's own grid.
+    - `change`, `gain`, `record`, `callback`: as for `optimize`.
 
     **Raises:** `ValueError` for an unknown method, and for what cannot be solved.
     """
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}; write one of {', '.join(METHODS)}.")
-    return optimize(stages_of(definition, method, solutions), change=change, gain=gain, record=record, callback=callback)
+    stages = stages_of(definition, method, solutions) if start is None else near_stages(definition, solutions)
+    return optimize(stages, start=None if start is None else start.design, change=change, gain=gain, record=record, callback=callback)
+
+
+def solve_near(library: Library, definition: Definition, method: str = "physopt", **options: Any) -> tuple[Design, Start | None]:
+    """Return the design for a definition, from the nearest one solved before or by `method` if none is near, and the start.
+
+    The outcome is added to the library if it settled. `options` are those of `solve`.
+    """
+    start = library.start(definition)
+    design = solve(definition, method, start=start, **options)
+    remember(library, definition, design)
+    return design, start
+
+
+def remember(library: Library, definition: Definition, design: Design) -> None:
+    """Add the outcome of a run to a library, if it settled."""
+    value = float(design.solution.evaluation.value)
+    if design.settled and math.isfinite(value):
+        library.add(definition, design.solution.point, value)

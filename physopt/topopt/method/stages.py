@@ -79,16 +79,22 @@ class Stage:
 class Step:
     """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found.
 
-    `own` says whether it is one of the problem itself, not of a cheaper one. See `recall` for those before a resume.
+    `own` says whether `problem` is the problem itself, not a cheaper one. See `recall` for those before a resume.
     """
 
     stage: int
     own: bool
+    problem: SIMP
     equivalents: float
     seconds: float
     value: float
     volume: float
     design: Float[ndarray, "..."]
+
+    @property
+    def density(self) -> Float[ndarray, "..."]:
+        """The physical densities, on the grid of the stage."""
+        return self.problem.density(self.design)
 
 
 class Trace(NamedTuple):
@@ -127,11 +133,6 @@ class Design:
             values.append(step.value)
             before = step.stage
         return Trace(np.array(work), np.array(values))
-
-
-def longest(stages: Sequence[Stage]) -> int:
-    """Return how many solutions the stages can take altogether."""
-    return stages[-1].solutions + sum(stage.solutions for stage in stages if stage.problem is not stages[-1].problem)
 
 
 def on_coarser_grids(problem: SIMP, rule: AbstractRule, counts: Iterable[int]) -> list[Stage]:
@@ -243,7 +244,7 @@ def _teller(
         trial, volume = progress.carry.trial, float(stage.problem.density(progress.carry.trial).mean())
         solved = (progress.index + 1) * stage.problem.equilibrium.unknowns + _cheap_work(stage, progress.carry.state)
         value, own = float(progress.carry.evaluation.value), stage.problem is problem
-        steps.append(Step(number, own, work + solved / finest, seconds + progress.seconds, value, volume, trial))
+        steps.append(Step(number, own, stage.problem, work + solved / finest, seconds + progress.seconds, value, volume, trial))
         return callback is not None and bool(callback(steps[-1]))
 
     return tell
