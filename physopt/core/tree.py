@@ -75,6 +75,18 @@ def branch(predicate: Flag, yes: Callable[..., Any], no: Callable[..., Any], *ar
     return yes(*args) if predicate else no(*args)
 
 
+def fold(function: Callable[[Any, Any], tuple[Any, Any]], carry: Any, rows: PyTree, *, reverse: bool = False) -> tuple[Any, Any]:
+    """Return what `jax.lax.scan(function, carry, rows, reverse=reverse)` does; on the host without a compiler."""
+    if is_traced(carry, rows):
+        return jax.lax.scan(function, carry, rows, reverse=reverse)
+    count, results = len(jax.tree.leaves(rows)[0]), []
+    for k in reversed(range(count)) if reverse else range(count):
+        carry, result = function(carry, jax.tree.map(lambda leaf, k=k: leaf[k], rows))
+        results.append(result)
+    results = results[::-1] if reverse else results
+    return carry, jax.tree.map(lambda *leaves: namespace(leaves[0]).stack(leaves), *results)
+
+
 def tree_push(memory: PyTree, item: PyTree) -> PyTree:
     """Drop the oldest row of every leaf of `memory`, shape `(rows, ...)`, and append `item` as the newest."""
 

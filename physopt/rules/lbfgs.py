@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 
 from physopt.core.problem import Evaluation, shorten
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import choose, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
+from physopt.core.tree import choose, fold, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
 
 from .search import Backtracking, SearchState, search_or_shorten
 
@@ -66,23 +66,27 @@ class LBFGS(AbstractRule):
         return Move(search.step, accept), LBFGSState(search, *memory)
 
     def _two_loops(self, evaluation: Evaluation, steps: PyTree, changes: PyTree) -> PyTree:
-        pairs = [(jax.tree.map(lambda a, k=k: a[k], steps), jax.tree.map(lambda a, k=k: a[k], changes)) for k in range(self.memory)]
-        residual, weights = evaluation.grad, []
-        for step, change in reversed(pairs):
-            curvature = tree_dot(step, change)
-            weight = tree_dot(step, residual) / (curvature + (curvature == 0.0))
-            residual = tree_sub(residual, tree_scale(weight, change))
-            weights.append(weight)
-        newest_step, newest_change = pairs[-1]
-        metric = _inverse_curvature(evaluation, newest_change)
-        curvature, square = tree_dot(newest_step, newest_change), tree_dot(newest_change, metric)
-        scale = curvature / (square + (square == 0.0))
-        result = tree_scale(scale, _inverse_curvature(evaluation, residual))
-        for (step, change), weight in zip(pairs, reversed(weights), strict=True):
-            curvature = tree_dot(step, change)
-            correction = weight - tree_dot(change, result) / (curvature + (curvature == 0.0))
-            result = tree_add(result, tree_scale(correction, step))
+        """Return the quasi-Newton step; a pair that is zero changes nothing."""
+
+        def backward(residual: PyTree, pair: tuple[PyTree, PyTree]) -> tuple[PyTree, Any]:
+            step, change = pair
+            weight = _ratio(tree_dot(step, residual), tree_dot(step, change))
+            return tree_sub(residual, tree_scale(weight, change)), weight
+
+        def forward(result: PyTree, pair: tuple[PyTree, PyTree, Any]) -> tuple[PyTree, None]:
+            step, change, weight = pair
+            correction = weight - _ratio(tree_dot(change, result), tree_dot(step, change))
+            return tree_add(result, tree_scale(correction, step)), None
+
+        residual, weights = fold(backward, evaluation.grad, (steps, changes), reverse=True)
+        step, change = (jax.tree.map(lambda rows: rows[-1], memory) for memory in (steps, changes))
+        scale = _ratio(tree_dot(step, change), tree_dot(change, _inverse_curvature(evaluation, change)))
+        result, _ = fold(forward, tree_scale(scale, _inverse_curvature(evaluation, residual)), (steps, changes, weights))
         return tree_scale(-1.0, result)
+
+
+def _ratio(above: Any, below: Any) -> Any:
+    return above / (below + (below == 0.0))
 
 
 def _inverse_curvature(evaluation: Evaluation, force: PyTree) -> PyTree:
