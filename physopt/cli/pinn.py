@@ -1,7 +1,7 @@
 """`physopt pinn`: train a physics-informed network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import Parameter
@@ -69,12 +69,25 @@ def poisson(
     check_recording(record, resume)
     import jax
 
-    from physopt.pinn import Poisson, scatter, single_mode
+    from physopt.core.run import Interrupted, Progress as Step
+    from physopt.pinn import Poisson, scatter, single_mode, solve
 
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
     scattered, first = jax.random.split(jax.random.key(seed))
     problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
-    solution, error, interrupted = _solve(problem, problem.init(first), settings, steps, record, resume)
+    asked = {name: value for name, value in settings.items() if name != "target"}
+    wanted, interrupted = recording(record, resume, {"problem": "poisson", **settings}, asked), None
+    with Progress("poisson", total=steps) as progress:
+
+        def tell(step: Step, error: float) -> None:
+            progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
+
+        try:
+            solution, error = solve(problem, problem.init(first), target=target, steps=steps, record=wanted, callback=tell)
+        except Interrupted as signal:
+            (solution, error), interrupted = signal.found, signal
+            if not solution.num_evaluations:
+                raise
     result = {
         **settings,
         "evaluations": solution.num_evaluations,
@@ -91,35 +104,6 @@ def poisson(
         raise interrupted  # after all was written that was asked for
     if error > target:
         raise NotConverged(f"relative L2 error {error:.3e}, above the target {target:g}; more --steps, --width or --points may reach it")
-
-
-def _solve(
-    problem: "Poisson", point: Any, settings: dict[str, Any], steps: int, record: Path | None, resume: bool
-) -> "tuple[Solution, float, KeyboardInterrupt | None]":
-    import equinox as eqx
-
-    from physopt.core.run import Interrupted, Progress as Step, minimize
-    from physopt.core.stop import Stop
-    from physopt.rules.model_step import ModelStep
-
-    measure = eqx.filter_jit(problem.error)
-    asked = {name: value for name, value in settings.items() if name != "target"}
-    wanted = recording(record, resume, {"problem": "poisson", **settings}, asked)
-    with Progress("poisson", total=steps) as progress:
-
-        def tell(step: Step) -> bool:
-            error = float(measure(step.carry.trial))
-            progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
-            return error <= settings["target"]
-
-        interrupted = None
-        try:
-            solution = minimize(problem, ModelStep(), point, stop=Stop(max_evaluations=steps + 1), record=wanted, callback=tell)
-        except Interrupted as signal:
-            solution, interrupted = signal.found, signal
-            if not solution.num_evaluations:
-                raise
-    return solution, float(measure(solution.point)), interrupted
 
 
 def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) -> None:

@@ -15,9 +15,9 @@ from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Interrupted
 from physopt.core.weights import save_weights
-from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop, Tasks, draw
+from physopt.meta.estimators import AbstractEstimator, Antithetic, Backprop
+from physopt.meta.protocol import break_even, compare
 from physopt.meta.quadratics import Quadratics, log_cosh
-from physopt.meta.score import steps_to_tolerance
 from physopt.meta.training import Training, TrainingProgress, train
 from physopt.rules.gradient import GradientDescent
 from physopt.rules.lbfgs import LBFGS
@@ -100,8 +100,9 @@ def quadratics(
             write_report(json_file, records)
             raise
         cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": int(training.evaluations[-1])}
-        rows = _compare({"trained": trained, "untrained": untrained, **BASELINES}, current)
-        records += [{**row, **(cost if row["method"] == "trained" else {})} for row in rows]
+        rules = {"trained": trained, "untrained": untrained, **BASELINES}
+        rows = compare(rules, HELD_OUT, current, tolerance=TOLERANCE, budget=BUDGET)
+        records += [{"family": "quadratics", **row, **(cost if row["method"] == "trained" else {})} for row in rows]
         if out is not None and current == seed:
             scores = {row["circle"]: row["median_steps"] for row in rows if row["method"] == "trained"}
             save_weights(out, trained, {"command": command_line(), "seed": seed, "median_steps": scores, "tolerance": TOLERANCE})
@@ -138,30 +139,6 @@ def _train(
         )
 
 
-def _compare(rules: Mapping[str, AbstractRule], seed: int) -> list[dict[str, Any]]:
-    """Return one record per method and held-out set: steps on 64 tasks that no training with this seed has drawn."""
-    records = []
-    for circle, family in HELD_OUT.items():
-        # Training folds its step numbers into the same key, so this stream is another one.
-        unseen: Tasks = draw(family, jax.random.fold_in(jax.random.key(seed), 2**31 - 1), 64)
-        for method, rule in rules.items():
-            steps = steps_to_tolerance(rule, family, unseen, tolerance=TOLERANCE, budget=BUDGET)
-            records.append(
-                {
-                    "family": "quadratics",
-                    "circle": circle,
-                    "method": method,
-                    "seed": seed,
-                    "median_steps": float(np.median(steps)),
-                    "p90_steps": float(np.quantile(steps, 0.9)),
-                    "converged": int((steps <= BUDGET).sum()),
-                    "tasks": len(steps),
-                    "steps": steps.tolist(),
-                }
-            )
-    return records
-
-
 def _print(records: Sequence[Mapping[str, Any]]) -> None:
     """Print medians per held-out set and seed, and after how many tasks the training has paid for itself."""
     methods = ["untrained", "trained", "lbfgs", "gradient"]
@@ -179,6 +156,6 @@ def _print(records: Sequence[Mapping[str, Any]]) -> None:
     seconds, evaluations = (float(np.median([r[k] for r in trained])) for k in ("meta_training_s", "meta_training_evaluations"))
     console.print(f"one training: {seconds:.1f} s in the median, {evaluations:.0f} evaluations; it is paid back in evaluations")
     for other in ("untrained", "lbfgs", "gradient"):
-        saved = float(np.mean([np.mean(by_place[r["circle"], r["seed"], other]["steps"]) - np.mean(r["steps"]) for r in trained]))
-        when = f"after {evaluations / saved:.0f} tasks" if saved > 0.0 else "never"
+        tasks, saved = break_even(evaluations, trained, [by_place[r["circle"], r["seed"], other] for r in trained])
+        when = f"after {tasks:.0f} tasks" if saved > 0.0 else "never"
         console.print(f"  against {other}: {when} ({saved:+.1f} evaluations saved per task of {trained[0]['circle']}, on average)")

@@ -1,3 +1,4 @@
+from .method.solve import Trained as Trained, solve as solve
 from .model import GaussNewton as GaussNewton
 from .poisson import (
     Poisson as Poisson,

@@ -1,0 +1,1 @@
+"""How a network is trained: the loop, its stopping on a known error, and its record."""
