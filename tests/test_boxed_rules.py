@@ -7,13 +7,14 @@ import pytest
 import scipy.optimize
 
 from physopt import Recording, Stop, minimize
-from physopt.core.boxed import Program, boxed_program, priced
+from physopt.core.boxed import Program, boxed_program
 from physopt.rules.asymptotes import approximate
 from physopt.rules.corrected import Corrected
 from physopt.rules.mirror import MirrorDescent
 from physopt.rules.mma import GCMMA, MMA, Poles
 from physopt.rules.model_step import ModelStep
 from physopt.rules.oc import OptimalityCriteria
+from physopt.rules.price import priced
 from physopt.rules.search import FullStep
 from physopt.topopt import SIMP, DensityFilter, MeanCompliance, SensitivityFilter, Structure, WorstCompliance, half_mbb
 

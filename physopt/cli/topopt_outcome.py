@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from physopt.topopt.surface import Surface
     from physopt.topopt.voxels import Placement
 
-VALUES = {"mean": "compliance", "worst": "largest compliance", "output": "minus the output"}
-
 
 @dataclass(frozen=True)
 class Files:
@@ -57,7 +55,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
     from physopt.topopt.outcome import concerns
 
     value, steps = float(design.solution.evaluation.value), design.steps
-    line = f"{VALUES[definition.objective]} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solutions"
+    line = f"{design.problem.objective.label} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solutions"
     screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
     surface = "" if found["level"] is None else f", surface at density {found['level']:.2f} in {_counted(found['pieces'])}"
     screen().print(f"greyness {found['greyness']:.3f}{surface}")

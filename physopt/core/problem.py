@@ -9,7 +9,7 @@ import numpy as np
 from equinox import AbstractVar
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .tree import Scalar, namespace, tree_add, tree_norm, tree_scale
+from .tree import Scalar, namespace, tree_add, tree_dot, tree_norm, tree_scale
 
 
 class Endpoint(eqx.Module):
@@ -62,6 +62,11 @@ def finite(evaluation: Evaluation, grad_norm: Any | None = None) -> Any:
     norm = tree_norm(evaluation.grad) if grad_norm is None else grad_norm
     xp = namespace(norm)
     return xp.isfinite(evaluation.value) & xp.isfinite(norm)
+
+
+def predicted_decrease(evaluation: Evaluation) -> Any:
+    r"""Return $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle$: what a quadratic model still expects to gain."""
+    return -0.5 * tree_dot(evaluation.grad, evaluation.model.minimize())
 
 
 class Euclidean(AbstractModel):

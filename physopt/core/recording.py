@@ -42,6 +42,11 @@ class Recording:
     durability: Literal["process", "power"] = "process"
     asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of(cls, record: "str | Path | Recording | None") -> "Recording | None":
+        """Return the recording that a folder, or a recording, stands for."""
+        return cls(record) if isinstance(record, str | Path) else record
+
     def check(self) -> None:
         """Raise `FileExistsError` now if the folder cannot take this run: before anything is computed."""
         refuse_occupied(Path(self.folder), self.resume)
@@ -115,7 +120,7 @@ class Tape:
     """One row per evaluation, in memory and, if asked, in a run folder together with a checkpoint to resume from."""
 
     def __init__(self, record: str | Path | Recording | None, problem: AbstractProblem, rule: AbstractRule, point: PyTree):
-        recording = Recording(record) if isinstance(record, str | Path) else record
+        recording = Recording.of(record)
         if recording is not None:
             recording = recording.asking(problem=problem, rule=rule, start=sketch(point), **module_of(point)).prepared()
         self._recording = recording

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from .iterate import Carry
-from .problem import Evaluation
-from .tree import tree_dot
+from .problem import predicted_decrease
 
 
 class Stop(eqx.Module):
@@ -67,7 +66,7 @@ class Stop(eqx.Module):
             return False
         if self.change is not None and not (carry.accept and largest_change(carry.base, carry.trial) <= self.change):
             return False
-        return self.decrease is None or predicted_decrease(evaluation) <= self.decrease
+        return self.decrease is None or float(predicted_decrease(evaluation)) <= self.decrease
 
     def stalled(self, accepted: Sequence[float], value: float) -> bool:
         """Say whether values have stopped falling: those of the trials that were accepted so far, and the last one."""
@@ -76,11 +75,6 @@ class Stop(eqx.Module):
         before = np.fmin.reduce(accepted[: len(accepted) - self.patience + 1])
         now = np.fmin.reduce([*accepted, value])
         return bool(before - now <= self.gain * np.abs(now) or now > self.ceiling)
-
-
-def predicted_decrease(evaluation: Evaluation) -> float:
-    r"""Return $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle$: what a quadratic model still expects to gain."""
-    return -0.5 * float(tree_dot(evaluation.grad, evaluation.model.minimize()))
 
 
 def largest_change(base: Any, trial: Any) -> float:

@@ -78,7 +78,7 @@ def train(
     `KeyboardInterrupt` with what would be returned, as far as it came.
     """
     weights, rest = trainable(rule)
-    recording = Recording(record) if isinstance(record, str | Path) else record
+    recording = Recording.of(record)
     if recording is not None:
         asked = {"rule": rule, "family": family, "estimator": estimator, "optim": optim, "meta_loss": meta_loss}
         recording = recording.asking(**asked, tasks_per_step=tasks_per_step, key=key, **module_of(rule))

@@ -6,7 +6,9 @@ import scipy.optimize
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import Program, priced
+from physopt.core.boxed import Program
+
+from .price import priced
 
 
 class Asymptotes(eqx.Module):

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from physopt.core.problem import Evaluation, finite
+from physopt.core.problem import Evaluation, finite, predicted_decrease
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_dot, tree_norm, tree_push
+from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace, tree_norm, tree_push
 
 
 class Mark(eqx.Module):
@@ -81,7 +81,7 @@ class Guard(AbstractRule):
         ended = namespace(state.count).remainder(state.count, self.window) == 0.0
         quick = (best_norm <= 0.5 * state.mark.norm) | (state.mark.value - best.value >= state.mark.promise)
         known = namespace(best_norm).isfinite(best_norm)  # before there is a sound answer nothing is promised
-        mark = branch(ended & known, lambda: Mark(best.value, best_norm, _promise(best)), lambda: state.mark)
+        mark = branch(ended & known, lambda: Mark(best.value, best_norm, predicted_decrease(best)), lambda: state.mark)
         relieved = ~state.tripped & ((strikes > self.patience + self.share * count) | (ended & ~first & ~quick))
 
         def lead(_: None) -> tuple[Move, PyTree, PyTree]:
@@ -98,10 +98,6 @@ class Guard(AbstractRule):
 
         move, rule, fallback = branch(state.tripped, follow, lambda _: branch(relieved, relieve, lead, None), None)
         return move, GuardState(rule, fallback, best, best_norm, recent, count, strikes, state.tripped | relieved, mark)
-
-
-def _promise(best: Evaluation) -> Scalar:
-    return -0.5 * tree_dot(best.grad, best.model.minimize())
 
 
 def _as_arrays(move: Move) -> Move:

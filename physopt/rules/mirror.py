@@ -6,11 +6,12 @@ import scipy.special
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import Program, declined, first_price, priced
+from physopt.core.boxed import Program, declined
 from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 
 from .mma import exact_program
+from .price import first_price, priced
 
 EDGE = 1e-12  # how near a bound a latent variable stays finite
 

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import Program, boxed_program, declined, first_price
+from physopt.core.boxed import Program, boxed_program, declined
 from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
 
 from .asymptotes import Approximation, Asymptotes, approximate
+from .price import first_price
 
 CONVEX = 1e-5  # share of the mean slope that keeps approximations strictly convex
 NEAREST, FARTHEST = 0.01, 10.0  # asymptotes, in spans

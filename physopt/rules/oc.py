@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.boxed import boxed_program, declined, first_price, priced
+from physopt.core.boxed import boxed_program, declined
 from physopt.core.problem import Endpoint, Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
+
+from .price import first_price, priced
 
 
 class CriteriaState(eqx.Module):

@@ -117,9 +117,9 @@ class ModeSearch:
         self._excluded = np.reshape(excluded, (-1, len(diagonal)))
         self._alive = np.flatnonzero([norm(part) > 1e-6 for part in split(self._without(self._noise(0, 0)))])
         self.sectors = [Sector(diagonal) for _ in self._alive]
-        self.begin(0)
+        self.restart(0)
 
-    def begin(self, seed: int) -> None:
+    def restart(self, seed: int) -> None:
         """Forget the subspaces, not the answers, and begin from random vectors."""
         for sector in self.sectors:
             sector.forget()

@@ -118,7 +118,7 @@ def _decide(
             if agreed:
                 break
             agreed, seed = True, seed + 1
-            search.begin(seed)
+            search.restart(seed)
             continue
         agreed = False
         vectors = probes.pop(0)() if settled else [v for _, v in modes]

@@ -8,7 +8,7 @@ import scipy.optimize
 from jaxtyping import Float
 from numpy import ndarray
 
-from .filters import AbstractFilter, SensitivityFilter
+from .filters import AbstractFilter
 
 
 class Densities(eqx.Module):
@@ -35,7 +35,7 @@ class Densities(eqx.Module):
     def __check_init__(self) -> None:
         if not 0.0 <= self.sharpness <= 1e3:
             raise ValueError(f"The sharpness is {self.sharpness}; write a number from 0 (no projection) to 1000, such as 8.")
-        if self.sharpness > 0.0 and isinstance(self.filtering, SensitivityFilter):
+        if self.sharpness > 0.0 and not self.filtering.exact:
             raise ValueError("Projection needs a density filter: a sensitivity filter leaves no intermediate densities to project.")
         prescribed = self.passive[~np.isnan(self.passive)]
         if not ((prescribed >= 0.0) & (prescribed <= 1.0)).all():
@@ -70,7 +70,7 @@ class Densities(eqx.Module):
     def weights(self) -> Float[ndarray, "..."]:
         """Return the derivative of the volume by the design."""
         free = self.free
-        return self._mirrored(free if isinstance(self.filtering, SensitivityFilter) else self.filtering.sensitivity(free, free))
+        return self._mirrored(self.filtering.sensitivity(free, free) if self.filtering.exact else free)
 
     def _smooth(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         return self.filtering.density(self._mirrored(design))

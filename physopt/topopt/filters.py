@@ -2,6 +2,7 @@
 
 import abc
 import functools
+from typing import ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -14,6 +15,7 @@ class AbstractFilter(eqx.Module):
     r"""A linear cone filter $H_{ef} = \max(0, r - |e - f|)$ of radius `rmin`, in elements, and where it acts."""
 
     rmin: eqx.AbstractVar[float]
+    exact: eqx.AbstractClassVar[bool]  # are the gradients of problems with it the derivatives of their values?
 
     @abc.abstractmethod
     def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
@@ -36,6 +38,7 @@ class DensityFilter(AbstractFilter):
     """
 
     rmin: float = 2.4
+    exact: ClassVar[bool] = True
 
     def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return $H x / H 1$."""
@@ -57,6 +60,7 @@ class SensitivityFilter(AbstractFilter):
     """
 
     rmin: float = 2.4
+    exact: ClassVar[bool] = False
 
     def density(self, design: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
         """Return the design itself."""

@@ -98,12 +98,12 @@ class Library:
     def start(self, definition: Definition) -> Start | None:
         """Return a start from the nearest solved design, the lowest of them if several are as near; `None` if all are too far.
 
-        It has the bounds and the volume of the definition's problem. The same definition gets its own design back. Mechanisms get none:
-        from the densities of a neighbor the inverter of the gallery ends 10 % above a fresh run.
+        It has the bounds and the volume of the definition's problem. The same definition gets its own design back. Objectives that are not
+        `transferable` get none.
         """
-        if definition.objective == "output":
-            return None
         problem = definition.problem()
+        if not problem.objective.transferable:
+            return None
         task, shape = task_of(definition, problem), tuple(definition.shape)
         apart = [(*task.apart(entry.task), entry) for entry in self.entries()]
         for layout, distance, entry in sorted(apart, key=lambda item: (round(item[1], 6), item[2].value)):

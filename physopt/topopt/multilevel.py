@@ -1,5 +1,6 @@
 """The same problem on a grid of half the resolution, and its design on the finer grid."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,9 @@ def coarser(problem: SIMP) -> SIMP | None:
         return None
     passive = children(problem.densities.passive)
     passive = np.where(np.isnan(passive).any(axis=0), np.nan, passive.mean(axis=0))
-    return problem.changed(structure=halved(structure), filtering=type(filtering)(filtering.rmin / 2.0), passive=passive)
+    return problem.changed(
+        structure=halved(structure), filtering=dataclasses.replace(filtering, rmin=filtering.rmin / 2.0), passive=passive
+    )
 
 
 def prolonged(design: Float[ndarray, "..."], factors: Sequence[float] | float = 2.0) -> Float[ndarray, "..."]:

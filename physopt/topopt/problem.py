@@ -195,5 +195,5 @@ class SIMP(AbstractProblem):
         return Box(point, lower, upper, self.weights, self._volume)
 
     def _program(self, point: Float[ndarray, "..."], values: Float[ndarray, " k"], slopes: Float[ndarray, "k ..."]) -> Program:
-        exact = not isinstance(self.densities.filtering, SensitivityFilter)
+        exact = self.densities.filtering.exact
         return Program(point, self.lower, self.upper, self.weights, self._volume, values, slopes, exact)

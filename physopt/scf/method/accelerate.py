@@ -27,7 +27,7 @@ from .dress import Dress
 from .polish import polish
 from .report import Report, warn_of_holes, warn_of_ignored, with_pyscfs_signs
 from .scanner import SeriesScanner
-from .start import begin, default_rule
+from .start import default_rule, first_point
 from .state import State, check_target, reach
 
 
@@ -158,7 +158,7 @@ class _Accelerated(Dress):
             chkfile.save_mol(self.mol, self.chkfile)
         self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
         if point is None:
-            point, energy = begin(self, problem, dm)
+            point, energy = first_point(self, problem, dm)
         report = Report(self, problem, dm, energy, dump_chk)
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         stop = Stop(max_evaluations=self.max_cycle)

@@ -14,7 +14,7 @@ from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.series import Prediction, Series
 
-from .start import begin
+from .start import first_point
 
 # Cosines of the largest angle between occupied spaces. Beyond 60 degrees it is another state; within 2.5 degrees nothing has happened.
 SAME_STATE = 0.5
@@ -95,7 +95,7 @@ class SeriesScanner(SCF_Scanner):
         if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
             return False
         self._looked = Frame.of(model, prediction.body)
-        fresh, _ = begin(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        fresh, _ = first_point(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
         return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
 
     def _compare_with_fresh_run(self: Any) -> None:

@@ -19,7 +19,7 @@ from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
 from physopt.scf.supported import is_molecular
 
-from .state import Converge, response_of, settle
+from .state import Converge, descend, response_of
 
 # Grid levels of Kohn-Sham surfaces from coarse to fine, and how far to converge on each: |g| in PySCF's norm. Beyond that a surface
 # differs from the exact one by more than the run on it has left to do.
@@ -37,7 +37,7 @@ def default_rule(mf: Any) -> Control:
     return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
-def begin(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
+def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
     """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces; and the energy known, in hartree.
 
     A saddle that the gradient can see is left on the first surface already, where that is cheap, and for a target beyond the nearest
@@ -61,7 +61,7 @@ def begin(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
     if path.length > 0.99 * RADIUS:  # a saddle, as far as the gradient can see
         solution = converge(TrustRegion(), path.end.point)
     if mf.target != "nearest":
-        solution, state = settle(cheap, solution, converge, trusting=True)
+        solution, state = descend(cheap, solution, converge, trusting=True)
         logger.note(mf, "On a cheap surface: %s", state)
     for level, goal in stages[1:]:
         problem.respond_at(solution.point)

@@ -84,7 +84,7 @@ def reach(
     solution = converge(rule, point, recording)
     if mf.target == "nearest":
         return solution, State(mf.target, _arrived(solution), evaluations=solution.num_evaluations)
-    return settle(problem, solution, converge)
+    return descend(problem, solution, converge)
 
 
 def _lowest(
@@ -100,7 +100,7 @@ def _lowest(
     for name, point in points:
         if any(distance(problem.oracle, point, other.point) < SAME for other, _ in finished):
             continue
-        solution, state = settle(problem, converge(TrustRegion(), point, None if finished else recording), converge)
+        solution, state = descend(problem, converge(TrustRegion(), point, None if finished else recording), converge)
         logger.note(
             mf, "from %s: E= %.12g, %s", name, float(solution.evaluation.value), "stable" if state.stable else "not shown to be stable"
         )
@@ -110,7 +110,7 @@ def _lowest(
     return solution, State("lowest", state.converged, state.stability, state.rounds, evaluations, products, tuple(tried))
 
 
-def settle(problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
+def descend(problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
     r"""Follow instabilities down until the state is a minimum; the energy never goes up.
 
     From a saddle the determinant is turned along the exact downhill mode, as far as the model advises, and the trust region on the

@@ -5,7 +5,7 @@ from physopt.rules.guard import Guard
 from physopt.rules.mirror import MirrorDescent
 from physopt.rules.mma import MMA
 from physopt.rules.oc import OptimalityCriteria
-from physopt.topopt import SIMP, MeanCompliance, SensitivityFilter
+from physopt.topopt import SIMP
 from physopt.topopt.definition import Definition
 
 from .stages import Stage
@@ -15,9 +15,9 @@ FIRST = 3.0  # change of the latent variable in the first step: of 0.3, 1 and 3 
 
 def near_rule(problem: SIMP) -> AbstractRule:
     """Return the rule that gets from a start near the solution to the solution in the fewest solutions."""
-    if isinstance(problem.densities.filtering, SensitivityFilter):
+    if not problem.densities.filtering.exact:
         return OptimalityCriteria()
-    if isinstance(problem.objective, MeanCompliance):
+    if problem.objective.falling and len(problem.coefficients) == 1:
         return Guard(MirrorDescent(FIRST), MMA(), patience=5.0, share=0.3)
     return MMA()
 

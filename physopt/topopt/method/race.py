@@ -2,7 +2,7 @@
 
 from physopt.rules.mma import MMA, Poles
 from physopt.rules.oc import OptimalityCriteria
-from physopt.topopt import SIMP, SensitivityFilter
+from physopt.topopt import SIMP
 from physopt.topopt.multilevel import NARROWEST
 
 from .stages import Stage
@@ -45,7 +45,7 @@ def race(problem: SIMP, solutions: int) -> list[Stage]:
     The criteria, whose even pace does neither, begin the other start; `MMA` with smaller steps ends it. Where the criteria refuse, as with
     several functions, it is tuned `MMA` alone.
     """
-    if len(problem.coefficients) > 1 or isinstance(problem.densities.filtering, SensitivityFilter):
+    if len(problem.coefficients) > 1 or not problem.densities.filtering.exact:
         return [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True)]
     until = {"patience": HEAT, "gain": GAIN, "floor": True}
     return [

@@ -16,7 +16,7 @@ from physopt.core.weights import load_weights
 from physopt.meta.loss import AbstractLoss
 from physopt.rules.corrected import Corrected
 from physopt.rules.mma import MMA, Poles
-from physopt.topopt import SIMP, Output
+from physopt.topopt import SIMP
 
 from .race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelpful
 from .stages import Stage, optimize
@@ -87,8 +87,7 @@ class Schedule(eqx.Module):
         coarsest = averaged(problem, 2) if min(problem.equilibrium.structure.shape) >= 4 * ACROSS else None
         if coarsest is None:  # where half the resolution has to do, its solutions are dear
             coarsest, layout = cheap, layout // 2
-        # The way to a good mechanism leads past worse ones: where values only fall, it falls apart.
-        options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
+        options = {} if problem.objective.falling else {"slack": math.inf}
         own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
         return [Stage(coarsest, rule, layout), Stage(cheap, rule, before), own]
 
