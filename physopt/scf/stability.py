@@ -14,8 +14,8 @@ from .modes import STARTS, ModeSearch, Operator
 from .semicanonical import OpenShell, Respond, SemiCanonical
 from .symmetry import Rotation, free_rotations, involutions
 
-# Hartree per squared radian. Turning a degenerate open shell in space costs nothing; finite convergence leaves such modes at about -|g|.
-UNSTABLE = 1e-4
+# Hartree per squared radian, as in PySCF: a mode that should cost nothing is left at about -|g| by finite convergence.
+UNSTABLE = 1e-5
 # Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
 DOUBT, DISBELIEF = 0.1, 0.5
 CAUTION = 2.0  # the next direction may be worse than the worst that was seen
