@@ -1,4 +1,4 @@
-"""Run folders: the record that a run writes while it goes, safe against kills, and everything that reads it. Only this package imports h5py.
+"""Run folders: the record that a run writes, safe against kills, and everything that reads it. Only this package imports h5py.
 
 The package imports nothing else of physopt, so that a child process can load it alone, without JAX, to read foreign files.
 """
