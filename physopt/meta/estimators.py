@@ -123,8 +123,8 @@ class Antithetic(AbstractEstimator):
     \frac{L_t(\theta + \sigma \epsilon_{tm}) - L_t(\theta - \sigma \epsilon_{tm})}{2 \sigma} \, \epsilon_{tm},
     \qquad \epsilon_{tm} \sim N(0, I),$$
 
-    with perturbations drawn anew for each task $t$. Both runs of a pair have the same problem and start. The estimator needs only values, so
-    it works for problems on the host, through `minimize`, and for traceable ones, through `unroll` and `vmap`.
+    with perturbations drawn anew for each task $t$. Both runs of a pair have the same problem and start. The estimator needs only values,
+    so it works for problems on the host, through `minimize`, and for traceable ones, through `unroll` and `vmap`.
 
     **Arguments:**
 

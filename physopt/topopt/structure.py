@@ -1,4 +1,4 @@
-"""What carries the load: a grid of square or cubic elements, its supports and its forces."""
+"""The structure: a grid of square or cubic elements, its supports and its forces."""
 
 import equinox as eqx
 import numpy as np
@@ -13,8 +13,8 @@ class Structure(eqx.Module):
 
     Node (i, j) is at x = i, y = j.
 
-    - `force`: of each load case, in units of force, `(case, comp, *node)`. Cases act one after the other.
-    - `held`: the degrees of freedom held at zero, `(comp, *node)`; with `comp` 1 instead of the dimension these are temperatures,
+    - `force`: of each load case, in units of force, `(case, comp, *node)`. Cases do not act together.
+    - `held`: the degrees of freedom fixed at zero, `(comp, *node)`; with `comp` 1 instead of the dimension these are temperatures,
       forces are heat, and the structure conducts it.
     - `spring`: stiffness of springs from each degree of freedom to the ground, `(comp, *node)`.
 
@@ -31,7 +31,7 @@ class Structure(eqx.Module):
 
 
 def half_mbb(shape: tuple[int, ...] = (60, 20)) -> Structure:
-    """Return the right half of the MBB beam: a unit force down at its upper left corner, the symmetry plane on the left.
+    """Return the right half of the MBB beam: a unit force down at its upper left corner, symmetry on the left.
 
     The left edge slides vertically, the lower right corner horizontally.
 

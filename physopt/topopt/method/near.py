@@ -1,4 +1,4 @@
-"""Topology optimization that begins with what a library has solved, and remembers what it solves."""
+"""Topology optimization that starts from the designs of a library, and adds its own."""
 
 import math
 
@@ -18,7 +18,7 @@ FIRST = 3.0  # change of the latent variable in the first step: of 0.3, 1 and 3 
 
 
 def near_rule(problem: SIMP) -> AbstractRule:
-    """Return the rule that gets from a start near the solution to the solution in the fewest solutions."""
+    """Return the rule that needs the fewest solves from a start near the optimal design."""
     if isinstance(problem.densities.filtering, SensitivityFilter):
         return OptimalityCriteria()
     if isinstance(problem.objective, MeanCompliance):
@@ -27,7 +27,7 @@ def near_rule(problem: SIMP) -> AbstractRule:
 
 
 def near_stages(definition: Definition, solutions: int) -> list[Stage]:
-    """Return the one stage of a run that begins near the solution: no coarse grids, no continuation."""
+    """Return the only stage of a run that starts near the optimal design: no coarse grids, no continuation."""
     problem = definition.problem()
     return [Stage(problem, near_rule(problem), solutions)]
 
@@ -48,9 +48,9 @@ def solve_near(
     change: float | None = 0.01,
     gain: float = 1e-3,
 ) -> tuple[Design, Start | None]:
-    """Return the design for a definition, from the nearest one solved before or by `method` if none is near, and the start.
+    """Return the design for a definition, from the nearest design of the library, or by `method` if none is near, and the start.
 
-    The outcome is added to the library if it settled. The other arguments are those of `topopt_methods.solve`.
+    The outcome is added to the library if it settled. The other arguments are those of `solve`.
     """
     start = library.start(definition)
     stages = stages_of(definition, method, solutions) if start is None else near_stages(definition, solutions)
