@@ -28,7 +28,7 @@ def methods_of(records: Records) -> list[str]:
 
 
 def write_csv(file: Path, records: Records) -> None:
-    """Write one line for each record; a count is empty where the method never came so near."""
+    """Write one line for each record; a count is empty if the method never came so near."""
     columns = ("case", "method", *(f"to_{percent}" for percent in _percents(records)), *ENDS)
     with file.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")

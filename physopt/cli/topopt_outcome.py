@@ -1,4 +1,4 @@
-"""What `physopt topopt` leaves behind: numbers, warnings, and the files that were asked for."""
+"""The output of `physopt topopt`: numbers, warnings, and the files that were asked for."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ VALUES = {"mean": "compliance", "worst": "largest compliance", "output": "minus 
 
 @dataclass(frozen=True)
 class Files:
-    """The files that were asked for, and whether what carries no load is left out of surfaces."""
+    """The files that were asked for, and whether pieces that carry no load are left out of surfaces."""
 
     plot: Path | None
     gif: Path | None
@@ -31,7 +31,7 @@ class Files:
     drop_loose: bool
 
     def check(self, problem: str) -> None:
-        """Raise `ValueError` or `OSError` for what could not be written when the work is done."""
+        """Raise `ValueError` or `OSError` for a file that could not be written when the work is done."""
         check_outputs(self.json, self.gif, self.stl, picture=self.plot, read=[Path(problem)] if Path(problem).suffix else [])
         check_ending(self.gif, ".gif", "animations")
         check_ending(self.stl, ".stl", "surfaces")
@@ -39,7 +39,7 @@ class Files:
 
 
 def history(steps: "list[Step]") -> list[dict[str, Any]]:
-    """Return what every solution of every start found, those of cheaper problems included."""
+    """Return the result of every solve of every start, those of cheaper problems included."""
     return [
         {
             "stage": step.stage,
@@ -53,7 +53,7 @@ def history(steps: "list[Step]") -> list[dict[str, Any]]:
 
 
 def tell(definition: "Definition", design: "Design", found: "Outcome", written: Sequence[Path]) -> None:
-    """Print the result and the files that are written, and on stderr what is wrong with it for whoever wants to build it."""
+    """Print the result and the files that are written, and on stderr the problems with building the design."""
     from physopt.topopt.outcome import concerns
 
     value, steps = float(design.solution.evaluation.value), design.steps
@@ -70,7 +70,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
 def draw(
     definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement"
 ) -> tuple[list[Path], list[Exception]]:
-    """Write pictures, animation, image and surface; return what is written, and why the others are not."""
+    """Write pictures, animation, image and surface; return the files written, and why the others are not."""
     from physopt.plot import fields
     from physopt.topopt import export
 
