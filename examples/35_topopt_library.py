@@ -27,7 +27,7 @@ SERIES = {
 
 
 def first(steps, goal, volfrac):
-    """Return the first solution, counted in those of the finest grid, that is as low as the goal on that grid."""
+    """Return the first solve, counted in solves of the finest grid, that is as low as the goal on that grid."""
     fine = [s for s in steps if s.own and s.volume <= 1.001 * volfrac]
     return next((f"{s.equivalents:5.1f}" for s in fine if s.value <= goal), "    -")
 
@@ -38,7 +38,7 @@ def lowest(steps, volfrac):
 
 
 # %%
-print(f"{'':24}{'solutions to 1 %':>24}{'solutions to 0.1 %':>27}{'lowest value, % above the best':>38}")
+print(f"{'':24}{'solves to 1 %':>24}{'solves to 0.1 %':>27}{'lowest value, % above the best':>38}")
 print(f"{'shape, volume, distance':24}" + "   cold physopt library  " * 2 + "      cold physopt library     long")
 with tempfile.TemporaryDirectory() as folder:
     library = Library(folder)

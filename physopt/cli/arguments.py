@@ -17,7 +17,7 @@ def check_seed(value: int) -> None:
 def check_share(option: str, value: float, usual: str) -> None:
     """Raise a `ValueError` for a fraction that is not from 0 to below 1."""
     if not 0.0 <= value < 1.0:
-        raise ValueError(f"{option} {value}: write a share from 0 to below 1, such as {usual}.")
+        raise ValueError(f"{option} {value}: write a fraction from 0 to below 1, such as {usual}.")
 
 
 def check_positive(option: str, value: float, usual: str) -> None:

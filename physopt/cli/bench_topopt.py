@@ -122,7 +122,7 @@ def _read_best(file: Path) -> dict[str, float]:
 
 def print_solves(records: Sequence[Mapping[str, Any]]) -> None:
     """Print one row per finite-element solve."""
-    table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
+    table = Table(title="finite-element solves (seconds with set-up, without compilation)")
     for name in ("shape", "method", "design", "iterations", "relative residual", "seconds", "processor", "expected"):
         table.add_column(name, justify="left" if name in ("shape", "method") else "right")
     for r in records:

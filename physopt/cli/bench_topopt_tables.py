@@ -52,7 +52,7 @@ def plot(file: Path, records: Records) -> None:
 
 
 def _print_cases(records: Records, methods: Sequence[str]) -> None:
-    table = Table("case", "best", *methods, title="solutions to 1 % / 0.1 % above the best, and the final value")
+    table = Table("case", "best", *methods, title="solves to 1 % / 0.1 % above the best, and the final value")
     for case in dict.fromkeys(record["case"] for record in records):
         mine = {record["method"]: record for record in records if record["case"] == case}
         cells = [
@@ -65,7 +65,7 @@ def _print_cases(records: Records, methods: Sequence[str]) -> None:
 def _print_summary(records: Records, methods: Sequence[str]) -> None:
     percents = _percents(records)
     columns = [f"to {percent} %" for percent in percents]
-    ends = ("final above best, median", "worst", "within 0.1 %", "s per solution")
+    ends = ("final above best, median", "worst", "within 0.1 %", "s per solve")
     table = Table("method", *columns, *ends, title="medians over all cases (-: most never)")
     for method in methods:
         mine = [record for record in records if record["method"] == method]

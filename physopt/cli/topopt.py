@@ -152,7 +152,7 @@ def solve(
     if interrupted is not None:
         raise interrupted  # after all was written that was asked for
     if not design.settled:
-        raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
+        raise NotConverged(f"the design still changed after {max_iterations} solves; allow more with --max-iterations")
 
 
 @app.command

@@ -57,7 +57,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
     from physopt.topopt.outcome import concerns
 
     value, steps = float(design.solution.evaluation.value), design.steps
-    line = f"{VALUES[definition.objective]} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solutions"
+    line = f"{VALUES[definition.objective]} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solves"
     screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
     surface = "" if found["level"] is None else f", surface at density {found['level']:.2f} in {_counted(found['pieces'])}"
     screen().print(f"greyness {found['greyness']:.3f}{surface}")

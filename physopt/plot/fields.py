@@ -69,7 +69,7 @@ def plot_design(
         left = figure.add_subplot(grid[0], projection="3d")
         _draw_surface(left, surface)
     left.set_title(readable(title), fontsize=10, color=_INK, parse_math=False)
-    counted = "finite-element solution" if work is None else "work / solutions of the finest grid, all starts"
+    counted = "finite-element solve" if work is None else "work / solves of the finest grid, all starts"
     _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
     figure.savefig(path, dpi=160)
 

@@ -32,7 +32,7 @@ def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str
         axis.xaxis.set_minor_locator(FixedLocator([]))
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("share of cases")
+    axes[0, 0].set_ylabel("fraction of cases")
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle(title)
     figure.savefig(path, dpi=160)
@@ -43,7 +43,7 @@ FARTHEST = 20.0
 
 
 def profiles(works: Mapping[str, Sequence[float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return, for each method, ratios from 1 on and the fractions of cases solved within them; cases that no method solves count."""
+    """Return, for each method, ratios from 1 on and the fractions of cases solved within them; unsolved cases count, too."""
     table = np.array([list(work) for work in works.values()], float)
     quickest = table.min(axis=0)
     ratios = np.where(np.isfinite(quickest), table / np.where(np.isfinite(quickest), quickest, 1.0), np.inf)

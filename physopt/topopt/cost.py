@@ -85,7 +85,7 @@ def check_memory(needed: float, shape: tuple[int, ...]) -> None:
     if needed > (room := available()):
         sides = "x".join(map(str, shape))
         raise ValueError(
-            f"A solution on {sides} elements takes some {needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free here; "
+            f"A solve on {sides} elements takes some {needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free here; "
             "write a smaller shape, or run it where there is more."
         )
 

@@ -71,7 +71,7 @@ class Iterative:
             return state
         missed = f"Multigrid stopped at a relative residual of {state.residual:.1e} instead of {goal:.1e}: the design may have parts"
         if not fits:
-            warnings.warn(f"{missed} that nothing holds, and a direct solution does not fit into memory. Going on with it.", stacklevel=2)
+            warnings.warn(f"{missed} that nothing holds, and a direct solve does not fit into memory. Going on with it.", stacklevel=2)
             return state
         warnings.warn(f"{missed} that nothing holds. Solving directly, which takes longer.", stacklevel=2)
         return State(self.direct.solve(young, loads), state.iterations, 0.0)

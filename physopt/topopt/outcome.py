@@ -71,7 +71,7 @@ def concerns(found: Outcome) -> list[str]:
     """Return the problems with building a design, each with advice."""
     said, pieces, loose = [], found["pieces"], found["pieces"] - found["carrying"]
     if found["surface_volume"] is None:
-        return ["the design has no contrast yet, so there is no surface of it; allow more solutions"]
+        return ["the design has no contrast yet, so there is no surface of it; allow more solves"]
     if not found["carrying"]:
         said.append(
             "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "

@@ -83,7 +83,7 @@ def read_mask(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
 def read_solid(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
     """Return for each element whether its center lies inside the closed surface of an STL file that is fitted into the box."""
     if len(shape) != 3:
-        raise ValueError(f"{file}: is a surface in space, but the shape is {list(shape)}. Write three numbers, or a mask instead.")
+        raise ValueError(f"{file}: is a surface in 3D, but the shape is {list(shape)}. Write three numbers, or a mask instead.")
     _check_file(file)
     vertices, faces = read_surface(file)
     try:

@@ -43,7 +43,7 @@ def half_mbb(shape: tuple[int, ...] = (60, 20)) -> Structure:
         Sigmund, Struct. Multidiscip. Optim. 21 (2001) 120, figure 2.
     """
     if len(check_shape(shape)) != 2:
-        raise ValueError(f"The beam lies in the plane: write two numbers, such as 60x20, not {'x'.join(map(str, shape))}.")
+        raise ValueError(f"The beam is in 2D: write two numbers, such as 60x20, not {'x'.join(map(str, shape))}.")
     nelx, nely = shape
     force, held = np.zeros((1, 2, nelx + 1, nely + 1)), np.zeros((2, nelx + 1, nely + 1), bool)
     force[0, 1, 0, nely] = -1.0

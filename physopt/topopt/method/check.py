@@ -29,6 +29,6 @@ def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:
         "solver": solver,
         "value of the uniform design": f"{float(evaluation.value):.8g}",
         "gradient": f"differs from a central difference by {error:.1e} of it" if program.exact else "none with a sensitivity filter",
-        "one solution": f"{seconds:.3g} s",
-        "100 solutions": f"about {100.0 * seconds:.3g} s",
+        "one solve": f"{seconds:.3g} s",
+        "100 solves": f"about {100.0 * seconds:.3g} s",
     }
