@@ -1,4 +1,4 @@
-# %% A series of problems with and without what was solved before. Arguments: volume, filter, size, load or turn; elements along x.
+# %% A series of problems with and without a library of earlier designs. Arguments: volume, filter, size, load or turn; elements along x.
 import math
 import sys
 import tempfile
@@ -12,7 +12,7 @@ beam, block, middle = mbb((width, width // 3)), cantilever((width, 5 * width // 
 
 
 def loaded(y, degrees=0.0):
-    """Return the cantilever with the load elsewhere, or turned."""
+    """Return the cantilever with the load moved, or rotated."""
     force = [math.sin(math.radians(degrees)), -math.cos(math.radians(degrees))]
     return changed(block, {"load": [{"region": [[width, y], [width, y]], "force": force}]})
 

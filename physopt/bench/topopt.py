@@ -12,7 +12,7 @@ from physopt.topopt.method.methods import METHODS
 from physopt.topopt.method.stages import Design, Step, optimize
 
 PERCENTS = (5.0, 2.0, 1.0, 0.5, 0.1)
-VOLUME = 1e-3  # by this share of the target a design may miss it
+VOLUME = 1e-3  # by this fraction of the target a design may miss it
 
 
 class Run(NamedTuple):

@@ -13,7 +13,7 @@ from physopt.core.rule import AbstractRule, Move
 
 from .asymptotes import Approximation, Asymptotes, approximate
 
-CONVEX = 1e-5  # share of the mean slope that keeps approximations strictly convex
+CONVEX = 1e-5  # fraction of the mean slope that keeps approximations strictly convex
 NEAREST, FARTHEST = 0.01, 10.0  # asymptotes, in spans
 
 

@@ -13,7 +13,7 @@ from .equilibrium import Equilibrium, Iterative, Work
 from .stencil import gather
 from .structure import Structure
 
-KEPT = 0.8  # share of a load that has to act on free nodes still
+KEPT = 0.8  # fraction of a load that must still act on free nodes
 
 
 class AveragedWork(NamedTuple):

@@ -19,7 +19,7 @@ from .direct import LEAF, NARROW, band_width
 
 BAND, SPARSE = 5e-11, 4e-10  # seconds for one operation of LAPACK's banded factorization, and of SuperLU
 GROUP = Path("/sys/fs/cgroup")
-COMPILED = 0.15  # seconds of compiling multigrid, shared by some hundred solutions
+COMPILED = 0.15  # seconds of compiling multigrid, divided among some hundred solves
 ROUND = {2: 9e-8, 3: 3.5e-7}  # seconds of an iteration of multigrid for each element
 ROUNDS = {2: 15, 3: 30}  # iterations on a design of solid and void
 BYTES = {2: 1400, 3: 4100}  # of multigrid for each element

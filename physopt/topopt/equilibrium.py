@@ -153,5 +153,5 @@ class Equilibrium(eqx.Module):
         if self.structure.spring is not None:
             stored += flat @ (self.structure.spring.ravel() * flat).T
         outer = cases.reshape(len(cases), -1) @ flat.T
-        # The error of an unconverged solution enters this combination squared.
+        # The error of an unconverged solve enters this combination squared.
         return Work(outer + outer.T - stored, local, forces)

@@ -181,7 +181,7 @@ class Multigrid:
         return matrices.at[(slice(None),) * 4 + parents].add(jnp.moveaxis(shares, 0, -1))
 
     def _at_supports(self, padded: tuple[int, ...]) -> tuple[ndarray, ndarray]:
-        """Return the elements at supports, and the share of each in its parent's matrix."""
+        """Return the elements at supports, and the part of each in its parent's matrix."""
         free = at_corners(self._free, len(padded))  # (corner, comp, *element)
         real = np.zeros(padded, bool)
         real[tuple(slice(0, n) for n in self.shape)] = True

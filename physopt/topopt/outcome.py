@@ -10,9 +10,9 @@ from .problem import SIMP
 from .structure import Structure
 from .surface import Surface, surface_of, thickness
 
-DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
+DIRECT = 150_000  # unknowns: up to here a direct solve verifies a design
 GRAY = 0.35  # from here on much of a design is neither solid nor void
-APART = 0.02  # share by which the surface may miss the volume without a word
+APART = 0.02  # fraction by which the surface may miss the volume without a word
 
 
 class Outcome(TypedDict):

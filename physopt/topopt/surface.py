@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from .connected import touched
 
 RIM = 0.01  # elements: how far inside of the box its edges are rounded
-CLOSE = 1e-3  # share of the volume to which the surface keeps it
+CLOSE = 1e-3  # fraction of the volume to which the surface keeps it
 
 
 class Surface(NamedTuple):

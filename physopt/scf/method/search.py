@@ -16,7 +16,7 @@ from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken
 
 SAME = 0.1  # electrons: closer determinants lead to one state
-LEVEL = 1e-4  # hartree: settled runners as close as this are one state, seen in a mirror or turned in space
+LEVEL = 1e-4  # hartree: settled runners as close as this are one state, reflected or rotated
 MARGIN = 5e-3  # hartree: a cheap surface may have two states this close in the wrong order
 SHAKE = 0.1  # radians
 SETTLED = 1e-2  # hartree per radian: on the last steps of the way

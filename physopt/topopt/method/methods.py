@@ -57,7 +57,7 @@ def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage
 
 
 def _alone(stage: Stage) -> Stage:
-    """Return a method's last stage, to begin where the one before ends and to take all of the solutions."""
+    """Return a method's last stage, to begin where the one before ends and to take all of the solves."""
     return dataclasses.replace(stage, patience=None, blur=None)
 
 

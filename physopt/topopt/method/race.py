@@ -12,9 +12,9 @@ TUNED = MMA(Poles(0.5, 2.0, 0.6))
 FINISH = MMA(Poles(0.2, 2.0, 0.6), 0.3)  # smaller steps at first, for designs that others have begun
 CRITERIA = OptimalityCriteria(0.65, 0.2)
 ACROSS = 6  # elements that a grid has along each side at least, if a layout is to be found on it
-FLOOR = 20  # solutions that may go by without a gain before tuned `MMA` on the design's own grid ends
-HEAT, GAIN = 10, 1e-3  # each of two starts goes on while this many solutions still gain this share
-EVEN = 15  # solutions by the criteria
+FLOOR = 20  # solves that may go by without a gain before tuned `MMA` on the design's own grid ends
+HEAT, GAIN = 10, 1e-3  # each of two starts goes on while this many solves still gain this fraction
+EVEN = 15  # solves by the criteria
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:

@@ -22,15 +22,15 @@ from .race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelp
 from .stages import Stage, optimize
 
 FILE = Path(__file__).with_name("schedule.safetensors")
-# Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
+# Chosen by hand: solves on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
 # before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-PATIENCE = 3  # solutions that may go by without a gain before another start
+PATIENCE = 3  # solves that may go by without a gain before another start
 # Filter radii, of each further start; no two alike, or one that gained nothing would come again.
 BLURS = (2.0, 1.0, 0.5, 3.0, 1.5, 0.75, 4.0, 0.25, 2.5)
 SOLUTIONS = 40  # per run in training
-FIRST = 6  # solutions: what comes before hardly matters for the loss
-CAP = 0.1  # as a share: designs that are worse than this are all equally bad
+FIRST = 6  # solves: what comes before hardly matters for the loss
+CAP = 0.1  # as a fraction: designs that are worse than this are all equally bad
 
 
 class Schedule(eqx.Module):
@@ -85,7 +85,7 @@ class Schedule(eqx.Module):
         if (cheap := averaged(problem)) is None:
             return [Stage(problem, rule, solutions)]
         coarsest = averaged(problem, 2) if min(problem.equilibrium.structure.shape) >= 4 * ACROSS else None
-        if coarsest is None:  # where half the resolution has to do, its solutions are dear
+        if coarsest is None:  # where half the resolution has to do, its solves are expensive
             coarsest, layout = cheap, layout // 2
         # The way to a good mechanism leads past worse ones: where values only fall, it falls apart.
         options = {"slack": math.inf} if isinstance(problem.objective, Output) else {}
@@ -103,7 +103,7 @@ class Excess(AbstractLoss):
     r"""Mean over the solves $k$ of $\min(\log(v_k / v_n), 0.1)$, plus $2 \log v_n$: rewards a quick run and a low final value."""
 
     def __call__(self, history: History) -> Float[Array, ""]:
-        """Return the loss of one run, from the lowest values after each solution."""
+        """Return the loss of one run, from the lowest values after each solve."""
         logs = jnp.log(jnp.asarray(history.value))
         return jnp.minimum(logs[FIRST:] - logs[-1], CAP).mean() + 2.0 * logs[-1]
 

@@ -26,9 +26,9 @@ from physopt.topopt.task import transferred
 
 from .resume import recall
 
-WINDOW = 20  # solutions over which the last stage's gain is measured
-STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
-HOPELESS = 0.01  # share: so does one that is this much above the lowest design before it
+WINDOW = 20  # solves over which the last stage's gain is measured
+STALLED = 3e-3  # fraction: a stage whose lowest value falls by less makes room for another start
+HOPELESS = 0.01  # fraction: so does one that is this much above the lowest design before it
 
 
 class Continued(AbstractRule):
@@ -235,7 +235,7 @@ def _through(
 def _teller(
     steps: list[Step], number: int, stage: Stage, problem: SIMP, callback: Callable[[Step], bool | None] | None
 ) -> Callable[[Progress], bool]:
-    """Return what a stage calls after each solution: it adds a step to those before."""
+    """Return what a stage calls after each solve: it adds a step to those before."""
     finest = problem.equilibrium.unknowns
     work, seconds = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
 
