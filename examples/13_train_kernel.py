@@ -1,5 +1,5 @@
 # %% [markdown]
-# Specialise the response model to molecules of one's own: silanes, whose silicon no shipped weight has seen.
+# Specialize the response model to your own molecules: here silanes, whose silicon the shipped weights have never seen.
 
 # %%
 import math

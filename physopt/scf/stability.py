@@ -14,7 +14,7 @@ from .modes import STARTS, ModeSearch, Operator
 from .semicanonical import OpenShell, Respond, SemiCanonical
 from .symmetry import Rotation, free_rotations, involutions
 
-# Hartree per squared radian. A spatial rotation of a degenerate open shell costs nothing; finite convergence leaves such modes at about -|g|.
+# Hartree per squared radian. Spatial rotations of a degenerate open shell cost nothing; finite convergence leaves them at about -|g|.
 UNSTABLE = 1e-4
 # Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
 DOUBT, DISBELIEF = 0.1, 0.5

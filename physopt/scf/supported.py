@@ -9,7 +9,7 @@ from pyscf import scf
 from .auxiliary import real_symbols
 
 DRESS = "Accelerated"  # what the dressing puts into the name of a class
-PLAIN = "Run it without physopt (a dressed one by mf.undo_accelerate().kernel())"
+PLAIN = "Run it without physopt (an accelerated one by mf.undo_accelerate().kernel())"
 
 
 def user_class(mf: Any) -> str:
