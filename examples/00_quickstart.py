@@ -1,4 +1,4 @@
-# %% Converge a molecule as you always do, in fewer exact Fock builds.
+# %% Converge a molecule as usual, in fewer exact Fock builds.
 from pyscf import gto, scf
 
 import physopt
@@ -8,6 +8,6 @@ mf = physopt.accelerate(scf.RHF(mol))
 mf.callback = lambda envs: print(f"cycle {envs['cycle'] + 1}  E = {envs['e_tot']:.9f}  |g| = {envs['norm_gorb']:.1e}")
 mf.kernel()
 
-# %% The rest of PySCF does not notice.
+# %% The rest of PySCF works as before.
 print("cycles", mf.cycles, " stable", mf.stability(return_status=True)[2])
 mf.nuc_grad_method().kernel()

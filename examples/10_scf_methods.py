@@ -1,4 +1,4 @@
-# %% Count exact Fock builds of several methods on one molecule, judged from outside by a fresh build.
+# %% Count exact Fock builds of several methods on one molecule, checked independently by a fresh build.
 from pathlib import Path
 
 import physopt

@@ -1,4 +1,4 @@
-# %% An optimizer (PyBerny) asks an accelerated scanner; each geometry starts from what the earlier ones predict.
+# %% An optimizer (PyBerny) uses an accelerated scanner; each geometry starts from a prediction by the earlier ones.
 from pyscf import gto, scf
 from pyscf.geomopt.berny_solver import optimize
 

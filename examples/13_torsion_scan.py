@@ -1,4 +1,4 @@
-# %% A scan through a scanner: what was solved predicts the next geometry, and most steps need two exact Fock builds.
+# %% A scan with a scanner: the earlier geometries predict the next start, and most steps need two exact Fock builds.
 import numpy as np
 from pyscf import gto, scf
 

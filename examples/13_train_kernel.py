@@ -1,5 +1,5 @@
 # %% [markdown]
-# Specialise the response model to molecules of one's own: silanes, whose silicon no shipped weight has seen.
+# Specialize the response model to your own molecules: here silanes, whose silicon the shipped weights have never seen.
 
 # %%
 import math
@@ -23,17 +23,17 @@ def silane(ligands: str, stretch: float = 1.0) -> scf.hf.RHF:
     return scf.RHF(gto.M(atom=atoms, basis="6-31g", verbose=0))
 
 
-# %% Lessons: how the exact Fock matrix answers to changes of the density, for two small members of the family.
+# %% Lessons: the exact response of the Fock matrix to changes of the density, for two small members of the family.
 meter = physopt.scf.Meter()
 lessons = [lesson for ligands in ("HHHC", "HHHF") if (lesson := physopt.scf.harvest(meter.watch(silane(ligands))))]
 
-# %% From the shipped weights on; `physopt train scf --family DIR --out FILE` does the same for a folder of XYZ files.
+# %% Start from the shipped weights; `physopt train scf --family DIR --out FILE` does the same for a folder of XYZ files.
 shipped = physopt.scf.load_kernel(physopt.scf.SHIPPED)
 own = physopt.scf.fit(lessons, shipped, evaluations=10)
 before, after = (10 ** physopt.scf.loss(lessons, weights) for weights in (shipped, own))
 print(f"error of the response {before:.4f} -> {after:.4f}, {meter.builds} exact builds")
 
-# %% Others of the family; accelerate(mf, weights=...) takes the file, or own.auxiliary().
+# %% Other molecules of the family; accelerate(mf, weights=...) takes the file, or own.auxiliary().
 others = [(ligands, stretch) for ligands in ("HHCC", "HHFF", "HHCF", "HHHH") for stretch in (1.1,)]
 before, after = ([physopt.scf.score(silane(*other), weights.auxiliary()) for other in others] for weights in (shipped, own))
 for name, results in {"shipped": before, "own": after}.items():

@@ -11,5 +11,5 @@ solution = physopt.minimize(
 for row in problem.density(solution.point).T[::2]:
     print("".join(" .:*#"[int(4.999 * x)] for x in row))
 first, last = solution.history.value[0], solution.evaluation.value
-print(f"compliance {first:.4f} -> {last:.2f} (published: 216.81) in {solution.num_evaluations} finite-element solutions")
+print(f"compliance {first:.4f} -> {last:.2f} (published: 216.81) in {solution.num_evaluations} finite-element solves")
 print(f"volume {problem.density(solution.point).mean():.6f}")

@@ -1,4 +1,4 @@
-# %% A bracket under two loads, one at a time: the worse of the two counts. A hole is prescribed, and solid material around the loads.
+# %% A bracket under two load cases; the worse one counts. A hole is prescribed, and solid material around the loads.
 import physopt
 from physopt.topopt import Definition, Load, Passive, Support
 

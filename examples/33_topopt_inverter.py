@@ -1,4 +1,4 @@
-# %% A compliant mechanism: pushed to the right on the left, it moves to the left on the right. Its lower half, by symmetry.
+# %% A compliant mechanism: its left end is pushed to the right, and its right end moves to the left. By symmetry, its lower half.
 
 import physopt
 

@@ -1,4 +1,4 @@
-# %% A plate heated everywhere and cooled on its left: where the conductor goes. Then the same with a sharper picture, by projection.
+# %% A plate that is heated everywhere and cooled on its left: where to put the conductor. Then a sharper design, by projection.
 
 import physopt
 

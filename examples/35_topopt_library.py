@@ -1,4 +1,4 @@
-# %% A series of problems with and without what was solved before. Arguments: volume, filter, size, load or turn; elements along x.
+# %% A series of problems with and without a library of earlier designs. Arguments: volume, filter, size, load or turn; elements along x.
 import math
 import sys
 import tempfile
@@ -12,7 +12,7 @@ beam, block, middle = mbb((width, width // 3)), cantilever((width, 5 * width // 
 
 
 def loaded(y, degrees=0.0):
-    """Return the cantilever with the load elsewhere, or turned."""
+    """Return the cantilever with the load moved, or rotated."""
     force = [math.sin(math.radians(degrees)), -math.cos(math.radians(degrees))]
     return changed(block, {"load": [{"region": [[width, y], [width, y]], "force": force}]})
 
@@ -27,7 +27,7 @@ SERIES = {
 
 
 def first(steps, goal, volfrac):
-    """Return the first solution, counted in those of the finest grid, that is as low as the goal on that grid."""
+    """Return the first solve, counted in solves of the finest grid, that is as low as the goal on that grid."""
     fine = [s for s in steps if s.own and s.volume <= 1.001 * volfrac]
     return next((f"{s.equivalents:5.1f}" for s in fine if s.value <= goal), "    -")
 
@@ -38,7 +38,7 @@ def lowest(steps, volfrac):
 
 
 # %%
-print(f"{'':24}{'solutions to 1 %':>24}{'solutions to 0.1 %':>27}{'lowest value, % above the best':>38}")
+print(f"{'':24}{'solves to 1 %':>24}{'solves to 0.1 %':>27}{'lowest value, % above the best':>38}")
 print(f"{'shape, volume, distance':24}" + "   cold physopt library  " * 2 + "      cold physopt library     long")
 with tempfile.TemporaryDirectory() as folder:
     library = Library(folder)

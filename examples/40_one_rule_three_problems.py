@@ -1,4 +1,4 @@
-# %% One rule, unchanged, on three kinds of physics: the problem's model is what makes it Gauss-Newton or optimality criteria.
+# %% One rule, unchanged, on three kinds of physics: the problem's model makes it Gauss-Newton or optimality criteria.
 import jax
 from pyscf import gto, scf
 
@@ -8,7 +8,7 @@ from physopt import Stop, pinn, topopt
 jax.config.update("jax_enable_x64", True)
 rule = physopt.rules.Guard(physopt.rules.ModelStep(), physopt.rules.GradientDescent())
 
-# %% A molecule, a network, a structure: compiled in C or traced by JAX, curved, flat or bounded, the driver and the rule do not notice.
+# %% A molecule, a network, a structure: the driver and the rule are the same for oracles in C or JAX, and for curved or bounded spaces.
 water = gto.M(atom="O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47", basis="def2-svp", verbose=0)
 problems = [
     ("water, RHF", physopt.scf.SCF.of(scf.RHF(water)), Stop(grad_norm=1e-6)),

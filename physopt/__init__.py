@@ -1,7 +1,7 @@
-"""physopt: physics optimization that learns how to optimize.
+"""physopt: fewer expensive evaluations for self-consistent fields, physics-informed networks and topology optimization.
 
-A problem is an expensive oracle with a cheap model; a rule turns the oracle's answers into moves; what is learned is
-the model, the start and the control. `minimize` lets a problem and a rule meet; `accelerate` does it for a PySCF mean field.
+A problem is an expensive oracle with a cheap model. An update rule turns the oracle's answers into moves. The model, the starting guess and
+the control of the rule can be learned. `minimize` runs a rule on a problem; `accelerate` does this for a PySCF mean field.
 """
 
 from .apart import forget_directory

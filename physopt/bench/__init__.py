@@ -1,4 +1,4 @@
-"""Methods side by side on the same cases: what each costs, judged from outside."""
+"""Compare methods on the same cases: the cost of each, judged from outside."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""One finite-element solution of real designs: multigrid against a direct factorization."""
+"""One finite-element solve of real designs: multigrid against a direct factorization."""
 
 import time
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ COLD, WARM = 1e-5, 1e-3  # relative residuals: from nothing, and from the displa
 
 
 def compare_solvers(structure: Structure, iterations: tuple[int, ...], *, direct: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield a record for each solver and each of the chosen iterates of the optimality criteria, number 1 the uniform design.
+    """Yield a record for each solver and each of the chosen iterates of the optimality criteria, number 1 is the uniform design.
 
-    Seconds include all set-up for the design, `expected_s` are those by which the solver is chosen; compilation is a field of its own.
+    Seconds include all set-up for the design. `expected_s` are the seconds by which the solver is chosen. Compilation has its own field.
     `multigrid` starts from zero, `multigrid-warm` from the displacements of the iterate before; the direct solver is timed on the last.
     """
     flat = len(structure.shape) == 2

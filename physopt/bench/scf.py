@@ -1,4 +1,4 @@
-"""SCF methods side by side: what each costs in exact Fock builds, and whether an outsider agrees that it converged."""
+"""Compare SCF methods: the cost of each in exact Fock builds, and an independent check that it converged."""
 
 import gc
 import time
@@ -17,14 +17,14 @@ SAME_STATE = 1e-7  # hartree
 
 
 class Judge:
-    """Looks at answers from outside: one fresh exact build each, and a stability analysis for each new state."""
+    """Checks results independently: one fresh exact build each, and a stability analysis for each new state."""
 
     def __init__(self, molecule: Molecule, xc: str, basis: str, *, rohf: bool = False):
         self._make = lambda: mean_field(molecule, xc, basis, rohf=rohf)
         self._stable: list[tuple[float, bool]] = []
 
     def verdict(self, result: Result, *, stability: bool = True) -> dict[str, Any]:
-        """Return `converged, stable, energy, grad_norm, s2` of an answer, from a fresh build at its density."""
+        """Return `converged, stable, energy, grad_norm, s2` of a result, from a fresh build at its density."""
         mf = self._make()
         mf.build()
         dm = mf.make_rdm1(result.mo_coeff, result.mo_occ)
@@ -72,10 +72,10 @@ def compare(
 
 
 def compare_series(case: str, frames: Sequence[Molecule], xc: str, basis: str, method: str) -> Iterator[dict[str, Any]]:
-    """Run one method over the frames of one molecule and yield a record for each; stability is not judged.
+    """Run one method over the frames of one molecule and yield a record for each; stability is not tested.
 
-    Every frame's judgment is from outside and not charged. `pyscf` starts each frame afresh; the others are `as_scanner()` of the plain
-    and of the accelerated mean field.
+    Every frame is checked independently, and this check is not counted. `pyscf` starts each frame afresh; the
+    others are `as_scanner()` of the plain and of the accelerated mean field.
     """
     scanner = SERIES_METHODS[method]()
     for index, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""How each SCF method runs."""
+"""The SCF methods that are compared."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from physopt.scf.problem import SCF
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A method's answer: orbitals and occupations in PySCF's shapes, to be judged from outside."""
+    """The result of a method: orbitals and occupations in PySCF's shapes, to be checked independently."""
 
     mo_coeff: ndarray
     mo_occ: ndarray
@@ -96,7 +96,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def with_weights(file: Path) -> Mapping[str, Method]:
-    """Return the methods and `physopt-own`, which has the kernel's weights from a file; raises what `load_kernel` raises."""
+    """Return the methods and `physopt-own`, which uses the kernel's weights from a file; raises what `load_kernel` raises."""
     return {**METHODS, "physopt-own": _physopt(weights=load_kernel(file).auxiliary())}
 
 

@@ -1,4 +1,4 @@
-"""Compare methods of topology optimization: solutions until near the best design known, and what they end with."""
+"""Compare methods of topology optimization: solves until near the best known design, and final values."""
 
 import dataclasses
 import time
@@ -12,7 +12,7 @@ from physopt.topopt.method.methods import METHODS
 from physopt.topopt.method.stages import Design, Step, optimize
 
 PERCENTS = (5.0, 2.0, 1.0, 0.5, 0.1)
-VOLUME = 1e-3  # by this share of the target a design may miss it
+VOLUME = 1e-3  # by this fraction of the target a design may miss it
 
 
 class Run(NamedTuple):
@@ -31,7 +31,7 @@ def compare(
     best: float | None = None,
     tell: Callable[[str], None] = lambda method: None,
 ) -> list[dict[str, Any]]:
-    """Run each method for work worth `solutions` solutions of the problem's own grid, and return one record each.
+    """Run each method for work worth `solutions` solves of the problem's own grid, and return one record each.
 
     **Arguments:**
 

@@ -36,7 +36,7 @@ def scf(
     """Count exact Fock builds of SCF methods over a folder of molecules.
 
     Line 2 of each `*.xyz` carries `charge=0 spin=0` (spin = 2S). Closed shells run restricted, others unrestricted, unless line 2
-    says `rohf=1`. A case of its own level of theory names it there: `xc=pbe basis=sto-3g`.
+    says `rohf=1`. A case with its own level of theory names it there: `xc=pbe basis=sto-3g`.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def scf(
     rohf
         Run open shells restricted; methods that cannot are recorded as failures.
     weights
-        Weight file of `physopt train scf`; adds the method physopt-own, which has them.
+        Weight file of `physopt train scf`; adds the method physopt-own, which uses these weights.
     lowest
         CSV file of known lowest energies (case,energy,...); adds whether each run reached them.
     json_file
         Where to write the records.
     stability
-        Judge whether each converged state is internally stable.
+        Test whether each converged state is internally stable.
     """
     from physopt.bench import scf, scf_methods
     from physopt.scf.xyz import read_xyz

@@ -1,4 +1,4 @@
-"""The methods that a benchmark is asked to compare."""
+"""The methods that a benchmark compares."""
 
 import importlib.util
 from collections.abc import Iterable

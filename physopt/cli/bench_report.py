@@ -25,14 +25,14 @@ def report(
     csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
     plot: Path | None = None,
 ) -> int:
-    """Print the tables of `bench scf`, `bench series` or `bench topopt` again, from what it wrote with --json, several of them together.
+    """Print the tables of `bench scf`, `bench series` or `bench topopt` again, from one or several files written with --json.
 
     Parameters
     ----------
     files
         JSON files of one of these commands.
     lowest
-        CSV file of known lowest energies (case,energy,...), to judge the records by.
+        CSV file of known lowest energies (case,energy,...), to compare the records with.
     csv_file
         Where to write one line for each record.
     plot

@@ -1,4 +1,4 @@
-"""What `physopt bench` prints, and the known lowest energies it judges by."""
+"""The tables of `physopt bench`, and the known lowest energies that it compares with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +21,9 @@ Record = dict[str, Any]
 
 
 def read_lowest(file: Path) -> dict[str, Record]:
-    """Read known lowest energies: a CSV file with the columns `case, energy` (hartree), and `xc, basis` where they belong to a level.
+    """Read known lowest energies: a CSV file with the columns `case, energy` (hartree), and `xc, basis` if they belong to a level.
 
-    **Raises:** `ValueError` for a file without those columns or with an energy that is no number; `OSError` if it cannot be read.
+    **Raises:** `ValueError` for a file without those columns or with an energy that is not a number; `OSError` if it cannot be read.
     """
     rows = read_rows(file)
     if not rows or not {"case", "energy"} <= rows[0].keys():
@@ -72,7 +72,7 @@ def _mark(record: Record) -> str:
 
 
 def print_summary(records: Sequence[Record], methods: Sequence[str], *, title: str = "summary over all cases") -> None:
-    """Print one row per method over all cases; a run that did not converge counts as dearer than any other."""
+    """Print one row per method over all cases; a run that did not converge counts as more expensive than any other."""
     judged = any("lowest" in r for r in records)
     table = Table(title=title)
     for name in (
@@ -113,7 +113,7 @@ def _number(value: float, form: str) -> str:
 
 
 def print_ratios(records: Sequence[Record], methods: Sequence[str]) -> None:
-    """Print how many times more `pyscf`, and the best of the other methods, need in the median than each method of physopt."""
+    """Print the ratio of medians of `pyscf`, and of the best other method, to each method of physopt."""
     ours = [m for m in methods if m.startswith("physopt")]
     others = [m for m in methods if not m.startswith("physopt")]
     if not ours or not others:
@@ -139,7 +139,7 @@ def print_ratios(records: Sequence[Record], methods: Sequence[str]) -> None:
 
 
 def cost(records: Sequence[Record], key: str) -> ndarray:
-    """Return what each run cost; `FAILED` where it did not converge."""
+    """Return the cost of each run; `FAILED` if it did not converge."""
     return np.array([r[key] if r["converged"] and r[key] is not None else FAILED for r in records], dtype=float)
 
 
@@ -160,5 +160,5 @@ def _ratio(others: ndarray, ours: ndarray, axis: int = -1) -> Any:
 
 
 def console() -> Console:
-    """Return a console that does not fold tables where nobody looks at them live."""
+    """Return a console that does not wrap tables when the output is not a terminal."""
     return screen(160)

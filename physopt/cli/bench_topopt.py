@@ -27,17 +27,17 @@ def topopt(
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     plot: Path | None = None,
 ) -> int:
-    """Count the finite-element solutions that methods take to come near the best design.
+    """Count the finite-element solves that methods need to come near the best design.
 
-    Coarse grids count by their share of unknowns, searches fully. The best is the lowest value that any method in the run reached, or that
-    is in the file of the best known.
+    A solve on a coarse grid counts as its fraction of the unknowns; line searches count fully. The best is the lowest value that any method
+    in the run reached, or the one in the file of the best known.
 
     Parameters
     ----------
     problem
         A TOML file, a folder of them, or a problem of the gallery.
     solutions
-        Work that each method gets, in solutions on the finest grid.
+        Work that each method gets, in solves on the finest grid.
     best
         CSV file of the best values known (case,value,...).
     json_file
@@ -78,9 +78,9 @@ def fe(
     direct: bool = True,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> int:
-    """Time one finite-element solution of a high-contrast design: multigrid against SciPy's direct solver.
+    """Time one finite-element solve of a high-contrast design: multigrid against SciPy's direct solver.
 
-    The designs are iterates of the optimality criteria on half an MBB beam of this shape, or on a cantilever in space.
+    The designs are iterates of the optimality criteria on half an MBB beam of this shape, or on a cantilever in 3D.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def _read_best(file: Path) -> dict[str, float]:
 
 
 def print_solves(records: Sequence[Mapping[str, Any]]) -> None:
-    """Print one row per finite-element solution."""
-    table = Table(title="finite-element solutions (seconds with set-up, without compilation)")
+    """Print one row per finite-element solve."""
+    table = Table(title="finite-element solves (seconds with set-up, without compilation)")
     for name in ("shape", "method", "design", "iterations", "relative residual", "seconds", "processor", "expected"):
         table.add_column(name, justify="left" if name in ("shape", "method") else "right")
     for r in records:

@@ -28,7 +28,7 @@ def methods_of(records: Records) -> list[str]:
 
 
 def write_csv(file: Path, records: Records) -> None:
-    """Write one line for each record; a count is empty where the method never came so near."""
+    """Write one line for each record; a count is empty if the method never came so near."""
     columns = ("case", "method", *(f"to_{percent}" for percent in _percents(records)), *ENDS)
     with file.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns, extrasaction="ignore", lineterminator="\n")
@@ -52,7 +52,7 @@ def plot(file: Path, records: Records) -> None:
 
 
 def _print_cases(records: Records, methods: Sequence[str]) -> None:
-    table = Table("case", "best", *methods, title="solutions to 1 % / 0.1 % above the best, and the final value")
+    table = Table("case", "best", *methods, title="solves to 1 % / 0.1 % above the best, and the final value")
     for case in dict.fromkeys(record["case"] for record in records):
         mine = {record["method"]: record for record in records if record["case"] == case}
         cells = [
@@ -65,7 +65,7 @@ def _print_cases(records: Records, methods: Sequence[str]) -> None:
 def _print_summary(records: Records, methods: Sequence[str]) -> None:
     percents = _percents(records)
     columns = [f"to {percent} %" for percent in percents]
-    ends = ("final above best, median", "worst", "within 0.1 %", "s per solution")
+    ends = ("final above best, median", "worst", "within 0.1 %", "s per solve")
     table = Table("method", *columns, *ends, title="medians over all cases (-: most never)")
     for method in methods:
         mine = [record for record in records if record["method"] == method]

@@ -1,4 +1,4 @@
-"""`physopt demo`: the main job on a real molecule, end to end."""
+"""`physopt demo`: the main task on a real molecule, end to end."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`physopt doctor`: is everything here that a calculation needs, and what would make it faster or safer?"""
+"""`physopt doctor`: check that everything is installed that a calculation needs, and what would make it faster or safer."""
 
 import dataclasses
 import os
@@ -40,7 +40,7 @@ class Finding:
 
 @app.default
 def doctor() -> int:
-    """Check versions, precision, threads, PySCF, HDF5 and the network, and say what to mend.
+    """Check versions, precision, threads, PySCF, HDF5 and the network, and say what to repair.
 
     Exit code 0 if calculations can run here, 4 if not.
     """

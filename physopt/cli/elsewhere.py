@@ -1,7 +1,7 @@
-"""Libraries that do as they like when they are loaded, and how commands load them.
+"""Safe loading of libraries that have side effects when they are loaded.
 
-In the working directory PySCF executes `.pyscf_conf.py`, and evaluates a file that has the name of a basis set; Matplotlib obeys
-`matplotlibrc`. JAX ends the process where it finds too little memory.
+In the working directory PySCF executes `.pyscf_conf.py`, and evaluates a file that has the name of a basis set; Matplotlib reads
+`matplotlibrc`. JAX ends the process if it finds too little memory.
 """
 
 import math
@@ -21,7 +21,7 @@ Execute = Callable[[ModuleType], None]
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Load these libraries, if they are loaded meanwhile, such that they leave the working directory alone."""
+    """Make these libraries ignore the working directory if they are loaded inside the `with` block."""
     finder, key = _Careful(), "PYSCF_CONFIG_FILE"
     named = key in os.environ
     if not named:

@@ -1,4 +1,4 @@
-"""What an exit code means, and the one line that goes with it.
+"""Exit codes, and the one line of an error.
 
 0 done, 1 a defect of physopt, 2 bad input, 3 not converged, 4 files or the installation, 130 Ctrl-C, 141 reader gone, 143 SIGTERM.
 `PHYSOPT_TRACEBACK=1` shows where an error came from.
@@ -32,7 +32,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def run(command: Callable[[], object]) -> int:
-    """Call `command` and turn whatever happens into an exit code, with at most one line on stderr.
+    """Call `command` and turn its result or error into an exit code, with at most one line on stderr.
 
     **Returns:** the integer that `command` returned, 0 if it returned anything else, or the code of its exception; 4 instead of 0 if
     the calculation went well but could not be recorded.

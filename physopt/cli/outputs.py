@@ -1,4 +1,4 @@
-"""Where a command writes: refused before the work is done, not after it."""
+"""Checks of the places that a command writes to, before the work begins."""
 
 import importlib.metadata
 import json
@@ -23,7 +23,7 @@ PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "ope
 def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequence[Path] = ()) -> None:
     """Raise an `OSError` for a file, or a `ValueError` for a kind of picture, that could not be written when the work is done.
 
-    Neither may two files be one, nor one of them a file that is `read`.
+    No two of them may be the same file, and none may be a file in `read`.
     """
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
@@ -52,7 +52,7 @@ def check_folder(folder: Path | None, what: str) -> None:
 
 
 def check_ending(file: Path | None, ending: str, what: str) -> None:
-    """Raise a `ValueError` for a file whose name does not end as files of its kind do."""
+    """Raise a `ValueError` for a file name whose ending is wrong for its kind."""
     if file is not None and file.suffix.lower() != ending:
         raise ValueError(f"{file}: {what} end in {ending}. Name it {file.with_suffix(ending).name}, say.")
 
@@ -67,13 +67,13 @@ def _check_writable(file: Path) -> None:
 
 
 def check_recording(folder: Path | None, resume: bool) -> None:
-    """Raise a `ValueError` where `--resume` stands alone."""
+    """Raise a `ValueError` for `--resume` without `--record`."""
     if folder is None and resume:
         raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
 
 
 def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any], asked: Mapping[str, Any]) -> "Recording | None":
-    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded. With `asked` a resumed run must agree."""
+    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded. A resumed run must agree with `asked`."""
     check_recording(folder, resume)
     if folder is None:
         return None

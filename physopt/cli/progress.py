@@ -1,4 +1,4 @@
-"""What a command shows: results on stdout, and the progress of a loop, one live line on a terminal or plain lines in a log."""
+"""The output of a command: results on stdout, and the progress of a loop as a live line on a terminal or plain lines in a log."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ from rich.text import Text
 
 
 class Screen(Console):
-    """A console that takes no text for a command, neither to rich nor to the terminal: names may come from a foreign file."""
+    """A console that never reads text as markup or as terminal commands: names may come from a foreign file."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text as it is, without control characters."""
@@ -20,18 +20,18 @@ class Screen(Console):
 
 
 def screen(width: int | None = None) -> Screen:
-    """Return where results go, in a log so many columns wide."""
+    """Return the console for results; in a log it has this many columns."""
     console = Screen(markup=False, highlight=False, emoji=False)
     return console if width is None or console.is_terminal else Screen(markup=False, highlight=False, emoji=False, width=width)
 
 
 def significant(value: float) -> str:
-    """Return a number with six significant digits, however small it is."""
+    """Return a number with six significant digits, also if it is small."""
     return f"{value:.6g}" if value == 0.0 or 1e-3 <= abs(value) < 1e6 else f"{value:.5e}"
 
 
 class Progress:
-    """Show how a loop goes, on stderr, so that stdout holds results only.
+    """Show the progress of a loop on stderr, so that stdout holds results only.
 
     ```python
     with Progress("water, RHF/def2-SVP", total=50) as progress:

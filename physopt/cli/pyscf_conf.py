@@ -1,1 +1,1 @@
-"""No settings: PySCF reads this instead of a `.pyscf_conf.py` in the working directory, which may be a stranger's."""
+"""No settings: PySCF reads this instead of a `.pyscf_conf.py` in the working directory, which may belong to somebody else."""

@@ -45,12 +45,12 @@ def ls(folder: Path = Path(), /) -> None:
 
 @app.command
 def show(folder: Path, /, *, rows: int = 10) -> None:
-    """Show what a run is, how it stands, and its last records; of a run in parts, such as stages, what became of each.
+    """Show what a run is, its status, and its last records; for a run in parts, such as stages, the result of each part.
 
     Parameters
     ----------
     folder
-        The run folder: that which was given to --record, or a part in it.
+        The run folder: the one given to --record, or a part in it.
     rows
         How many of the last records to show.
     """
@@ -71,12 +71,12 @@ def show(folder: Path, /, *, rows: int = 10) -> None:
 
 @app.command
 def plot(folder: Path, /, *, out: Path | None = None) -> None:
-    """Draw the values of a run; of one in stages, those of all stages, one after the other.
+    """Draw the values of a run; for a run in stages, those of all stages, one after the other.
 
     Parameters
     ----------
     folder
-        The run folder: that which was given to --record, or a part in it.
+        The run folder: the one given to --record, or a part in it.
     out
         The picture to write: PNG, PDF or SVG. By default, NAME-OF-THE-RUN.png in the working directory.
     """
@@ -89,14 +89,14 @@ def plot(folder: Path, /, *, out: Path | None = None) -> None:
 
 @app.command
 def verify(folder: Path, /) -> None:
-    """Check every record of a run, and what it says of itself, against the checksums they were written with.
+    """Check every record of a run, and its description, against the checksums they were written with.
 
     Exit code 2 if anything differs.
 
     Parameters
     ----------
     folder
-        The run folder: that which was given to --record, or a part in it.
+        The run folder: the one given to --record, or a part in it.
     """
     found = parts(folder)
     for part in found or [folder]:
@@ -115,7 +115,7 @@ def pack(folder: Path, /) -> None:
     Parameters
     ----------
     folder
-        The run folder: that which was given to --record, or a part in it.
+        The run folder: the one given to --record, or a part in it.
     """
     for part in parts(folder) or [folder]:
         path = pack_isolated(part)
@@ -124,15 +124,15 @@ def pack(folder: Path, /) -> None:
 
 @app.command
 def export(folder: Path, file: Path, /) -> None:
-    """Write what a run has found, finished, killed or under way: its best design, network or weights, or its molecule.
+    """Write the best design, network or weights, or the molecule, of a run that is finished, killed or still going.
 
     Parameters
     ----------
     folder
-        The run folder: that which was given to --record, or a part in it.
+        The run folder: the one given to --record, or a part in it.
     file
-        The file to write. Of a design: .npy, .stl, .vti or a picture; of a network or of trained weights: .safetensors; of a molecule:
-        .xyz; of any run: .npz, all arrays of its best point.
+        The file to write. For a design: .npy, .stl, .vti or a picture; for a network or trained weights: .safetensors; for a molecule:
+        .xyz; for any run: .npz, all arrays of its best point.
     """
     from .runs_export import write_best
 

@@ -1,4 +1,4 @@
-"""The best of a recorded run as a file for other programs, whether the run is finished, was killed, or is under way."""
+"""Export the best point of a recorded run that is finished, killed or still going."""
 
 import dataclasses
 import json
@@ -34,9 +34,9 @@ class Best:
 
 
 def write_best(folder: Path, file: Path) -> str:
-    """Write the best point of a run in the form that the name of `file` asks for; returns what to say.
+    """Write the best point of a run in the format of the name of `file`; returns a message.
 
-    **Raises:** `ValueError` where the run holds no such thing, or nothing yet.
+    **Raises:** `ValueError` if the run has nothing in this format, or nothing yet.
     """
     ending = file.suffix.lower()
     if ending == ".xyz":
@@ -53,7 +53,7 @@ def write_best(folder: Path, file: Path) -> str:
 
 
 def best_of(folder: Path) -> Best:
-    """Return the best point of a run; of one in parts, that of the part with the lowest value among those with the problem itself."""
+    """Return the best point of a run; for a run in parts, that of the lowest value among the parts with the problem itself."""
     found = [_best_of_one(part) for part in parts(folder) or [folder]]
     problem = manifest_of(folder).get("asked", {}).get("problem") if parts(folder) else None
     own = [best for best in found if best is not None and (problem is None or best.run.asked.get("problem") == problem)]

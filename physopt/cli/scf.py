@@ -47,7 +47,7 @@ def scf(
     compare
         Run PySCF's default, too.
     target
-        Which state: where the start leads, a minimum, or the lowest of several starts.
+        The state: the one nearest to the start, a minimum, or the lowest of several starts.
     record
         Folder to record the run in.
     resume

@@ -49,7 +49,7 @@ def topopt(
     drop_loose: bool = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Optimize a structure until no density changes by more than 0.01, or the value hardly falls any more.
+    """Optimize a structure until no density changes by more than 0.01, or the value no longer falls.
 
     Parameters
     ----------
@@ -62,16 +62,16 @@ def topopt(
     beta
         Sharpness of the projection; 0 does not project.
     filtering
-        What to filter.
+        What the filter acts on.
     method
         "auto" is physopt, or oc with a sensitivity filter.
     gain
-        Stop when a start from the lowest design, or 20 solutions of a method without any, has lowered the value by less than this share;
-        0 does not.
+        Stop when a start from the lowest design, or 20 solves of a method without such starts, has lowered the value by less than this
+        fraction; 0 switches this off.
     max_iterations
-        Give up after this many finite-element solutions on the finest grid.
+        Give up after this many finite-element solves on the finest grid.
     library
-        Folder of solved designs: start from the nearest one, if any is near, and add the outcome.
+        Folder of designs found before: start from the nearest one, if any is near, and add the outcome.
     record
         Folder to record the run in.
     resume
@@ -79,13 +79,13 @@ def topopt(
     plot
         Picture of the design: .png, .pdf, .svg or .jpg.
     gif
-        Animation of the designs on the way, of all starts.
+        Animation of the designs of all starts.
     vti
         Folder for a file that ParaView opens.
     stl
-        Printable surface of the design, in the units and at the place of an STL file in [space].
+        Printable surface of the design, in the units and at the position of an STL file in [space].
     drop_loose
-        Leave pieces that reach from no load to a support out of the surface.
+        Leave pieces that do not connect a load to a support out of the surface.
     json_file
         File to write the result in.
     """
@@ -149,7 +149,7 @@ def topopt(
     if interrupted is not None:
         raise interrupted  # after all was written that was asked for
     if not design.settled:
-        raise NotConverged(f"the design still changed after {max_iterations} solutions; allow more with --max-iterations")
+        raise NotConverged(f"the design still changed after {max_iterations} solves; allow more with --max-iterations")
 
 
 @app.command
@@ -179,7 +179,7 @@ def gallery() -> None:
 
 
 def read_problem(problem: str, shape: str | None, changes: dict[str, Any]) -> "Definition":
-    """Return a problem of the gallery or of a TOML file, with some of its entries changed, after a look whether it can be solved."""
+    """Return a problem of the gallery or of a TOML file, with some entries changed, after a check that it can be solved."""
     from physopt.topopt.definition import changed, read_definition
     from physopt.topopt.gallery import GALLERY
 

@@ -1,4 +1,4 @@
-"""What `physopt topopt` leaves behind: numbers, warnings, and the files that were asked for."""
+"""The output of `physopt topopt`: numbers, warnings, and the files that were asked for."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """The files that were asked for, and whether what carries no load is left out of surfaces."""
+    """The files that were asked for, and whether pieces that carry no load are left out of surfaces."""
 
     plot: Path | None
     gif: Path | None
@@ -29,7 +29,7 @@ class Files:
     drop_loose: bool
 
     def check(self, problem: str) -> None:
-        """Raise `ValueError` or `OSError` for what could not be written when the work is done."""
+        """Raise `ValueError` or `OSError` for a file that could not be written when the work is done."""
         check_outputs(self.json, self.gif, self.stl, picture=self.plot, read=[Path(problem)] if Path(problem).suffix else [])
         check_ending(self.gif, ".gif", "animations")
         check_ending(self.stl, ".stl", "surfaces")
@@ -37,7 +37,7 @@ class Files:
 
 
 def history(steps: "list[Step]") -> list[dict[str, Any]]:
-    """Return what every solution of every start found, those of cheaper problems included."""
+    """Return the result of every solve of every start, those of cheaper problems included."""
     return [
         {
             "stage": step.stage,
@@ -51,11 +51,11 @@ def history(steps: "list[Step]") -> list[dict[str, Any]]:
 
 
 def tell(definition: "Definition", design: "Design", found: "Outcome", written: Sequence[Path]) -> None:
-    """Print the result and the files that are written, and on stderr what is wrong with it for whoever wants to build it."""
+    """Print the result and the files that are written, and on stderr the problems with building the design."""
     from physopt.topopt.outcome import concerns
 
     value, steps = float(design.solution.evaluation.value), design.steps
-    line = f"{design.problem.objective.label} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solutions"
+    line = f"{design.problem.objective.label} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solves"
     screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
     surface = "" if found["level"] is None else f", surface at density {found['level']:.2f} in {_counted(found['pieces'])}"
     screen().print(f"greyness {found['greyness']:.3f}{surface}")
@@ -68,7 +68,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
 def draw(
     definition: "Definition", design: "Design", found: "Outcome", frames: list[Any], files: Files, place: "Placement"
 ) -> tuple[list[Path], list[Exception]]:
-    """Write pictures, animation, image and surface; return what is written, and why the others are not."""
+    """Write pictures, animation, image and surface; return the files written, and why the others are not."""
     from physopt.plot import fields
     from physopt.topopt import export
 

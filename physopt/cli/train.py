@@ -1,4 +1,4 @@
-"""`physopt train`: meta-train a learned rule. Each command lives in a module of its own, imported when it is asked for."""
+"""`physopt train`: meta-train a learned rule. Each command has its own module, imported when it is used."""
 
 import cyclopts
 

@@ -1,4 +1,4 @@
-"""`physopt train quadratics`: meta-train a learned rule and show what it is worth on tasks it has not seen."""
+"""`physopt train quadratics`: meta-train a learned rule and compare it on tasks that it has not seen."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,11 +64,11 @@ def quadratics(
     tasks
         Fresh tasks per step.
     seed
-        The first seed; it settles the rule's first weights, the training tasks and the held-out tasks.
+        The first seed; it determines the rule's first weights, the training tasks and the held-out tasks.
     seeds
-        How many trainings, with seeds counted up from the first.
+        Number of trainings, with consecutive seeds from the first.
     estimator
-        How meta-gradients are estimated.
+        How the gradient of the meta-loss is estimated.
     out
         Weight file to write: the rule of the first seed.
     record

@@ -27,22 +27,22 @@ def scf(
     out: Path | None = None,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> None:
-    """Train the response kernel on the XYZ files of a folder, and count what it is worth on those left out.
+    """Train the response kernel on the XYZ files of a folder, and count exact builds on those left out.
 
     Parameters
     ----------
     folder
         Train from nothing on these molecules, as the shipped weights were on data/training.
     family
-        Instead: start from the shipped weights and specialise them to these molecules.
+        Instead: start from the shipped weights and specialize them to these molecules.
     xc
         "hf" or a functional with exact exchange; otherwise the file's, or hf.
     basis
         Basis set of all atoms; otherwise the file's, or def2-svp.
     seed
-        Of the random rotations among the lessons.
+        Seed of the random rotations in the lessons.
     evaluations
-        Most evaluations of the loss for the exponents that all elements share.
+        Largest number of evaluations of the loss for the exponents that are common to all elements.
     out
         Weight file to write, for accelerate(mf, weights=...).
     json_file
@@ -84,7 +84,7 @@ def scf(
 
 
 def split(molecules: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the molecules to train on and those to judge by: every fifth set of elements, or frame of a series."""
+    """Return the molecules to train on and those left out: every fifth set of elements, or frame of a series."""
     kinds = {name: tuple(sorted(set(molecule.symbols))) for name, molecule in molecules.items()}
     if len(set(kinds.values())) < VALIDATION:
         left_out = set(sorted(molecules)[VALIDATION - 1 :: VALIDATION])
@@ -136,7 +136,7 @@ def _judge(molecules: dict[str, Any], xc: str | None, basis: str | None, kernels
 
 
 def show(records: Sequence[dict[str, Any]], losses: dict[str, float]) -> None:
-    """Print what the weights were worth before and after, on molecules not trained on."""
+    """Print the exact builds before and after the training, on molecules not trained on."""
     table = Table(title=f"{len({r['case'] for r in records})} molecules not trained on; exact builds and geometric means of |g| / hartree")
     for name in ("weights", "training error", "after 1 build", "after 2", "after 3", "builds, mean", "median", "worst", "converged"):
         table.add_column(name, justify="left" if name == "weights" else "right")

@@ -32,7 +32,7 @@ def topopt(
     size
         Elements along the structures, a multiple of 8.
     seed
-        Settles structures and perturbations.
+        Seed of structures and perturbations.
     out
         Weight file to write.
     record

@@ -1,1 +1,1 @@
-"""The core: problems, rules, the driver that lets them meet, and the record of what happened."""
+"""The core: problems, rules, the driver that connects them, and the record of a run."""

@@ -12,7 +12,7 @@ from .tree import Scalar
 
 
 class Descended(eqx.Module):
-    """Where a path down a model ends, how long it is in units of the tangent, and by how much the model's value changes along it."""
+    """The end of a descent path on a model, its length in units of the tangent, and the change of the model's value along it."""
 
     end: Endpoint
     length: float
@@ -31,7 +31,7 @@ class AbstractAnchored(AbstractModel):
 
     @abc.abstractmethod
     def believed(self) -> bool:
-        """Say whether the response explains what is known exactly well enough to be used; without it the steps are the classical ones."""
+        """Say whether the response agrees well enough with the exact answers to be used; without it the steps are the classical ones."""
 
     @abc.abstractmethod
     def error(self) -> Float[ndarray, " e"]:
@@ -64,10 +64,10 @@ class AbstractAnchored(AbstractModel):
 
         - `accuracy`: stop when the model's own residual norm is below this.
         - `respond`: with the response $G$; without it the gradient is frozen at $g_0$ (the classical fixed-point step).
-        - `shift`: raise by this much, in units of $g$ (one number, or one for each spin), whatever the anchor `about` leaves
-          empty: level shifting.
+        - `shift`: level shift: raise what the anchor `about` leaves empty by this much, in units of $g$ (one number, or one
+          for each spin).
         """
 
     @abc.abstractmethod
     def descend(self, radius: Scalar) -> Descended:
-        """Return a lower point of the model, curved as the problem is, on a path of at most `radius`; the minimum where it is that near."""
+        """Return a lower point of the model on a curved path of length at most `radius`; the minimum if it is within that length."""

@@ -1,4 +1,4 @@
-"""What an oracle is lent and what it answers: points as copies, answers judged, and kept from being written to."""
+"""What an oracle receives and what it answers: points are copied, answers are checked and protected from later writes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,12 +14,12 @@ from .tree import tree_zeros
 
 
 def lent(tree: PyTree) -> PyTree:
-    """Return `tree` with copies of its host arrays, for an oracle to do with as it likes."""
+    """Return `tree` with copies of its host arrays, which an oracle may overwrite."""
     return jax.tree.map(lambda leaf: _copy(leaf) if isinstance(leaf, np.ndarray) else leaf, tree)
 
 
 def kept(tree: PyTree) -> PyTree:
-    """Return `tree` with read-only copies of the host arrays that anybody could still write to; all others stay what they are."""
+    """Return `tree` with read-only copies of the host arrays that are still writable; all others stay as they are."""
     copies: dict[int, np.ndarray] = {}
 
     def keep(leaf: Any) -> Any:
@@ -47,10 +47,10 @@ def shown(tree: PyTree) -> PyTree:
 
 
 class Answers:
-    """The oracle of one run: it is lent its points, what it answers is judged, and all answers are of the kind of the first.
+    """The oracle of one run: it receives copies of points, its answers are checked, and all answers have the form of the first.
 
     **Raises:** `TypeError` for an answer that is no `Evaluation` of real numbers, `ValueError` for one of another structure or shape than
-    the first, or whose gradient is no tangent of the problem. Numbers that are not finite are no fault of this kind: rules decline them.
+    the first, or whose gradient is no tangent of the problem. Numbers that are not finite raise nothing here: rules reject them.
     """
 
     def __init__(self, problem: AbstractProblem, evaluate: Callable[[PyTree], Evaluation]):

@@ -1,4 +1,4 @@
-"""Models of problems with bounds and one resource to share, for rules that approximate functions instead of following tangents."""
+"""Models of problems with bounds and one volume constraint, for rules that approximate functions instead of following tangents."""
 
 import equinox as eqx
 import numpy as np
@@ -14,7 +14,7 @@ class Program(eqx.Module):
     r"""What is known of $\min_x \max_k f_k(x)$ over $l \le x \le u$ with $\sum_e w_e x_e \le V$, at one design.
 
     - `design`, `lower`, `upper`, `weights`: $x$, $l$, $u$, $w \ge 0$, of one shape; $V$ is `volume`.
-    - `values`: $f_k$. `slopes`: their derivatives by the design, `(k, ...)`.
+    - `values`: $f_k$. `slopes`: their derivatives with respect to the design, `(k, ...)`.
     - `exact`: are the slopes the derivatives of the values? A sensitivity filter's are not.
     """
 
@@ -45,13 +45,13 @@ class Program(eqx.Module):
 
 
 class AbstractBoxed(AbstractModel):
-    """A model that also says what it was made from. Points are single arrays, and any design within the bounds is one."""
+    """A model that also provides the data it was made from. Points are single arrays; any design within the bounds is a point."""
 
     program: eqx.AbstractVar[Program]
 
 
 def boxed_program(evaluation: Evaluation) -> Program:
-    """Return what the evaluation's model was made from; `ValueError` for a problem of another kind."""
+    """Return the program that the evaluation's model was made from; `ValueError` for a problem of another kind."""
     if not isinstance(evaluation.model, AbstractBoxed):
         kind = type(evaluation.model).__name__
         raise ValueError(f"This rule needs a problem with bounds and a volume, such as SIMP; this one has a {kind} model.")
@@ -61,7 +61,7 @@ def boxed_program(evaluation: Evaluation) -> Program:
 def declined(
     evaluation: Evaluation, begun: bool, base: Float[ndarray, "..."], trial: Float[ndarray, "..."]
 ) -> tuple[Move, Float[ndarray, "..."]]:
-    """Return the move after a broken answer, and its design: half way back to `base`, or the start once more if nothing has `begun`."""
+    """Return the move after a broken answer, and its design: half way back to `base`, or the start again if nothing has `begun`."""
     if not begun:
         return Move(tree_zeros(evaluation.grad), accept=False), trial
     trial = 0.5 * (base + trial)

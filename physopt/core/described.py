@@ -1,6 +1,6 @@
-"""What a problem, a rule or an optimizer is, in words and numbers that JSON can say: what a record answers for.
+"""Describe a problem, a rule or an optimizer in JSON, so that a record can be compared with what it is resumed for.
 
-Small things are kept as they are, so that a difference can be named; arrays and long lists by a short hash of their bytes.
+Small values are kept as they are, so that a difference can be named. Arrays and long lists are kept as a short hash of their bytes.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ DEEP = 24
 
 
 def describe(value: Any) -> Any:
-    """Return what `value` is: modules by their fields, functions by their names and what they hold, arrays by numbers or hash.
+    """Describe `value`: modules by their fields, functions by their names and the values they close over, arrays by numbers or hash.
 
-    An object with a method `asked()` says itself what it is: one that holds foreign objects, which have no fields to look into, should.
+    An object with a method `asked()` describes itself. Write one for objects that hold foreign objects without readable fields.
     """
     return _describe(value, ())
 
 
 def sketch(point: PyTree) -> dict[str, Any]:
-    """Return two numbers of a point, to be compared to six digits: where a run starts may differ in its last bits, not in more."""
+    """Return two numbers of a point, to be compared to six digits: starting points may differ in their last bits only."""
     if hasattr(point, "asked"):
         return describe(point)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(point) if not _is_key(leaf)]

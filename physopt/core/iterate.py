@@ -15,12 +15,12 @@ from .tree import Flag, Scalar, choose, namespace, tree_norm
 
 
 class Carry(eqx.Module):
-    """What one iteration hands to the next.
+    """The state that one iteration passes to the next.
 
     - `base`: the last accepted point. `trial`: the point that `evaluation` is about.
     - `evaluation`: the oracle's answer at `trial`. `state`: the rule's.
     - `best`, `best_value`: the point of lowest finite value so far, and that value (infinite before there is one).
-    - `step_norm`: length of the step from base to trial; NaN for an `Endpoint`. `accept`: the rule's last verdict.
+    - `step_norm`: length of the step from base to trial; NaN for an `Endpoint`. `accept`: did the rule accept its last trial?
     """
 
     base: PyTree
@@ -34,7 +34,7 @@ class Carry(eqx.Module):
 
 
 class History(eqx.Module):
-    """One row per evaluation: what the oracle said, how far the step went, and whether the rule had accepted the point before.
+    """One row per evaluation: the oracle's answer, the length of the step, and whether the rule had accepted the point before.
 
     `value` is in the problem's unit, `seconds` counts from the start of the run (NaN inside `unroll`).
     """
@@ -47,7 +47,7 @@ class History(eqx.Module):
 
 
 class Trial(eqx.Module):
-    """A point that a rule asks the oracle about, and what else the `Carry` after it will hold."""
+    """A trial point, and the other values that the next `Carry` will hold."""
 
     base: PyTree
     trial: PyTree
@@ -57,7 +57,7 @@ class Trial(eqx.Module):
 
 
 def begin(rule: AbstractRule, point: PyTree, evaluation: Evaluation) -> Carry:
-    """Let the rule set up its state, given the oracle's answer at the starting point."""
+    """Initialize the rule's state from the oracle's answer at the starting point."""
     xp = namespace(evaluation.value)
     best_value, point = xp.where(finite(evaluation), evaluation.value, xp.inf), kept(point)
     # Arrays, not Python scalars, so that the structure is the same before and after a step.
@@ -65,7 +65,7 @@ def begin(rule: AbstractRule, point: PyTree, evaluation: Evaluation) -> Carry:
 
 
 def propose(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Trial:
-    """Ask the rule for a move and make it."""
+    """Ask the rule for a move, and return the trial point that it leads to."""
     move, state = rule.step(carry.evaluation, carry.state)
     base = choose(move.recall, carry.best, choose(move.accept, carry.trial, carry.base))
     # A retraction may work in place, and a rule may keep the step, or the end of it, in its state.
@@ -74,7 +74,7 @@ def propose(problem: AbstractProblem, rule: AbstractRule, carry: Carry) -> Trial
 
 
 def settle(carry: Carry, new: Trial, evaluation: Evaluation) -> Carry:
-    """Take in the oracle's answer at the new trial."""
+    """Update the carry with the oracle's answer at the new trial."""
     better = finite(evaluation) & (evaluation.value < carry.best_value)
     best, best_value = choose(better, (new.trial, evaluation.value), (carry.best, carry.best_value))
     return Carry(new.base, new.trial, evaluation, new.state, best, best_value, new.step_norm, new.accept)

@@ -1,4 +1,4 @@
-"""A run in several parts, such as stages: each is recorded in a folder of its own, below one that says what the whole is."""
+"""A run in several parts, such as stages: each is recorded in its own folder, below one that describes the whole run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from .trajectory import Whole
 
 
 class Parts:
-    """The recordings of the parts of a run, by number; of a run in one piece that is the recording itself.
+    """The recordings of the parts of a run, by number; for a run in one part this is the recording itself.
 
     **Arguments:**
 
     - `record`: of the whole; `None` records nothing. `names`: of the parts, which are the names of their folders.
-    - `asked`: what the run is asked for, which a resumed one must be, too.
+    - `asked`: what the run is asked for, which must be the same when it is resumed.
 
     **Raises:** `FileExistsError` if the folder cannot take this run, `ValueError` if it holds one that was asked for something else.
     """
@@ -40,6 +40,6 @@ class Parts:
         return self._record if self._record is None or len(self._names) == 1 else self._record.in_part(self._names[number])
 
     def end(self, finished: bool, summary: Mapping[str, Any]) -> None:
-        """Write down how the whole ended; one that is not finished may be resumed with a larger budget."""
+        """Record how the whole run ended; an unfinished one may be resumed with a larger budget."""
         if self._whole is not None:
             self._whole.end(finished, summary)

@@ -16,14 +16,14 @@ class Endpoint(eqx.Module):
     """Name a step by the point where it ends: `move_along(problem, x, Endpoint(y))` is `y`.
 
     Some models find their minimizer directly, not as a tangent (a diagonalization yields orbitals, not a
-    rotation). The driver accepts an `Endpoint` wherever it accepts a tangent; arithmetic on it is refused.
+    rotation). The driver accepts an `Endpoint` wherever it accepts a tangent; arithmetic on it raises an error.
     """
 
     point: PyTree
 
 
 class AbstractModel(eqx.Module):
-    r"""A cheap stand-in for the oracle near one point: $m(v) \approx f(\mathrm{retract}(x, v))$.
+    r"""A cheap approximation of the oracle near one point: $m(v) \approx f(\mathrm{retract}(x, v))$.
 
     Leaves may be learned. Two laws hold for *any* value of the parameters, so that a fixed point stays exact:
 
@@ -45,11 +45,11 @@ class AbstractModel(eqx.Module):
 
 
 class Evaluation(eqx.Module):
-    r"""What the oracle says about one point.
+    r"""The oracle's answer at one point.
 
     - `value`: $f(x)$, in the problem's `unit`.
     - `grad`: the tangent $g$ with $\frac{d}{dt} f(\mathrm{retract}(x, t v))|_{t=0} = \langle g, v \rangle$ for every $v$.
-    - `model`: the domain's cheap stand-in for the oracle near this point.
+    - `model`: the domain's cheap approximation of the oracle near this point.
     """
 
     value: Scalar
@@ -70,7 +70,7 @@ def predicted_decrease(evaluation: Evaluation) -> Any:
 
 
 class Euclidean(AbstractModel):
-    r"""The model of steepest descent, $m(v) = \langle g, v \rangle + \tfrac12 |v|^2$: all a bare gradient can say."""
+    r"""The model of steepest descent, $m(v) = \langle g, v \rangle + \tfrac12 |v|^2$: the model of a plain gradient."""
 
     grad: PyTree
 
@@ -81,7 +81,7 @@ class Euclidean(AbstractModel):
 
 
 def shorten(step: PyTree, radius: Scalar | None) -> PyTree:
-    r"""Return `step` scaled by $\min(1, r / |v|)$; `None` leaves it alone."""
+    r"""Return `step` scaled by $\min(1, r / |v|)$; `None` leaves it unchanged."""
     if radius is None:
         return step
     norm = tree_norm(step)
@@ -89,7 +89,7 @@ def shorten(step: PyTree, radius: Scalar | None) -> PyTree:
 
 
 class AbstractProblem(eqx.Module):
-    """An oracle on a space with a cheap retraction. It never sees the rule, nor files, budgets or stopping.
+    """An oracle on a space with a cheap retraction. It never sees the rule, files, budgets or stopping tests.
 
     - `traceable`: may JAX trace through `evaluate` and `retract`? Read by the driver only.
     - `unit`: the unit of the value, written into every record ("hartree", "1").
@@ -100,18 +100,18 @@ class AbstractProblem(eqx.Module):
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree:
-        """Return a point to start from; whatever it costs is counted as the oracle's."""
+        """Return a starting point; its cost counts as the oracle's."""
 
     @abc.abstractmethod
     def evaluate(self, point: PyTree) -> Evaluation:
-        """Ask the oracle: the expensive call. Deterministic: the same point gives the same answer."""
+        """Call the oracle: the expensive step. Deterministic: the same point gives the same answer."""
 
     @abc.abstractmethod
     def retract(self, point: PyTree, step: PyTree) -> PyTree:
-        """Move along a tangent; owns manifold, bounds and constraints. Law: `retract(x, 0)` is `x`."""
+        """Move along a tangent; the manifold, bounds and constraints are enforced here. Law: `retract(x, 0)` is `x`."""
 
     def shown(self, point: PyTree) -> Mapping[str, np.ndarray]:
-        """Return what others can read of a point, by name, to be kept beside it in a record: physical densities, say. Empty by default."""
+        """Return readable arrays of a point by name, to be stored with it in a record, such as physical densities. Empty by default."""
         return {}
 
 

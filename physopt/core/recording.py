@@ -1,4 +1,4 @@
-"""The driver's tape: what a run writes down while it goes, and how a killed run picks up where it was."""
+"""The driver's tape: what a run records while it goes, and how a killed run is resumed."""
 
 import dataclasses
 import itertools
@@ -29,9 +29,9 @@ class Recording:
     """Where and how to record a run.
 
     - `folder`: the run folder, made if missing. One folder holds one run.
-    - `spec`: provenance to keep beside the numbers (molecule, seed, command line); anything JSON can say.
-    - `resume`: continue a killed run from its last committed record instead of refusing the folder. It must be asked for the same:
-      problem, rule and start; budget and tolerances may change. What differs is refused by name.
+    - `spec`: provenance stored with the numbers (molecule, seed, command line); anything that JSON can hold.
+    - `resume`: continue a killed run from its last committed record instead of refusing the folder. Problem, rule and start must be
+      the same; budget and tolerances may change. The error names what differs.
     - `durability`: "process" survives `kill -9`; "power" also syncs the disk after each record.
     - `asked`: further names and values that a resumed run must have in common with the recorded one.
     """
@@ -56,7 +56,7 @@ class Recording:
         return dataclasses.replace(self, folder=Path(self.folder) / name)
 
     def asking(self, **asked: Any) -> "Recording":
-        """Return the recording of a run that is asked for this, too, each thing described.
+        """Return the recording with these further values, each described, that a resumed run must have in common.
 
         **Raises:** `ValueError` if it is to be resumed and was asked for something else.
         """
@@ -66,7 +66,7 @@ class Recording:
         return dataclasses.replace(self, asked=whole)
 
     def prepared(self, *, parts: bool = False) -> "Recording | None":
-        """Make and try the folder, and return the recording; `None`, with a warning, on a full disk.
+        """Make and test the folder, and return the recording; `None`, with a warning, on a full disk.
 
         **Raises:** `FileExistsError` if the folder cannot take this run, `OSError` if it cannot be made or written.
         """
@@ -106,12 +106,12 @@ def _warn_of_full_disk(folder: str | Path, error: OSError) -> None:
 
 
 def module_of(found: PyTree) -> dict[str, Any]:
-    """Return what a weight file needs to know of what a run looks for, if that is a module."""
+    """Return what a weight file needs to know about the point of a run, if that is a module."""
     return {"module": described_module(found)} if isinstance(found, eqx.Module) else {}
 
 
 def named_leaves(**trees: PyTree) -> dict[str, np.ndarray]:
-    """Return the arrays of trees, in order, by the names of the trees and where they are in these."""
+    """Return the arrays of trees, in order, named by tree and by position in the tree."""
     found = {name: jax.tree_util.tree_flatten_with_path(tree)[0] for name, tree in trees.items()}
     return {f"{name}{jax.tree_util.keystr(path)}": np.asarray(leaf) for name, leaves in found.items() for path, leaf in leaves}
 
@@ -154,8 +154,8 @@ class Tape:
     def restore(self, evaluate: Callable[[PyTree], Evaluation], rule: AbstractRule, point: PyTree) -> tuple[Carry, Evaluation] | None:
         """Return the carry and the best evaluation of the last committed record, or None if there is nothing to resume.
 
-        The oracle is asked again at the stored trial (and at the best point, if that is another one): a few calls
-        in exchange for never storing its answers. `point` only lends its structure.
+        The oracle is called again at the stored trial (and at the best point, if that is another one). These few calls
+        avoid storing its answers. Only the structure of `point` is used.
         """
         if self._recording is None or not self._recording.resume:
             return None
@@ -200,7 +200,7 @@ class Tape:
         return named_leaves(**{name: getattr(carry, name) for name in names}, shown=dict(self._shown[1]))
 
     def accepted(self) -> list[float]:
-        """Return the values of the trials that were accepted, before a resume, too; of the last one the next row will tell."""
+        """Return the values of the accepted trials, those before a resume included; the last trial is decided by the next row."""
         return [row[0] for row, after in itertools.pairwise(self._rows) if after[3]]
 
     def rows(self) -> list[np.ndarray]:
@@ -210,7 +210,7 @@ class Tape:
         return [np.asarray(c, kind) for c, kind in zip(columns, kinds, strict=True)]
 
     def finish(self, reason: str, value: Any) -> None:
-        """Write down how the run ended, and pack the folder; one out of budget or patience stays open, to be resumed with more."""
+        """Record how the run ended, and pack the folder; a run out of budget or patience stays open, to be resumed with more."""
         if self._recorder is not None:
             end = self._recorder.finish if reason in ("converged", "callback") else self._recorder.end
             end({"reason": reason, "value": float(value), "evaluations": len(self._rows)})

@@ -1,4 +1,4 @@
-"""Open files that a stranger may have laid there: regular ones only, without waiting, and no more of them than they may hold."""
+"""Open files from unknown sources safely: regular files only, without waiting, and up to a size limit."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading; `ValueError` for a pipe, a device or a socket, which could keep a reader waiting for ever."""
+    """Open a file for reading; `ValueError` for a pipe, a device or a socket, which could block a reader forever."""
     # Non-blocking, so that opening a pipe returns; and one descriptor, so that what is checked is what is read.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(descriptor).st_mode
@@ -19,7 +19,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def read_regular(path: str | os.PathLike[str], most: int, what: str) -> bytes:
-    """Return the bytes of a regular file; `ValueError` if there are more than `most`, too many for `what`."""
+    """Return the bytes of a regular file; `ValueError` if it has more than `most`, the limit for `what`."""
     with open_regular(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

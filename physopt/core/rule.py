@@ -1,4 +1,4 @@
-"""What optimizes: a rule turns the oracle's answers into moves. It never calls the problem."""
+"""Update rules: a rule turns the oracle's answers into moves. It never calls the problem."""
 
 import abc
 
@@ -14,11 +14,11 @@ class Move(eqx.Module):
 
     - `step`: the next trial is reached along `step` from the base; a tangent or an `Endpoint`.
     - `accept`: does the point just evaluated become the base?
-    - `recall`: before stepping, go back to the point of lowest finite value that the driver has seen. How a guard
-      leaves a bad stretch: a rule sees no points, so it can only ask for the best one by name.
+    - `recall`: before stepping, go back to the point of lowest finite value that the driver has seen. A guard uses it to leave
+      a bad stretch of a run, because a rule sees no points.
 
-    A line search or a trust region needs nothing more: propose, look at the next evaluation, decline it
-    (`accept=False`) and propose a shorter step from the same base.
+    A line search or a trust region needs nothing more: it proposes a trial step, looks at the next evaluation, and if needed
+    rejects it (`accept=False`) and proposes a shorter step from the same base.
     """
 
     step: PyTree | Endpoint
@@ -27,14 +27,14 @@ class Move(eqx.Module):
 
 
 class AbstractRule(eqx.Module):
-    """An update rule, hand-written or learned: weights are just leaves.
+    """An update rule, hand-written or learned: learned weights are leaves of the module.
 
-    The first `step` is asked with the evaluation that `init` saw, at the starting point.
+    The first `step` gets the evaluation that `init` got, at the starting point.
     """
 
     @abc.abstractmethod
     def init(self, evaluation: Evaluation) -> PyTree:
-        """Return the state before the first step. The evaluation lends its shapes and, if wanted, its values."""
+        """Return the state before the first step. It may use the shapes and values of the evaluation."""
 
     @abc.abstractmethod
     def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:

@@ -17,7 +17,7 @@ from .tree import tree_norm
 
 
 class Progress(eqx.Module):
-    """What a callback sees after each evaluation; returning `True` from the callback stops the run."""
+    """What a callback gets after each evaluation; if the callback returns `True`, the run stops."""
 
     index: int
     carry: Carry
@@ -27,7 +27,7 @@ class Progress(eqx.Module):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or SIGTERM under `physopt`, ended the run; `found` is what it had found by then, such as a `Solution`. The cause is kept."""
+    """Ctrl-C, or SIGTERM under `physopt`, ended the run; `found` is the result so far, such as a `Solution`. The cause is kept."""
 
     def __init__(self, found: Any):
         super().__init__("interrupted; what was found by then is in `found`")
@@ -42,7 +42,7 @@ class Solution(eqx.Module):
     - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
     - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "stalled", "budget", "non-finite" or "callback"; "interrupted"
       in an `Interrupted`.
-    - `restored`: evaluations of an earlier process that were read from the record. `repeated`: calls that the resume cost beyond the run's.
+    - `restored`: evaluations of an earlier process that were read from the record. `repeated`: extra calls that the resume cost.
     """
 
     point: PyTree
@@ -69,7 +69,7 @@ def minimize(
     record: str | Path | Recording | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
 ) -> Solution:
-    r"""Lower $f$ from `point` by `rule` until `stop` says so; any problem, traceable or not.
+    r"""Minimize $f$ from `point` by `rule` until `stop` holds; any problem, traceable or not.
 
     **Arguments:**
 
@@ -78,12 +78,12 @@ def minimize(
     - `record`: a folder to write the run into, or a `Recording` that says more (resume, provenance).
     - `callback`: called with a `Progress` after each evaluation; `True` stops the run.
 
-    Host arrays are lent: `evaluate` and `retract` get copies and may write into them, a callback sees read-only ones, and what an
-    oracle answers is copied if it could still be written to. So the returned point has the value that is reported, and `point` stays.
+    Host arrays are protected: `evaluate` and `retract` get copies and may write into them, a callback sees read-only arrays, and an
+    answer is copied if somebody could still write to it. So the returned point has the reported value, and `point` is unchanged.
 
-    **Returns:** a `Solution`; a run that did not converge says so there and raises nothing, whatever numbers the oracle answers with.
+    **Returns:** a `Solution`. A run that did not converge says so there and raises nothing, whatever numbers the oracle returns.
 
-    **Raises:** `FileExistsError` if `record` names a finished or foreign run; `ValueError` if it is to be resumed and was asked for
+    **Raises:** `FileExistsError` if `record` names a finished or foreign run; `ValueError` if it is to be resumed and was recorded for
     something else; see `Recording`. `TypeError` if an answer is no `Evaluation` of real numbers, `ValueError` if its gradient is no
     tangent, or not of the kind of the first one's. `Interrupted`, a `KeyboardInterrupt` with the solution so far.
     """

@@ -1,4 +1,4 @@
-"""When to stop: convergence is physics, the same for every rule, so the criteria are data handed to the driver."""
+"""When to stop: convergence is physics, the same for every rule, so the criteria belong to the driver."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ class Stop(eqx.Module):
 
     - `grad_norm`: $|g| \le$ this, in the problem's unit per tangent.
     - `decrease`: the decrease still predicted by the model, $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle \le$ this,
-      in the problem's unit. An estimate of the error, as good as the model, that needs no further evaluation; asked only
-      where the rest holds.
+      in the problem's unit. An estimate of the error, as good as the model, that needs no further evaluation; tested only
+      where the other criteria hold.
     - `value`: $f \le$ this target, in the problem's unit.
     - `change`: $\max |x_\mathrm{trial} - x_\mathrm{base}| \le$ this, over all leaves of the point, for a step from a base just
-      accepted: a step that a search has shortened says nothing.
+      accepted: a step that a line search has shortened does not count.
     - `patience`: the run also ends, as stalled and not as converged, when after so many evaluations the lowest value has fallen by no more
-      than the share `gain` of itself, or is above `ceiling` still. Rejected trials do not count: a rule that steps back may find its way.
+      than the fraction `gain` of itself, or is still above `ceiling`. Rejected trials do not count: a rule that steps back may recover.
     - `max_evaluations`: the budget, counting the evaluation of the starting point.
     - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
 
@@ -69,7 +69,7 @@ class Stop(eqx.Module):
         return self.decrease is None or float(predicted_decrease(evaluation)) <= self.decrease
 
     def stalled(self, accepted: Sequence[float], value: float) -> bool:
-        """Say whether values have stopped falling: those of the trials that were accepted so far, and the last one."""
+        """Say whether the values of the accepted trials, and of the last one, have stopped falling."""
         if self.patience is None or len(accepted) < self.patience:
             return False
         before = np.fmin.reduce(accepted[: len(accepted) - self.patience + 1])

@@ -1,6 +1,6 @@
-"""Linear algebra on tangents: pytrees of NumPy or JAX arrays, and the two choices a driver has to make.
+"""Linear algebra on tangents (pytrees of NumPy or JAX arrays), and branches that work with and without a trace.
 
-Everything here works on host arrays without touching a compiler, and traces under `jax.jit`.
+Everything here works on host arrays without compilation, and traces under `jax.jit`.
 """
 
 from collections.abc import Callable, Sequence

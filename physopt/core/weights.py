@@ -1,4 +1,4 @@
-"""Weight files of whatever was learned: safetensors with a digest, never pickle; a foreign file can be refused but not run anything."""
+"""Weight files: safetensors with a digest, never pickle; a foreign file can be refused but cannot execute anything."""
 
 import dataclasses
 import hashlib
@@ -36,15 +36,15 @@ def save_weights(path: str | Path, module: eqx.Module, provenance: Mapping[str, 
 
     **Arguments:**
 
-    - `provenance`: the training command, seed, scores; anything JSON can say.
+    - `provenance`: the training command, seed, scores; anything that JSON can hold.
 
-    **Raises:** `WeightsError` for weights that are not finite; `OSError` where it cannot write.
+    **Raises:** `WeightsError` for weights that are not finite; `OSError` if the file cannot be written.
     """
     save_arrays(path, _arrays(module), described_module(module), provenance)
 
 
 def described_module(module: eqx.Module) -> dict[str, Any]:
-    """Return what a weight file says of a module but its arrays: class and hyperparameters."""
+    """Return what a weight file says about a module besides its arrays: class and hyperparameters."""
     return {"class": type(module).__name__, "hyperparameters": _hyperparameters(module)}
 
 
@@ -93,7 +93,7 @@ def load_weights(path: str | Path, like: Kind) -> Kind:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Return what `save_weights` was told about the training. Raises `WeightsError` like `load_weights`."""
+    """Return the `provenance` that `save_weights` stored. Raises `WeightsError` like `load_weights`."""
     return json.loads(_read(Path(path))[0]["provenance"])
 
 

@@ -1,4 +1,4 @@
-"""How a meta-loss slopes in a rule's weights: backpropagation through the run, or antithetic evolution strategies."""
+"""The gradient of a meta-loss with respect to a rule's weights: by backpropagation or by antithetic evolution strategies."""
 
 import abc
 from collections.abc import Callable
@@ -36,12 +36,12 @@ def draw(family: AbstractFamily, key: PRNGKeyArray, num_tasks: int) -> Tasks:
 
 
 class Estimate(eqx.Module):
-    """A meta-loss, its gradient, and how sure the estimator is of the gradient.
+    """A meta-loss, its gradient, and the standard error of the gradient.
 
     - `loss`: the mean over the tasks.
     - `grad`: the gradient of that mean, shaped like the rule's inexact arrays (`trainable(rule)[0]`).
-    - `grad_std_error`: standard error of each component over what the estimator itself drew at random, for the tasks as they
-      are; zero for an exact gradient.
+    - `grad_std_error`: standard error of each component over the random draws of the estimator itself, for the given tasks;
+      zero for an exact gradient.
     """
 
     loss: Float[Array, ""]
@@ -65,14 +65,14 @@ class AbstractEstimator(eqx.Module):
 
     @abc.abstractmethod
     def num_evaluations(self, num_tasks: int) -> int:
-        """Return the number of oracle calls that one estimate over `num_tasks` tasks may cost, backpropagation counted as none."""
+        """Return the oracle calls of one estimate over `num_tasks` tasks may cost; backpropagation does not count."""
 
 
 class Backprop(AbstractEstimator):
     r"""Differentiate through `num_steps` moves of `unroll`: exact for the tasks given; traceable families only.
 
-    The gradient of each task is shortened to `clip`, and left out where it overflowed, so that a chaotic run cannot outvote the
-    others; an infinite `clip` leaves all as they are, exact.
+    The gradient of each task is shortened to `clip`, and left out if it overflowed, so that a chaotic run cannot dominate the
+    others. An infinite `clip` leaves all gradients exact.
 
     **Arguments:**
 
@@ -123,13 +123,13 @@ class Antithetic(AbstractEstimator):
     \frac{L_t(\theta + \sigma \epsilon_{tm}) - L_t(\theta - \sigma \epsilon_{tm})}{2 \sigma} \, \epsilon_{tm},
     \qquad \epsilon_{tm} \sim N(0, I),$$
 
-    with perturbations drawn anew for each task $t$. Both runs of a pair meet the same problem and start. It needs only values, so
-    problems on the host, through `minimize`, serve as well as traceable ones, through `unroll` and `vmap`.
+    with perturbations drawn anew for each task $t$. Both runs of a pair have the same problem and start. The estimator needs only values,
+    so it works for problems on the host, through `minimize`, and for traceable ones, through `unroll` and `vmap`.
 
     **Arguments:**
 
     - `num_steps`: moves per run. `sigma`: in units of the weights. `pairs`: $M \ge 2$, per task.
-    - `run`: how a host problem is run by what is trained, for `num_steps` moves; by `minimize` if left out.
+    - `run`: how the trained rule runs a host problem for `num_steps` moves; by `minimize` if left out.
 
     ??? cite "Reference"
         Salimans et al., arXiv:1703.03864 (2017), section 2; Nesterov, Spokoiny, Found. Comput. Math. 17 (2017) 527, eq. (27).
@@ -190,7 +190,7 @@ class Antithetic(AbstractEstimator):
 
 
 def padded(history: History, rows: int) -> History:
-    """Repeat the last row of a run that ended early until it has `rows` rows, so that losses of runs compare."""
+    """Repeat the last row of a run that ended early until it has `rows` rows, so that losses of runs can be compared."""
     return jax.tree.map(lambda a: np.pad(a, (0, rows - len(a)), mode="edge"), history)
 
 

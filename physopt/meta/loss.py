@@ -1,6 +1,6 @@
-"""What a run should be good at: meta-losses of a `History`, free of units and of the unknown minimum.
+"""Meta-losses: what a run should be good at, computed from its `History`, free of units and of the unknown minimum.
 
-The last value is the wrong target: it rewards what happens after the tolerance anyone needs. These count evaluations instead.
+The last value is the wrong target: it rewards what happens after the tolerance that anyone needs. These losses count evaluations instead.
 
 ??? cite "Reference"
     Arisaka, Li, *Principled acceleration of iterative numerical methods using machine learning*, ICML 2023, section 3.
@@ -26,13 +26,13 @@ class AbstractLoss(eqx.Module):
 
 
 class LogArea(AbstractLoss):
-    r"""Share of the evaluations needed, averaged over all tolerances from 1 down to `tolerance`.
+    r"""Fraction of the evaluations needed, averaged over all tolerances from 1 down to `tolerance`.
 
     $$\frac1n \sum_{k=1}^n \mathrm{clip}\left(\frac{\log r_k - \log \tau}{- \log \tau}, 0, 1\right),
     \qquad r_k = \min_{j \le k} |g_j| / |g_0|,$$
 
     the area under the convergence curve. It equals the mean over log-uniform tolerances $t \in [\tau, 1]$ of the number of
-    evaluations with $r_k > t$, divided by $n$: 1 for a run that gets nowhere, 0 for one that ends at once.
+    evaluations with $r_k > t$, divided by $n$: 1 for a run without progress, 0 for one that converges at once.
 
     **Arguments:**
 
@@ -50,7 +50,7 @@ class LogArea(AbstractLoss):
 class SmoothSteps(AbstractLoss):
     r"""Number of evaluations until one tolerance is met, made smooth: $\sum_k \mathrm{sigmoid}((\log_{10} r_k - \log_{10} \tau) / w)$.
 
-    Use it after `LogArea`: it hardly slopes where the tolerance is far from being reached.
+    Use it after `LogArea`: its gradient is small where the tolerance is far from being reached.
 
     **Arguments:**
 

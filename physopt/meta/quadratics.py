@@ -1,4 +1,4 @@
-"""The smallest family worth learning on: random wells whose cheap model is only approximately right."""
+"""A small family for meta-learning: random wells whose cheap model is only approximately right."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ def parabola(z: Float[Array, " n"]) -> Float[Array, " n"]:
 
 
 def log_cosh(z: Float[Array, " n"]) -> Float[Array, " n"]:
-    r"""Return $\tfrac19 \log \cosh 3z$: curvature 1 at the bottom, none far away, so that a quadratic model misleads."""
+    r"""Return $\tfrac19 \log \cosh 3z$: curvature 1 at the bottom and 0 far away, so that a quadratic model misleads."""
     return (jnp.logaddexp(3.0 * z, -3.0 * z) - jnp.log(2.0)) / 9.0
 
 
@@ -77,7 +77,7 @@ class Quadratics(AbstractFamily):
 
     The curvatures are spaced evenly in the logarithm from 1 down to $1 / \kappa$. The model's curvature is
     $P^{-1} = b \, A^{1/2} R D R^T A^{1/2}$ with a random rotation $R$ and $D$ spaced evenly in the logarithm from $\sigma^{-1/2}$ to
-    $\sigma^{1/2}$: hence $P A$ has condition number $\sigma$ exactly, and $b$ is a bias. The seed settles $Q$, $R$ and $x_*$.
+    $\sigma^{1/2}$: hence $P A$ has condition number $\sigma$ exactly, and $b$ is a bias. The seed determines $Q$, $R$ and $x_*$.
 
     **Arguments:**
 

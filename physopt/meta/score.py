@@ -16,7 +16,7 @@ from .estimators import Tasks
 def steps_to_tolerance(
     rule: AbstractRule, family: AbstractFamily, tasks: Tasks, *, tolerance: float, budget: int
 ) -> Int[np.ndarray, " tasks"]:
-    r"""Count, per task, the evaluations after the start until $|g| \le \tau |g_0|$; declined trials count, `budget + 1` means never.
+    r"""Count, per task, the evaluations after the start until $|g| \le \tau |g_0|$; rejected trials count, `budget + 1` means never.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""The outer loop: an Optax transformation on the weights of a rule, kill-safe."""
+"""The training loop: an Optax transformation on the weights of a rule, safe against kills."""
 
 import contextlib
 import time
@@ -35,7 +35,7 @@ class Training(eqx.Module):
 
 
 class TrainingProgress(eqx.Module):
-    """What a callback sees after each step; returning `True` from the callback stops the training, resumably if recorded."""
+    """What a callback gets after each step; if it returns `True`, the training stops, and can be resumed if it is recorded."""
 
     index: int
     rule: PyTree
@@ -57,16 +57,16 @@ def train(
     record: str | Path | Recording | None = None,
     callback: Callable[[TrainingProgress], bool | None] | None = None,
 ) -> tuple[PyTree, Training]:
-    r"""Lower $E_{\mu} L(\mathrm{run}(\mathrm{rule}, \mu))$ over the rule's inexact arrays, by `optim` on the gradients of `estimator`.
+    r"""Minimize $E_{\mu} L(\mathrm{run}(\mathrm{rule}, \mu))$ over the rule's inexact arrays, by `optim` on the gradients of `estimator`.
 
     Step $k$ draws its tasks and perturbations from `fold_in(key, k)` alone, and the weights and the state of `optim` are
-    committed after each step: a killed and resumed training ends with the weights of an unbroken one, bit for bit on the
+    saved after each step. So a killed and resumed training ends with the weights of an unbroken one, bit for bit on the
     same machine.
 
     **Arguments:**
 
-    - `rule`: what is trained: a rule, or whatever else with arrays the estimator can run.
-    - `family`: a host family is asked problem by problem; for a traceable one the whole step is compiled.
+    - `rule`: what is trained: a rule, or any other module with arrays that the estimator can run.
+    - `family`: a host family is run problem by problem; for a traceable one the whole step is compiled.
     - `num_steps`: steps in all, those before a resume included. `tasks_per_step`: fresh tasks for each.
     - `record`: a folder to write the training into, or a `Recording` that says more (resume, provenance). A resumed training must have
       the same rule, family, estimator, optimizer, loss, key and number of tasks; it may have more steps.
@@ -74,8 +74,8 @@ def train(
     **Returns:** the trained rule and the `Training`.
 
     **Raises:** `FloatingPointError` when weights become non-finite; `FileExistsError` if `record` names a foreign run, or one
-    that exists and is not to be resumed; `ValueError` if it was asked for something else, with names; `Interrupted`, a
-    `KeyboardInterrupt` with what would be returned, as far as it came.
+    that exists and is not to be resumed; `ValueError`, with names, if it was recorded for something else; `Interrupted`, a
+    `KeyboardInterrupt` with the result so far.
     """
     weights, rest = trainable(rule)
     recording = Recording.of(record)

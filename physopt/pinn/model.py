@@ -14,7 +14,7 @@ class GaussNewton(AbstractModel):
 
     - `grad`: $g = J^T r$, a pytree like the parameters.
     - `gram`: $J^T J$ in the order of `ravel_pytree(grad)`.
-    - `damping`: $\lambda > 0$, in units of `gram`; whatever it is, the fixed points stay exact.
+    - `damping`: $\lambda > 0$, in units of `gram`; the fixed points are exact for any value.
 
     ??? cite "Reference"
         Nocedal, Wright, *Numerical Optimization*, 2nd ed. (2006), section 10.3.

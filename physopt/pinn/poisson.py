@@ -25,7 +25,7 @@ class Poisson(AbstractProblem):
 
     - `amplitude`: $a_{kl}$, shape `(modes, modes)`, $k, l = 1, 2, \dots$
     - `collocation`: points of the open unit square.
-    - `width`, `depth`: of the tanh network. `damping`: $c$ in the model's $\lambda = c |r|$: large far away, gone at a solution.
+    - `width`, `depth`: of the tanh network. `damping`: $c$ in the model's $\lambda = c |r|$: large far from a solution, zero at a solution.
 
     **Raises:** `ValueError` unless JAX computes in float64: Gauss-Newton squares the condition number.
 
@@ -99,7 +99,7 @@ class PoissonFamily(AbstractFamily):
 
     **Arguments:**
 
-    - `template`: what all problems share; its amplitude lends the number of modes.
+    - `template`: the settings of all problems; its amplitude gives the number of modes.
     """
 
     template: Poisson

@@ -1,4 +1,4 @@
-"""Pictures of fields: the solution of a differential equation, the design of a structure, and how the run went."""
+"""Pictures of fields: the solution of a differential equation, the design of a structure, and the run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ _INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
 def plot_solution(
     path: str | Path, title: str, solution: Float[ndarray, "n n"], difference: Float[ndarray, "n n"], history: History
 ) -> None:
-    """Draw a solution on the unit square (first coordinate to the right), its error, and the value by evaluation, into `path`."""
+    """Draw a solution on the unit square (first coordinate to the right), its error, and the value after each evaluation, into `path`."""
     figure = _figure(11.5, 3.6)
     axes = figure.subplots(1, 3)
     reach = np.abs(difference).max()
@@ -50,13 +50,13 @@ def plot_design(
     *,
     work: Float[ndarray, " n"] | None = None,
 ) -> None:
-    """Draw a structure and the value by finite-element solution into `path`.
+    """Draw a structure and the value after each finite-element solve into `path`.
 
-    In the plane by its densities, solid in black; in space by its `surface`, with x to the right, y up and z towards the viewer.
+    In 2D the picture shows the densities, solid in black; in 3D the `surface`, with x to the right, y up and z towards the viewer.
 
     **Arguments:**
 
-    - `history`: anything with a `value` for each solution; NaN ends one line, and the next begins. `work`: where each belongs.
+    - `history`: anything with a `value` for each solve; NaN ends one line, and the next begins. `work`: the position of each value.
     """
     wide, high = density.shape[:2]
     figure = _figure(10.5, max(3.0, min(6.0, 6.5 * high / wide + 1.0)) if density.ndim == 2 else 5.0)
@@ -69,13 +69,13 @@ def plot_design(
         left = figure.add_subplot(grid[0], projection="3d")
         _draw_surface(left, surface)
     left.set_title(readable(title), fontsize=10, color=_INK, parse_math=False)
-    counted = "finite-element solution" if work is None else "work / solutions of the finest grid, all starts"
+    counted = "finite-element solve" if work is None else "work / solves of the finest grid, all starts"
     _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
     figure.savefig(path, dpi=160)
 
 
 def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]], seconds: float = 6.0) -> None:
-    """Draw the designs of a run one after the other as an animated GIF of about this length; in space, their mean along z."""
+    """Draw the designs of a run one after the other as an animated GIF of about this length; in 3D, their mean along z."""
     from matplotlib.animation import PillowWriter
 
     kept = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 90)).astype(int))]

@@ -1,4 +1,4 @@
-"""Performance profiles: how often a method is how much slower than the quickest."""
+"""Performance profiles: for each method the fraction of cases within a factor of the quickest method."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    r"""Draw, for each panel, the share of cases that a method solves in at most $\tau$ times the work of the quickest one.
+    r"""Draw, for each panel, the fraction of cases that a method solves in at most $\tau$ times the work of the quickest one.
 
     **Arguments:**
 
@@ -32,7 +32,7 @@ def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str
         axis.xaxis.set_minor_locator(FixedLocator([]))
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("share of cases")
+    axes[0, 0].set_ylabel("fraction of cases")
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle(title)
     figure.savefig(path, dpi=160)
@@ -43,7 +43,7 @@ FARTHEST = 20.0
 
 
 def profiles(works: Mapping[str, Sequence[float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return ratios from 1 on, and the shares of cases solved within them, for each method; cases that nobody solves count as unsolved."""
+    """Return, for each method, ratios from 1 on and the fractions of cases solved within them; unsolved cases count, too."""
     table = np.array([list(work) for work in works.values()], float)
     quickest = table.min(axis=0)
     ratios = np.where(np.isfinite(quickest), table / np.where(np.isfinite(quickest), quickest, 1.0), np.inf)

@@ -1,4 +1,4 @@
-"""Pictures of recorded runs. Matplotlib is imported when one is drawn, and its global state is left alone."""
+"""Pictures of recorded runs. Matplotlib is imported when one is drawn, and its global state is not changed."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ _MAX_PANELS = 4
 
 
 def plot_run(run: Run, path: str | Path) -> None:
-    r"""Draw how a run went, and write the picture to `path` (PNG, PDF or SVG, by its suffix).
+    r"""Draw a recorded run, and write the picture to `path` (PNG, PDF or SVG, by its suffix).
 
     A run with columns `value` and `grad_norm` shows $f_k - \min_j f_j$ and $|g_k|$, each in its unit on a logarithmic scale;
     any other run shows its first scalar columns as they are.

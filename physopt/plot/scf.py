@@ -67,7 +67,7 @@ def _draw_trace(axis: "Axes", trace: "Trace") -> None:
 
 
 def flattest(coords: Float[np.ndarray, "atom 3"]) -> Float[np.ndarray, "atom 3"]:
-    """Return centered coordinates along their principal axes, the longest first: a rotation, for a reflection would show the enantiomer."""
+    """Return centered coordinates along their principal axes, the longest first: no reflection, which would show the enantiomer."""
     axes = np.linalg.svd(coords, full_matrices=True)[2]
     axes[2] *= np.linalg.det(axes)
     return coords @ axes.T

@@ -1,4 +1,4 @@
-"""Update rules: what turns an oracle's answers into moves, one algorithm a file."""
+"""Update rules, which turn an oracle's answers into moves: one algorithm per file."""
 
 import lazy_loader
 

@@ -12,7 +12,7 @@ from .price import priced
 
 
 class Asymptotes(eqx.Module):
-    """Where the approximation's poles are, and the designs that they were learned from."""
+    """The poles of the approximation, and the designs that they were computed from."""
 
     lower: Float[ndarray, "..."]
     upper: Float[ndarray, "..."]
@@ -27,7 +27,7 @@ class Asymptotes(eqx.Module):
 class Approximation(eqx.Module):
     r"""$\tilde f_k(x) = r_k + \sum_e \frac{p_{ke}}{U_e - x_e} + \frac{q_{ke}}{x_e - L_e}$, with the value and slope of $f_k$ at the design.
 
-    - `low`, `high`: where it is trusted, `(*design)`. `rising`, `falling`: $p$, $q$, `(k, *design)`.
+    - `low`, `high`: the range where it is trusted, `(*design)`. `rising`, `falling`: $p$, $q$, `(k, *design)`.
     - `cost`: the same $p$ for the volume, whose approximation is never below the volume itself.
     """
 
@@ -49,7 +49,7 @@ class Approximation(eqx.Module):
         return self.program.used(self.program.design) + float(there - here)
 
     def minimizer(self, guess: float) -> tuple[Float[ndarray, "..."], float]:
-        """Return the design where the largest approximation is smallest, within the volume, and the price of volume."""
+        """Return the design that minimizes the largest approximation within the volume, and the multiplier (price) of the volume."""
         shares = self._shares(guess) if len(self.rising) > 1 else np.ones(1)
         return self._cheapest(shares, guess)
 
@@ -92,7 +92,7 @@ def approximate(
 
     **Arguments:**
 
-    - `move`: the largest change, as a share of each variable's span. `margin`: how near the poles may be approached.
+    - `move`: the largest change, as a fraction of each variable's span. `margin`: how near the poles may be approached.
 
     ??? cite "Reference"
         Svanberg, SIAM J. Optim. 12 (2002) 555, equations (3.1)-(3.7).

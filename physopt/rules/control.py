@@ -1,4 +1,4 @@
-"""Who leads: a quick rule while it contracts, a descending one where it does not, a classical one where the model is not believed."""
+"""Switch between rules: a quick one while it converges, a descending one when it does not, a classical one if the model is not used."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SHARP = 0.2  # a contraction that needs no second opinion
 
 
 class ControlState(eqx.Module):
-    """The states of the three rules, whose turn it is and for how long, the strikes against the quick one, and the last norm."""
+    """The states of the three rules, which one is active and for how long, the strikes against the quick one, and the last norm."""
 
     quick: PyTree
     descent: TrustState
@@ -31,19 +31,19 @@ class ControlState(eqx.Module):
 
 
 class Control(AbstractRule):
-    r"""Let `quick` lead on probation; then `descent` from the best point; every `dwell` evaluations it and `classical` take turns.
+    r"""Use `quick` while it converges, then `descent` from the best point, in turns of `dwell` evaluations with `classical`.
 
-    A strike against `quick` is an answer whose gradient norm is not below `contraction` times the last one, and one where the
-    model, taught by all answers, sees its minimum beyond the trust radius: negative curvature, where an extrapolation may as
-    well lead to a saddle. More than `patience` strikes, and it is relieved for good. `descent` has watched and learned
-    meanwhile. A response that is not believed gives the first turn to `classical`, so that broken weights cost what
-    no model costs. A turn of `classical` ends at once where an answer repeats an earlier one: an energy mixer that holds on to its lowest
-    answer would ask for the same point until it has forgotten that one.
+    There are two kinds of strikes against `quick`: an answer whose gradient norm is not below `contraction` times the last one, and an
+    answer where the model, corrected by all answers, has its minimum beyond the trust radius. The latter means negative curvature, where
+    an extrapolation may lead to a saddle. After more than `patience` strikes `quick` is not used again. `descent` has learned from all
+    answers meanwhile. If the response is not believed, `classical` has the first turn, so that broken weights cost as much as no
+    model. A turn of `classical` ends at once when an answer repeats an earlier one: an energy mixer that keeps its lowest answer would
+    ask for the same point until it has dropped that answer.
 
     **Arguments:**
 
     - `quick`, `classical`: any rules. `descent`: a trust region.
-    - `patience`: strikes that are forgiven. `contraction`: of the gradient norm, for each evaluation.
+    - `patience`: strikes that are allowed. `contraction`: of the gradient norm, for each evaluation.
     - `dwell`: evaluations per turn of `descent` and of `classical`.
     """
 
@@ -55,7 +55,7 @@ class Control(AbstractRule):
     dwell: int = 40
 
     def init(self, evaluation: Evaluation) -> ControlState:
-        """Give the first turn to `quick`, or to `classical` where the model is not believed."""
+        """Give the first turn to `quick`, or to `classical` if the model is not believed."""
         quick, descent, classical = (rule.init(evaluation) for rule in (self.quick, self.descent, self.classical))
         believed = isinstance(evaluation.model, AbstractAnchored) and evaluation.model.believed()
         turn, nought = np.asarray(QUICK if believed else CLASSICAL), np.asarray(0)

@@ -1,4 +1,4 @@
-"""Several steps on a cheap problem for each answer of the expensive one, and a way back where they mislead."""
+"""Several steps on a corrected cheap problem for each evaluation of the expensive one, with rejection of steps that mislead."""
 
 from typing import Any
 
@@ -15,10 +15,11 @@ from .mma import exact_program
 
 
 class CorrectedState(eqx.Module):
-    """Where the rule stands, how far the cheap problem is trusted, and how often it was asked.
+    """The state of the rule, how far the cheap problem is trusted, and how often it was evaluated.
 
-    `rule` is the rule's state after the last proposal, `before` at the base, whose evaluation is `base`; `trial` is what was proposed
-    from there, `trusted` the steps on the cheap problem that led to it. `rejected` counts trials, `accepted` those since trust changed.
+    `rule` is the rule's state after the last proposal, `before` that at the base, whose evaluation is `base`. `trial` is the proposal
+    from there, `trusted` the number of steps on the cheap problem that led to it. `rejected` counts rejected trials, `accepted`
+    the accepted ones since `trusted` changed.
     """
 
     rule: PyTree
@@ -33,21 +34,21 @@ class CorrectedState(eqx.Module):
 
 
 class Corrected(AbstractRule):
-    r"""Let `rule` take several steps on a cheap problem that was made to agree, in value and slope, with the expensive one at $x_k$.
+    r"""Let `rule` take several steps on a cheap problem that is corrected to agree, in value and slope, with the expensive one at $x_k$.
 
     $$\tilde f(x) = f_c(x) + (f - f_c)(x_k) + \langle \nabla(f - f_c)(x_k), x - x_k \rangle$$
 
-    So what satisfies the optimality conditions of the expensive problem is left alone, however poor the cheap one is. A trial whose value
-    rises is rejected: the next comes from the same base with a quarter of the steps on the cheap problem, and where there were none,
+    So a design that satisfies the optimality conditions of the expensive problem stays, however poor the cheap one is. A trial whose value
+    rises is rejected. The next comes from the same base with a quarter of the steps on the cheap problem; if there were none, it goes
     half as far. After the $n$-th rejection $2^n$ accepted trials double the steps again.
 
     **Arguments:**
 
-    - `rule`: one that names designs, such as `MMA`; its state goes through all steps.
-    - `cheap`: a problem on the same designs. `steps`: the most of them for each evaluation of the expensive one.
-    - `slack`: by this share a value may rise; infinite where the way to a good design leads past worse ones, as for mechanisms.
+    - `rule`: one that proposes designs, such as `MMA`; its state passes through all steps.
+    - `cheap`: a problem on the same designs. `steps`: at most this many steps on it for each evaluation of the expensive one.
+    - `slack`: the fraction by which a value may rise; infinite if the way to a good design leads past worse ones, as for mechanisms.
 
-    **Raises:** `ValueError` where the slopes are not the derivatives of the values.
+    **Raises:** `ValueError` if the slopes are not the derivatives of the values.
 
     ??? cite "Reference"
         Alexandrov, Lewis, Optim. Eng. 2 (2001) 413.
@@ -68,7 +69,7 @@ class Corrected(AbstractRule):
         return CorrectedState(known, known, evaluation, np.array(np.inf), design, np.array(float(self.steps)), nought, nought, nought)
 
     def step(self, evaluation: Evaluation, state: CorrectedState) -> tuple[Move, CorrectedState]:
-        """Judge the trial; go on from it, or come back to the base and go less far."""
+        """Accept the trial and go on from it, or return to the base and take a shorter step."""
         value = np.asarray(evaluation.value)
         sound = bool(finite(evaluation))
         if not sound and not np.isfinite(state.value):

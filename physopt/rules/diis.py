@@ -56,7 +56,7 @@ class DIIS(AbstractRule):
     r"""Move the model's anchor to an affine combination of the past ones, and go to where that model is stationary.
 
     With $c$ from `mixer`: anchor $(\sum_k c_k x_k, \sum_k c_k g_k)$, then `model.target(...)`. Without the response this is the
-    classical method of the mixer's name; with it, the step also knows how the gradient will react to the move.
+    classical method of the mixer's name; with it, the step also includes the change of the gradient along the move.
     Every trial is accepted. The model must be an `AbstractAnchored`.
 
     **Arguments:**
@@ -81,7 +81,7 @@ class DIIS(AbstractRule):
         return DIISState(tree_memory(model.anchor, self.space), blank, np.full(self.space, np.nan), np.asarray(0))
 
     def step(self, evaluation: Evaluation, state: DIISState) -> tuple[Move, DIISState]:
-        """Push the newest answer, extrapolate, and go to the model's stationary point."""
+        """Store the newest answer, extrapolate, and go to the model's stationary point."""
         model = self._anchored(evaluation)
         if not finite(evaluation):
             # Nothing to learn from: ask again at the best point.
@@ -125,7 +125,7 @@ def cdiis(space: int = 8) -> DIIS:
 
 
 def adiis_cdiis(space: int = 8) -> DIIS:
-    """Return ADIIS far from convergence, handing over to CDIIS near it."""
+    """Return ADIIS far from convergence, blended into CDIIS near it."""
     return DIIS(Blend(), space)
 
 

@@ -9,7 +9,7 @@ from physopt.core.tree import choose, tree_zeros
 
 
 class FromOptax(AbstractRule):
-    """Wrap a `GradientTransformation`: every finite trial is accepted, the update is the step; after another the base is asked again.
+    """Wrap a `GradientTransformation`: its update is the step. A trial that is not finite is rejected, and the base is evaluated again.
 
     A rule sees tangents, not points, so transformations that read the parameters (weight decay) are refused
     by Optax's own message; those that only read `value` get it.

@@ -39,7 +39,7 @@ class GradientDescent(AbstractRule):
     search: Backtracking = Backtracking()
 
     def init(self, evaluation: Evaluation) -> GradientState:
-        """Start from nothing known."""
+        """Return the state before the first evaluation."""
         search = self.search.init(evaluation)
         return GradientState(search, tree_zeros(evaluation.grad), search.slope)
 

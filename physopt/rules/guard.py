@@ -1,4 +1,4 @@
-"""The floor: any rule, learned or not, under the watch of a classical one."""
+"""A safeguard: any rule, learned or not, with a classical rule as fallback."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from physopt.core.tree import Flag, Scalar, branch, choose, is_traced, namespace
 
 
 class Mark(eqx.Module):
-    """What a window is measured against: the lowest value and norm at its start, and the decrease that the model promised there."""
+    """The reference of a window: the lowest value and norm at its start, and the decrease that the model predicted there."""
 
     value: Scalar
     norm: Scalar
@@ -19,7 +19,7 @@ class Mark(eqx.Module):
 
 
 class GuardState(eqx.Module):
-    """Both rules' states, the best evaluation seen, the last values, the counts, and who is in charge."""
+    """Both rules' states, the best evaluation seen, the last values, the counts, and which rule is active."""
 
     rule: PyTree
     fallback: PyTree
@@ -33,20 +33,20 @@ class GuardState(eqx.Module):
 
 
 class Guard(AbstractRule):
-    r"""Let `rule` lead while it makes progress; else go back to the best point and let `fallback` finish.
+    r"""Use `rule` while it makes progress; otherwise return to the best point and let `fallback` finish.
 
     Progress is the lowest value so far, or the lowest gradient norm so far at a value that is not above all of the last
-    five. Anything else is a strike, a non-finite answer first of all. The rule is relieved, for good, when the strikes
-    exceed $\text{patience} + \text{share} \cdot n$ after $n$ evaluations, so that what a bad rule can waste is bounded whatever
-    its weights are: with the defaults, two evaluations of a rule that is bad from the start. A rule that creeps is relieved too: in
-    each `window` evaluations it must halve the lowest gradient norm, or lower the value by what the model promises for one step,
+    five. Anything else is a strike, including a non-finite answer. The rule is replaced for good when the strikes
+    exceed $\text{patience} + \text{share} \cdot n$ after $n$ evaluations. So the waste of a bad rule is bounded for any
+    weights: with the defaults, two evaluations of a rule that is bad from the start. A slow rule is replaced, too: in
+    each `window` evaluations it must halve the lowest gradient norm, or lower the value by what the model predicts for one step,
     $-\tfrac12 \langle g, \mathrm{minimize}(0) \rangle$ at the window's start.
 
     **Arguments:**
 
-    - `rule`: on probation. `fallback`: trusted.
-    - `patience`: strikes that are forgiven. `share`: further strikes per evaluation. `window`: evaluations between two looks at
-      the pace.
+    - `rule`: the rule that is watched. `fallback`: the rule that replaces it.
+    - `patience`: strikes that are allowed. `share`: further strikes allowed per evaluation. `window`: evaluations between two checks
+      of the progress.
 
     ??? cite "Reference"
         Nonmonotone test: Grippo, Lampariello, Lucidi, SIAM J. Numer. Anal. 23 (1986) 707. Falling back on a classical
@@ -60,7 +60,7 @@ class Guard(AbstractRule):
     window: int = 20
 
     def init(self, evaluation: Evaluation) -> GuardState:
-        """Put the rule in charge."""
+        """Make `rule` active."""
         xp = namespace(evaluation.value)
         nought, never = xp.asarray(0.0), xp.asarray(xp.inf)
         rule, fallback = self.rule.init(evaluation), self.fallback.init(evaluation)
@@ -69,7 +69,7 @@ class Guard(AbstractRule):
         return GuardState(rule, fallback, evaluation, never, recent, nought, nought, xp.asarray(False), mark)
 
     def step(self, evaluation: Evaluation, state: GuardState) -> tuple[Move, GuardState]:
-        """Follow the rule, or relieve it."""
+        """Follow the active rule, or replace `rule` by `fallback`."""
         norm, first = tree_norm(evaluation.grad), state.count == 0.0
         sound = finite(evaluation, norm)
         lower = sound & (first | ~(state.best.value <= evaluation.value))  # a NaN that came first is beaten by any number

@@ -27,7 +27,7 @@ class LBFGS(AbstractRule):
 
     $P q = \mathrm{minimize}(-(g + q))$ is the inverse curvature of the problem's model at the newest point: the identity for
     `Euclidean`, damped Gauss-Newton for a residual. $\gamma = \langle s, y \rangle / \langle y, P y \rangle$. Pairs of non-positive
-    curvature are left out, and a direction that does not descend gives way to the model's own step.
+    curvature are left out, and a direction that does not descend is replaced by the model's own step.
 
     **Arguments:**
 

@@ -20,7 +20,7 @@ NUM_INVARIANTS = 13
 class Head(eqx.Module):
     r"""The map from invariants to coefficients, $h = b + S \phi + W_2 \tanh(W_1 \phi + b_1)$; zero until trained.
 
-    Plain arrays rather than a library's layers: on host tangents it runs in NumPy, so that a single solve compiles nothing.
+    Plain arrays instead of a library's layers: on host tangents it runs in NumPy, so that a single run compiles nothing.
     """
 
     hidden: Float[Array, "width invariants"]
@@ -53,24 +53,24 @@ class SpanState(eqx.Module):
 
 
 class Span(AbstractRule):
-    r"""Combine a few tangents, $v = e^{h_0} p + h_1 d + h_2 s + h_3 u$, with learned coefficients $h(\phi)$ of unit-free invariants.
+    r"""Combine a few tangents, $v = e^{h_0} p + h_1 d + h_2 s + h_3 u$; the coefficients $h(\phi)$ of unit-free invariants are learned.
 
     With $g$ the gradient and $y$ its change over the last step:
 
     - $p = \mathrm{minimize}(0)$, the model's step;
-    - $d = -g \, |p| / |g|$, the descent direction brought to the model step's length;
+    - $d = -g \, |p| / |g|$, the descent direction scaled to the length of the model step;
     - $s$, the last step: momentum;
     - $u = -\gamma (s + q)$, $q = p - p_\mathrm{last}$, $\gamma = \langle y, p \rangle / \langle y, q \rangle$: the secant correction of
       Anderson, one pair deep, least squares in the metric of the model.
 
     The invariants $\phi$ are cosines, logarithms of ratios and ratios of energies, so the rule holds for tangents of any size
     and structure, is equivariant to rotations of the tangent frame, and is free of the units of value and tangent (given a
-    model that is). Untrained, $h = 0$: the model's own step with the same search, `ModelStep`. The search declines non-finite
-    trials and those that do not descend, whatever the weights are.
+    model that is). Untrained, $h = 0$: the model's own step with the same search, `ModelStep`. The search rejects non-finite
+    trials and those that do not descend, for any weights.
 
     **Arguments:**
 
-    - `width`: of the hidden layer. `key`: draws it. `search`: judges trials and shortens steps.
+    - `width`: of the hidden layer. `key`: draws its weights. `search`: accepts or rejects trials and shortens steps.
 
     ??? cite "Reference"
         Anderson, J. ACM 12 (1965) 547; Walker, Ni, SIAM J. Numer. Anal. 49 (2011) 1715, section 2.
@@ -84,7 +84,7 @@ class Span(AbstractRule):
         self.search = search
 
     def init(self, evaluation: Evaluation) -> SpanState:
-        """Start from nothing known."""
+        """Return the state before the first evaluation."""
         search, blank = self.search.init(evaluation), tree_zeros(evaluation.grad)
         return SpanState(search, blank, blank, search.slope)
 
@@ -114,7 +114,7 @@ class Span(AbstractRule):
 
 
 class Products(eqx.Module):
-    """All the inner products that are needed of $g, p, s, y, q$: the only numbers the learned head ever depends on."""
+    """All inner products of $g, p, s, y, q$ that are needed: the learned head depends on these numbers only."""
 
     gg: Scalar
     pp: Scalar
@@ -137,7 +137,7 @@ class Products(eqx.Module):
         self.yp, self.ys, self.yq = tree_dot(y, p), tree_dot(y, s), tree_dot(y, q)
 
     def invariants(self, achieved: Scalar, count: Scalar) -> Any:
-        """Return the invariants, shape `(NUM_INVARIANTS,)`, each of order 1; zero where a tangent they need is zero.
+        """Return the invariants, shape `(NUM_INVARIANTS,)`, each of order 1; zero if a tangent they need is zero.
 
         - `achieved`: decrease of the value over the last step, relative to that predicted by its slope.
         - `count`: number of accepted steps.

@@ -33,11 +33,11 @@ class MirrorDescent(AbstractRule):
 
     The step length is Barzilai and Borwein's in the latent geometry,
     $\alpha = \langle \Delta\psi, \Delta x \rangle / \langle \Delta f', \Delta x \rangle$, halved while the value does not decrease
-    enough (Armijo); the price $\mu$ holds the volume.
+    enough (Armijo). The price $\mu$ is the multiplier of the volume constraint.
 
     **Arguments:**
 
-    - `first`: the change of $\psi$ in the first step where the slope is the usual one, the mean of its magnitudes.
+    - `first`: the change of $\psi$ in the first step where the slope has its mean magnitude.
     - `sufficient`: Armijo's constant. `longest`: the longest step, in first steps.
 
     ??? cite "Reference"
@@ -56,7 +56,7 @@ class MirrorDescent(AbstractRule):
         return MirrorState(program, latent, program.design, latent, self.first / _usual(program), first_price(program), False)
 
     def step(self, evaluation: Evaluation, state: MirrorState) -> tuple[Move, MirrorState]:
-        """Judge the trial; go on from it, or try half the step from the base."""
+        """Accept the trial and go on from it, or try half the step from the base."""
         program = exact_program(evaluation)
         if not state.begun:
             if not finite(evaluation):

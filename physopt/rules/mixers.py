@@ -15,7 +15,7 @@ from numpy import ndarray
 class AbstractMixer(eqx.Module):
     """Chooses coefficients that sum to one for the past anchors, oldest first.
 
-    - `pairs`: does it read `pairings`? They cost a matrix product each, so they are only made on demand.
+    - `pairs`: does it read `pairings`? They cost a matrix product each, so they are computed on demand only.
     """
 
     pairs: eqx.AbstractClassVar[bool]
@@ -101,7 +101,7 @@ class AugmentedRoothaanHall(AbstractMixer):
 
 
 class Blend(AbstractMixer):
-    r"""Hand over from `far` to `near` as the largest residual $e$ falls: $c = t\, c_\mathrm{far} + (1 - t)\, c_\mathrm{near}$.
+    r"""Change from `far` to `near` as the largest residual $e$ falls: $c = t\, c_\mathrm{far} + (1 - t)\, c_\mathrm{near}$.
 
     $t = 1$ above `upper`, $t = 0$ below `lower`, $t = e / \text{upper}$ between. An error 10 % above the lowest so far goes back
     to `far`.

@@ -14,12 +14,12 @@ from physopt.core.rule import AbstractRule, Move
 from .asymptotes import Approximation, Asymptotes, approximate
 from .price import first_price
 
-CONVEX = 1e-5  # share of the mean slope that keeps approximations strictly convex
+CONVEX = 1e-5  # fraction of the mean slope that keeps approximations strictly convex
 NEAREST, FARTHEST = 0.01, 10.0  # asymptotes, in spans
 
 
 class Poles(eqx.Module):
-    r"""How asymptotes move: apart by `wider` where a variable keeps going, together by `narrower` where it turns back.
+    r"""How asymptotes move: apart by `wider` if a variable keeps its direction, together by `narrower` if it turns back.
 
     They begin at `start` spans from the design. Svanberg's values are 0.5, 1.2 and 0.7.
     """
@@ -33,7 +33,7 @@ class Poles(eqx.Module):
             raise ValueError(f"{self}: start lies between 0 and {FARTHEST:g}, wider is at least 1 and narrower at most 1 and above 0.")
 
     def first(self, program: Program) -> Asymptotes:
-        """Return the asymptotes before anything is known."""
+        """Return the asymptotes before the first step."""
         x, reach = program.design, self.start * program.span
         return Asymptotes(x - reach, x + reach, x, x)
 
@@ -57,15 +57,15 @@ class MMAState(eqx.Module):
 
 
 class MMA(AbstractRule):
-    r"""Go to the minimizer of a separable convex approximation, whose poles learn from oscillation.
+    r"""Go to the minimizer of a separable convex approximation, whose poles adapt to oscillation.
 
     The approximation of the volume is conservative: no design exceeds it, and early ones use less.
 
     **Arguments:**
 
-    - `poles`: how the asymptotes move. `move`: the largest change in one step, as a share of each variable's span.
+    - `poles`: how the asymptotes move. `move`: the largest change in one step, as a fraction of each variable's span.
 
-    **Raises:** `ValueError` where the slopes are not the derivatives of the values.
+    **Raises:** `ValueError` if the slopes are not the derivatives of the values.
 
     ??? cite "Reference"
         Svanberg, Int. J. Numer. Meth. Eng. 24 (1987) 359.
@@ -93,7 +93,7 @@ class MMA(AbstractRule):
 
 
 class GCMMAState(eqx.Module):
-    """The approximation at the base, which is there after the first step, its curvature, and the last price of volume."""
+    """The approximation at the base (there after the first step), its curvature, and the last price of volume."""
 
     asymptotes: Asymptotes
     price: float
@@ -104,7 +104,7 @@ class GCMMAState(eqx.Module):
 
 
 class GCMMA(AbstractRule):
-    r"""Moving asymptotes that accept a trial only where the approximation was conservative, $\tilde f_k(x) \ge f_k(x)$.
+    r"""Moving asymptotes that accept a trial only if the approximation was conservative, $\tilde f_k(x) \ge f_k(x)$.
 
     Otherwise the curvature $\rho_k$ grows and the next trial starts from the same base, so that values fall in every accepted step.
 
@@ -112,7 +112,7 @@ class GCMMA(AbstractRule):
 
     - `poles`, `move`: as for `MMA`.
 
-    **Raises:** `ValueError` where the slopes are not the derivatives of the values.
+    **Raises:** `ValueError` if the slopes are not the derivatives of the values.
 
     ??? cite "Reference"
         Svanberg, SIAM J. Optim. 12 (2002) 555.
@@ -127,7 +127,7 @@ class GCMMA(AbstractRule):
         return GCMMAState(self.poles.first(program), first_price(program), program, program.design, _curvatures(program), False)
 
     def step(self, evaluation: Evaluation, state: GCMMAState) -> tuple[Move, GCMMAState]:
-        """Accept the trial if the approximation was conservative there, else make it more so."""
+        """Accept the trial if the approximation was conservative there, else make it more conservative."""
         program = exact_program(evaluation)
         if state.searching:
             model = approximate(state.base, state.asymptotes, self.move, state.curvature)
@@ -150,7 +150,7 @@ class GCMMA(AbstractRule):
 
 
 def exact_program(evaluation: Evaluation) -> Program:
-    """Return what the model was made from; `ValueError` where approximations cannot be built on it."""
+    """Return the program that the model was made from; `ValueError` if approximations cannot be built on it."""
     program = boxed_program(evaluation)
     if not program.exact:
         raise ValueError(

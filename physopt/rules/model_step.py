@@ -1,4 +1,4 @@
-"""Go where the problem's own model is lowest."""
+"""Step to the minimizer of the problem's own model."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ from .search import AbstractSearch, Backtracking, SearchState, search_or_shorten
 class ModelStep(AbstractRule):
     r"""Minimize the model of the newest evaluation, $v = \arg\min_{|v| \le r} m(v)$, and search along that step.
 
-    What it is depends on the problem: Gauss-Newton for a residual, optimality criteria for a density, quasi-Newton
+    The problem decides which classical method this is: Gauss-Newton for a residual, optimality criteria for a density, quasi-Newton
     rotations for orbitals.
 
     **Arguments:**
 
     - `radius`: the trust radius $r$, in units of the tangent; `None` is unbounded.
-    - `search`: `Backtracking()` for descent, `FullStep()` to trust the model.
+    - `search`: `Backtracking()` for descent, `FullStep()` to take full steps.
     """
 
     radius: float | None = None
     search: AbstractSearch = Backtracking()
 
     def init(self, evaluation: Evaluation) -> SearchState:
-        """Start from nothing known."""
+        """Return the state before the first evaluation."""
         return self.search.init(evaluation)
 
     def step(self, evaluation: Evaluation, state: SearchState) -> tuple[Move, SearchState]:

@@ -1,4 +1,4 @@
-"""The method of optimality criteria, with its two knobs."""
+"""The method of optimality criteria, with its two parameters."""
 
 import dataclasses
 
@@ -24,14 +24,14 @@ class CriteriaState(eqx.Module):
 
 
 class OptimalityCriteria(AbstractRule):
-    r"""$x_e \leftarrow \mathrm{clip}\left(x_e \left(\frac{-f'_e}{\mu w_e}\right)^\eta\right)$, where the price $\mu$ holds the volume.
+    r"""$x_e \leftarrow \mathrm{clip}\left(x_e \left(\frac{-f'_e}{\mu w_e}\right)^\eta\right)$, where the price $\mu$ keeps the volume.
 
-    With exponent 1/2 and `move` 0.2 this is `ModelStep(search=FullStep())`; where the slope is positive,
-    as it can be for mechanisms, it counts as almost zero. Suits sensitivity filters, too. Every finite trial is accepted.
+    With exponent 1/2 and `move` 0.2 this is `ModelStep(search=FullStep())`. A positive slope,
+    as it can occur for mechanisms, counts as almost zero. The rule suits sensitivity filters, too. Every finite trial is accepted.
 
     **Arguments:**
 
-    - `exponent`: $\eta$; smaller is more careful. `move`: the largest change in one step, as a share of each variable's span.
+    - `exponent`: $\eta$; smaller is more careful. `move`: the largest change in one step, as a fraction of each variable's span.
 
     ??? cite "Reference"
         Bendsoe, Sigmund, *Topology Optimization* (2003), equation (1.12).
@@ -41,7 +41,7 @@ class OptimalityCriteria(AbstractRule):
     move: float = 0.2
 
     def init(self, evaluation: Evaluation) -> CriteriaState:
-        """Guess a price."""
+        """Return a starting guess for the price."""
         program = boxed_program(evaluation)
         return CriteriaState(first_price(program), program.design, program.design, False)
 

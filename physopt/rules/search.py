@@ -1,4 +1,4 @@
-"""How far to go along a proposed step, shared by the descent rules: a search judges trials and shortens steps."""
+"""Line searches of the descent rules: a search accepts or rejects trials and shortens steps."""
 
 import abc
 from typing import Any
@@ -19,7 +19,7 @@ class SearchState(eqx.Module):
 
 
 class AbstractSearch(eqx.Module):
-    """Decides whether a trial becomes the base, and what to propose where it does not."""
+    """Decides whether a trial becomes the base, and what to propose if it does not."""
 
     shrink: eqx.AbstractVar[float]
 
@@ -28,7 +28,7 @@ class AbstractSearch(eqx.Module):
         """Say whether the trial is good enough to become the base."""
 
     def init(self, evaluation: Evaluation) -> SearchState:
-        """Return a state that accepts the starting point if it is finite at all."""
+        """Return a state that accepts the starting point if it is finite."""
         xp = namespace(evaluation.value)
         return SearchState(xp.full_like(evaluation.value, xp.inf), xp.zeros_like(evaluation.value), tree_zeros(evaluation.grad))
 
@@ -44,7 +44,7 @@ class AbstractSearch(eqx.Module):
 class Backtracking(AbstractSearch):
     r"""Accept on sufficient decrease, $f(x_\mathrm{trial}) \le f(x_\mathrm{base}) + c \langle g, v \rangle$ (Armijo); else halve the step.
 
-    A rounding allowance of `10 eps |f|` keeps a converged point from being declined for its last digit.
+    A rounding allowance of `10 eps |f|` prevents the rejection of a converged point because of its last digit.
 
     ??? cite "Reference"
         Nocedal, Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 3.1.
@@ -62,7 +62,7 @@ class Backtracking(AbstractSearch):
 
 
 class FullStep(AbstractSearch):
-    """Accept every finite trial: for models whose own limits suffice, such as the optimality criteria of topology optimization."""
+    """Accept every finite trial: for models with their own limits, such as the optimality criteria of topology optimization."""
 
     shrink: float = 0.5
 
@@ -74,7 +74,7 @@ class FullStep(AbstractSearch):
 def search_or_shorten(
     search: AbstractSearch, evaluation: Evaluation, state: SearchState, direction: Any, kept: PyTree
 ) -> tuple[Any, Any, Any]:
-    """Judge the trial; where it is accepted take `direction(evaluation)`, else shorten the last step and keep `kept`.
+    """Take `direction(evaluation)` if the search accepts the trial, else shorten the last step and keep `kept`.
 
     `direction` returns `(step, memory)`. **Returns:** `(accept, search state, memory)`.
     """

@@ -1,4 +1,4 @@
-"""Trust-region quasi-Newton: the model, taught by every exact answer so far, minimized no further than it has proved right."""
+"""Trust-region quasi-Newton: the model, corrected by every exact answer so far, is minimized within a trust radius."""
 
 import dataclasses
 from typing import Any
@@ -27,13 +27,13 @@ class TrustState(eqx.Module):
 
 
 class TrustRegion(AbstractRule):
-    r"""Go down the taught model $m$, on a path no longer than the trust radius, and accept its end if the value falls.
+    r"""Descend on the corrected model $m$, on a path no longer than the trust radius, and accept its end if the value falls.
 
     Every answer, accepted or not, becomes a secant pair of the model (`AbstractAnchored.taught`); there is no line search and no
-    transport, as pairs live in the flat space around the points. With $\rho = \Delta f / \Delta m$ and the path's length $\ell$ the radius
-    becomes $\ell / 4$ if $\rho < 0$, $\ell / 2$ if $\rho < \tfrac14$, at least $2 \ell$ if $\rho > \tfrac34$. Where $f$ changes by no
-    more than rounding, the norm of the gradient decides. Accepted values never rise, so it does not oscillate, and where the model's
-    curvature is negative the step goes to the boundary, so it does not stay at a saddle that it can see.
+    transport, because pairs live in the flat space around the points. With $\rho = \Delta f / \Delta m$ and the path's length $\ell$ the
+    radius becomes $\ell / 4$ if $\rho < 0$, $\ell / 2$ if $\rho < \tfrac14$, at least $2 \ell$ if $\rho > \tfrac34$. If $f$ changes by no
+    more than rounding, the norm of the gradient decides. Accepted values never rise, so the rule does not oscillate. If the model's
+    curvature is negative, the step goes to the boundary, so the rule does not stay at a saddle that the model can see.
 
     **Arguments:**
 
@@ -54,7 +54,7 @@ class TrustRegion(AbstractRule):
         return TrustState(evaluation, nought, nought, radius, anchors, np.asarray(0), np.asarray(False))
 
     def step(self, evaluation: Evaluation, state: TrustState) -> tuple[Move, TrustState]:
-        """Judge the newest trial, learn from it, and step from the better of trial and base."""
+        """Accept or reject the newest trial, learn from it, and step from the better of trial and base."""
         sound = bool(finite(evaluation))
         if not (sound or state.based):
             return Move(tree_zeros(evaluation.grad), accept=False, recall=True), state
@@ -67,14 +67,14 @@ class TrustRegion(AbstractRule):
         return self._learn(evaluation, state, sound and not (state.based and state.base.value <= evaluation.value), sound)
 
     def resume(self, state: TrustState) -> tuple[Move, TrustState]:
-        """Step from the lowest answer watched, wherever the other rule has gone since."""
+        """Step from the lowest answer seen, wherever the other rule has gone since."""
         if not state.based:
             return Move(tree_zeros(state.base.grad), accept=False, recall=True), state
         move, state = self._propose(state, state.radius, accept=False)
         return Move(move.step, accept=False, recall=True), state
 
     def knows(self, evaluation: Evaluation, state: TrustState) -> bool:
-        """Say whether an answer repeats one that was learned from: what moved since is less than a millionth of the residual."""
+        """Say whether an answer repeats an earlier one: the change since then is less than a millionth of the residual."""
         if not (bool(state.based) and bool(finite(evaluation))):
             return False
         model = _anchored(evaluation)
@@ -83,7 +83,7 @@ class TrustRegion(AbstractRule):
         return nearest < 1e-6 * float(np.linalg.norm(model.error()))
 
     def sees_minimum(self, state: TrustState) -> bool:
-        """Say whether the taught model's quadratic part has its minimum inside the trust radius of the base."""
+        """Say whether the corrected model's quadratic part has its minimum inside the trust radius of the base."""
         return bool(state.based) and bool(tree_norm(self._taught(state).minimize(radius=state.radius)) < 0.99 * state.radius)
 
     def _learn(self, evaluation: Evaluation, state: TrustState, accept: bool, sound: bool) -> TrustState:

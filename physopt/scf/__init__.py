@@ -1,4 +1,4 @@
-"""Self-consistent fields: PySCF's mean fields as problems of the core, and what converges them in fewer exact Fock builds."""
+"""Self-consistent fields: PySCF's mean fields as problems of the core, and methods that need fewer exact Fock builds."""
 
 import lazy_loader
 

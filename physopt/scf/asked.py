@@ -1,4 +1,4 @@
-"""What a mean field is, so that a record can tell whether it is resumed with the same one."""
+"""A description of a mean field, so that a record can check that it is resumed with the same one."""
 
 import json
 from typing import Any
@@ -24,8 +24,8 @@ SOLVENT = (
 def described_field(oracle: Oracle) -> dict[str, Any]:
     """Return molecule, basis, functional, grids, fitting and environment of a mean field, by PySCF's names; atoms in angstrom.
 
-    Whatever else acts on the electrons (effective potentials, point charges, a Hamiltonian of one's own) is in the matrices of the core
-    Hamiltonian and of the overlap, which are compared to six digits.
+    Everything else that acts on the electrons (effective potentials, point charges, a user's own Hamiltonian) is in the core
+    Hamiltonian and overlap matrices, which are compared to six digits.
     """
     mf, mol = oracle.mf, oracle.mf.mol
     # Not what dresses it: it may be resumed as a scanner, say.

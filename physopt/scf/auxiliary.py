@@ -11,7 +11,7 @@ from pyscf.data import elements, radii
 
 
 class AbstractAuxiliary(eqx.Module):
-    """Names the functions of each element; exponents are in 1 / bohr^2."""
+    """Chooses the functions of each element; exponents are in 1 / bohr^2."""
 
     @abc.abstractmethod
     def charge_shells(self, symbol: str) -> list[tuple[int, float]]:
@@ -25,7 +25,7 @@ class AbstractAuxiliary(eqx.Module):
 class Tabulated(AbstractAuxiliary):
     """The primitive functions of a fitting basis set that PySCF knows, up to f, for charges and exchange; other elements as `otherwise`.
 
-    Four functions for each of a double-zeta basis: the model costs several times more, and errs several times less.
+    Four functions per function of a double-zeta basis: the model costs several times more, and its error is several times smaller.
 
     ??? cite "Reference"
         def2-universal-jfit: Weigend, Phys. Chem. Chem. Phys. 8 (2006) 1057.
@@ -92,13 +92,13 @@ class Auxiliary(AbstractAuxiliary):
 
 
 def auxiliary_mol(mol: gto.Mole, shells: Mapping[str, Sequence[tuple[int, float]]]) -> gto.Mole:
-    """Return a molecule that carries the given functions of each element; ghost atoms, which have no charge to move, carry none."""
+    """Return a molecule with the given functions of each element; ghost atoms, which have no charge, have none."""
     basis = {symbol: [[angular, [exponent, 1.0]] for angular, exponent in each] for symbol, each in shells.items()}
     return df.addons.make_auxmol(mol, basis)
 
 
 def real_symbols(mol: gto.Mole) -> list[str]:
-    """Return the distinct symbols of the atoms that are no ghosts, as PySCF writes them."""
+    """Return the distinct symbols of the atoms that are not ghosts, as PySCF writes them."""
     return sorted({mol.atom_symbol(a) for a in range(mol.natm) if gto.charge(mol.atom_symbol(a))})
 
 

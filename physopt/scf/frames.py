@@ -1,4 +1,4 @@
-"""Solved geometries, written down in axes that turn with the molecule, so that they can be compared and combined."""
+"""Converged geometries in axes that rotate with the molecule, so that they can be compared and combined."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from .oracle import Oracle
 
 
 class Body:
-    r"""The Löwdin basis of one geometry in the molecule's own axes: smooth in the shape, blind to rotations and to gauge.
+    r"""The Löwdin basis of one geometry in the molecule's own axes: smooth in the shape, invariant to rotations and to gauge.
 
-    With $U$ the rotation of the basis functions that turns the molecule onto the most similar of the `references`, coordinates of
+    With $U$ the rotation of the basis functions that rotates the molecule onto the most similar of the `references`, coordinates of
     earlier bodies, orbitals become $U S^{1/2} C$. A Cartesian basis, whose rotations are not orthogonal, stays in its axes.
 
-    - `coords`: the nuclei about the centre of their charge, turned, in bohr.
+    - `coords`: the nuclei relative to the center of their charge, rotated, in bohr.
     - `basis`: the oracle's orthonormal basis, $U S^{1/2} X$. `core`: the core Hamiltonian $U S^{-1/2} h S^{-1/2} U^T$, in hartree.
 
     ??? cite "Reference"
@@ -38,11 +38,11 @@ class Body:
         self.core: Float[ndarray, "ao ao"] = half.T @ oracle.hcore @ half
 
     def of_oracle(self, matrices: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin ao ao"]:
-        """Return matrices of the oracle's orthonormal basis in this one."""
+        """Transform matrices from the oracle's orthonormal basis to this one."""
         return self.basis @ matrices @ self.basis.T
 
     def to_oracle(self, matrices: Float[ndarray, "... ao ao"]) -> Float[ndarray, "... mo mo"]:
-        """Return matrices of this basis in the oracle's orthonormal one."""
+        """Transform matrices from this basis to the oracle's orthonormal one."""
         return self.basis.T @ matrices @ self.basis
 
     def coarse_potential(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
@@ -60,11 +60,11 @@ class Body:
 
 
 class Frame(eqx.Module):
-    r"""What one solved geometry tells others, in the basis of its `Body`.
+    r"""The data of one converged geometry that others use, in the basis of its `Body`.
 
     - `coords`: in the body's axes, bohr. `core`: the core Hamiltonian $h$. `potential`: $F - h$.
     - `density`, `induced`: as in `Anchor`, the latter without the functional's response. `occupied`: $C_o$ of each spin.
-    - `local`: the functional's potential on a coarse grid; it has the grid's noise, and the other matrices have not.
+    - `local`: the functional's potential on a coarse grid; it has the grid's noise; the other matrices do not.
     """
 
     coords: Float[ndarray, "atom xyz"]

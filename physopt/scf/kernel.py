@@ -1,4 +1,4 @@
-r"""A cheap stand-in for the response of Coulomb, exchange and exchange-correlation potentials, on a few Gaussians per atom."""
+r"""A cheap approximation of the response of Coulomb, exchange and exchange-correlation potentials, on a few Gaussians per atom."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from .local import local_kernel
 class Pairs:
     """The lower triangle of a symmetric matrix, row by row, as PySCF packs it.
 
-    PySCF's own routines wake a team of threads for each matrix, which then waits, busily, beside the linear algebra's.
+    PySCF's own routines start a team of threads for each matrix, which then waits busily and slows the threads of the linear algebra.
     """
 
     def __init__(self, size: int):
@@ -28,11 +28,11 @@ class Pairs:
         self._position[row, column] = self._position[column, row] = np.arange(len(row))
 
     def summed(self, matrix: Float[ndarray, "ao ao"]) -> Float[ndarray, " pairs"]:
-        """Return each pair's two elements of a symmetric matrix together."""
+        """Return the sum of the two matrix elements of each pair."""
         return matrix.ravel()[self._lower] * self._weights
 
     def matrix(self, packed: Float[ndarray, " pairs"]) -> Float[ndarray, "ao ao"]:
-        """Return the symmetric matrix of its lower triangle."""
+        """Return the symmetric matrix of a lower triangle."""
         return packed[self._position]
 
 
@@ -90,11 +90,11 @@ class ResponseKernel:
         return len(self.metric)
 
     def respond_locally(self, mf: Any, dm: ndarray) -> None:
-        r"""Take the semilocal functional's response $f = \delta v_\mathrm{xc} / \delta \rho$ at a density into account from now on.
+        r"""Include the semilocal functional's response $f = \delta v_\mathrm{xc} / \delta \rho$ at a density from now on.
 
-        The response to that density itself is known; for ordinary atoms the fitted one is within 60 % of it, nearly all of that in the
-        cores. Where $f$ diverges, in the pseudized cores of heavy atoms or where one spin of an open shell is faint, a fitted density
-        is answered by thousands of times too much. The response of such a spin is left out.
+        The response to that density itself is known. For ordinary atoms the fitted one is within 60 % of it, and nearly all of the error
+        is in the cores. $f$ diverges in the pseudized cores of heavy atoms and where one spin of an open shell has little density; there
+        the response to a fitted density is thousands of times too large. The response of such a spin is left out.
 
         **Arguments:**
 
@@ -159,13 +159,13 @@ class ResponseKernel:
         return self.integrals @ self._pairs.summed(density)
 
     def coulomb(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "ao ao"]:
-        """Return the Coulomb potential that answers the moments of all spins together, in hartree."""
+        """Return the Coulomb potential for the summed moments of all spins, in hartree."""
         return self._pairs.matrix((self._solve @ np.sum(moments, axis=0)) @ self.integrals)
 
     def semilocal(self, moments: Sequence[Float[ndarray, " aux"]]) -> Float[ndarray, "spin ao ao"]:
-        """Return the functional's own response to the moments of each spin, in hartree; zero before `respond_locally`.
+        """Return the functional's response to the moments of each spin, in hartree; zero before `respond_locally`.
 
-        Zero also for unequal spins where the response is known for equal ones only, after a restricted mean field.
+        It is also zero for unequal spins after a restricted mean field, whose response is known for equal spins only.
         """
         if self.local is None or len(self.local) != len(moments):
             return np.zeros((len(moments), self.mol.nao, self.mol.nao))
@@ -189,7 +189,7 @@ def _inverse(metric: Float[ndarray, "aux aux"]) -> Float[ndarray, "aux aux"]:
 
 
 def exchange_factors(mol: gto.Mole, auxmol: gto.Mole, omega: float) -> Float[ndarray, "ao aux ao"]:
-    r"""Return $B$ with the auxiliary index in the middle: half-transforming is one product whose result is in order for the next."""
+    r"""Return $B$ with the auxiliary index in the middle: so that a half-transformation is one product, in the right order for the next."""
     with auxmol.with_range_coulomb(omega), mol.with_range_coulomb(omega):
         w, v = scipy.linalg.eigh(auxmol.intor("int2c2e"))
         three = df.incore.aux_e2(mol, auxmol, "int3c2e", aosym="s2ij")

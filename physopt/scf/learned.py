@@ -1,4 +1,4 @@
-"""The exponents that exchange is fitted with as a few learned numbers: bounded, so that no weights give a senseless kernel."""
+"""The exponents of the exchange functions as a few learned numbers, bounded so that any weights give a reasonable kernel."""
 
 import functools
 from pathlib import Path
@@ -21,7 +21,7 @@ SCALE_LIMIT = 0.5  # of the logarithm of an element's length over its covalent r
 class KernelWeights(eqx.Module):
     r"""Weights $w$ of the kernel: each exponent is its untrained value times $\exp(3 \tanh w)$, each scale $\exp(\tfrac12 \tanh w)$.
 
-    Zero weights are the untrained kernel; what is not finite counts as zero. What no molecule taught stays zero.
+    Zero weights are the untrained kernel. A weight that is not finite counts as zero. Weights that no molecule trains stay zero.
 
     **Arguments:**
 
@@ -32,7 +32,7 @@ class KernelWeights(eqx.Module):
     scales: Float[ndarray, " element"] = eqx.field(default_factory=lambda: np.zeros(len(elements.ELEMENTS)))
 
     def auxiliary(self) -> Auxiliary:
-        """Return the functions that these weights stand for."""
+        """Return the functions of these weights."""
         values = iter((_untrained() * _bounded(self.exponents, EXPONENT_LIMIT)).tolist())
         base = Auxiliary()
         exchange, light = (tuple(tuple(next(values) for _ in each) for each in kind) for kind in (base.exchange, base.light))
@@ -47,7 +47,7 @@ def load_kernel(path: str | Path) -> KernelWeights:
 
 @functools.cache
 def trained() -> Auxiliary:
-    """Return the functions that physopt ships, trained on small molecules of H to Kr."""
+    """Return the shipped functions, trained on small molecules of H to Kr."""
     return load_kernel(SHIPPED).auxiliary()
 
 

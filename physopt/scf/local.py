@@ -1,4 +1,4 @@
-r"""What a semilocal functional does to the response model: its kernel and its potential, on a grid as coarse as they bear."""
+r"""The semilocal functional in the response model: its kernel and its potential, on grids as coarse as possible."""
 
 from typing import Any
 
@@ -28,10 +28,10 @@ def coarse_potential(mf: Any, grids: dft.gen_grid.Grids, dm: ndarray) -> Float[n
 def local_kernel(mf: Any, auxmol: gto.Mole, dm: ndarray) -> tuple[Float[ndarray, "spin spin aux aux"], Float[ndarray, "spin aux"]]:
     r"""Return $M^{ss'}_{PQ} = \sum_{xy} \int (D_x \chi_P) f_{sx,s'y}(\rho) (D_y \chi_Q)$, and with $\rho$ for $\chi_Q$; $D = (1, \nabla)$.
 
-    $f$ is the second derivative of the functional's energy density by the density and its gradient. A meta-GGA's, which depends on the
-    kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange.
+    $f$ is the second derivative of the functional's energy density with respect to the density and its gradient. That of a meta-GGA,
+    which depends on the kinetic-energy density, is replaced by that of PBE with the same fraction of exact exchange.
 
-    The second, the response to the density itself, tells what the first is worth on a fitted one.
+    The second, the response to the density itself, is the reference for the first on a fitted density.
 
     **Arguments:** `dm`: AO density, of both spins together or a pair.
     """

@@ -1,4 +1,4 @@
-"""What counts the exact Fock builds of any mean field."""
+"""Count the exact Fock builds of any mean field."""
 
 import contextlib
 import time
@@ -49,7 +49,7 @@ class Meter:
     def equivalents(self, wall: float) -> float | None:
         """Return exact builds plus all other work, in units of one full exact build of this run, its first; `None` without one.
 
-        Later builds may be incremental, or find their integrals in memory: they count as builds, but are no measure of one.
+        Later builds may be incremental, or find their integrals in memory: they count as builds, but do not define the unit.
         """
         if not self.durations:
             return None

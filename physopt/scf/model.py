@@ -29,7 +29,7 @@ class Orbitals(eqx.Module):
     coeff: tuple[Float[ndarray, "mo mo"], ...]
 
     def asked(self) -> dict[str, Any]:
-        """Return nothing: a start is found anew by each process, and orbitals differ by signs and rotations that mean nothing."""
+        """Return nothing: each process computes the start again, and orbitals may differ by signs and rotations without meaning."""
         return {}
 
 
@@ -73,7 +73,7 @@ class Response(AbstractAnchored):
         return float(self.oracle.electrons * np.vdot(first.density, second.fock))
 
     def carried(self, point: Orbitals) -> "Response":
-        """Return the model with the pair of density and Fock matrix that it predicts for another point."""
+        """Return the model anchored at the density of another point and the Fock matrix that it predicts there."""
         density = self.oracle.density(point.coeff)
         induced = self.oracle.induced(self.oracle.occupied(point.coeff)) if self.share else np.zeros_like(density)
         fock = self.anchor.fock + self._induced(density - self.anchor.density, induced - self.anchor.induced)
@@ -127,7 +127,7 @@ class Response(AbstractAnchored):
     def minimize(self, tilt: tuple[ndarray, ...] | None = None, radius: Scalar | None = None) -> tuple[ndarray, ...]:
         r"""Minimize the quadratic model over rotations by preconditioned conjugate gradients, inside the trust radius.
 
-        Stops at the boundary where the curvature is not positive.
+        Stops at the boundary if the curvature is not positive.
 
         ??? cite "Reference"
             Steihaug, SIAM J. Numer. Anal. 20 (1983) 626, section 2.
@@ -159,7 +159,7 @@ class Response(AbstractAnchored):
         return step
 
     def descend(self, radius: Scalar) -> Descended:
-        """Go down the model's own surface, which is curved in the rotations, by Newton steps of it. See `AbstractAnchored.descend`."""
+        """Descend on the model's own energy, which is not quadratic in the rotations, by Newton steps. See `AbstractAnchored.descend`."""
         here, change, length, reach = self, 0.0, 0.0, float(radius)
         goal = 0.05 * float(np.linalg.norm(self.error()))
         for _ in range(12):

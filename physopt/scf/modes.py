@@ -1,4 +1,4 @@
-"""The lowest modes of a symmetric operator known cheaply everywhere and exactly where it was asked, one for each symmetry."""
+"""The lowest modes of a symmetric operator, one for each symmetry, from a cheap model and a few exact products."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,12 +19,12 @@ TURNS = 200
 
 
 class Sector:
-    r"""Vectors of one symmetry: what was asked about there, and Davidson's subspace for the lowest mode.
+    r"""Vectors of one symmetry: those with exact products, and Davidson's subspace for the lowest mode.
 
     With orthonormal $V$, answers $W = HV$ and $D = W - H_m V$, the smallest symmetric change with $H_c V = W$ is
     $H_c = H_m + D V^T + V D^T - V (V^T D) V^T$.
 
-    **Arguments:** `diagonal`: $d$, of $H_m$, about; the preconditioner.
+    **Arguments:** `diagonal`: $d$, approximately that of $H_m$; the preconditioner.
 
     ??? cite "Reference"
         Davidson, J. Comput. Phys. 17 (1975) 87. Smallest symmetric change: Powell, in *Nonlinear Programming* (1970) 31.
@@ -35,16 +35,16 @@ class Sector:
         self.asked = self.answers = self._changes = self._basis = self._images = np.empty((0, len(diagonal)))
 
     def forget(self) -> None:
-        """Empty the subspace; what was asked about stays known."""
+        """Empty the subspace; the exact products are kept."""
         self._basis = self._images = np.empty((0, len(self._diagonal)))
 
     def lowest(self, doubt: float) -> tuple[float, Float[ndarray, " n"]]:
-        r"""Return the lowest eigenvalue of $H_c - \epsilon Q d Q$ in the subspace, less its residual, and its vector, of norm 1."""
+        r"""Return the lowest eigenvalue of $H_c - \epsilon Q d Q$ in the subspace, minus its residual, and its vector, of norm 1."""
         values, residuals, vectors, _ = self._modes(doubt)
         return float(values[0] - norm(residuals[0])), vectors[0] / norm(vectors[0])
 
     def lacking(self, doubt: float, accuracy: float, relative: float) -> list[ndarray]:
-        """Return what the subspace lacks, orthonormal: the residuals of the lowest modes where they are not small."""
+        """Return new directions for the subspace, orthonormal: the residuals of the lowest modes that are not small."""
         values, residuals, vectors, images = self._modes(doubt)
         if len(self._basis) > LARGEST - REFINED:
             self._basis, self._images = vectors[:KEPT], images[:KEPT]
@@ -57,26 +57,26 @@ class Sector:
         return wanted
 
     def new(self, vector: Float[ndarray, " n"], others: Sequence[ndarray] = (), least: float = 1e-8) -> Float[ndarray, " n"] | None:
-        """Return what of a vector neither the subspace nor some others hold, of norm 1; `None` if that is less than `least`."""
+        """Return the part of a vector outside the subspace and outside some others, of norm 1; `None` if it is below `least`."""
         return _beyond(vector, np.vstack([self._basis, *others]), least)
 
     def unasked(self, vector: Float[ndarray, " n"]) -> Float[ndarray, " n"] | None:
-        """Return the part of a vector that was not asked about, of norm 1; `None` where that is small."""
+        """Return the part of a vector without an exact product so far, of norm 1; `None` if it is small."""
         return _beyond(vector, self.asked, 1e-3)
 
     def grow(self, vector: Float[ndarray, " n"], image: Float[ndarray, " n"]) -> None:
-        """Take a vector, orthonormal to the subspace, and what $H_m$ makes of it, into the subspace."""
+        """Add a vector, orthonormal to the subspace, and its product with $H_m$ to the subspace."""
         self._basis, self._images = np.vstack([self._basis, vector]), np.vstack([self._images, image])
 
     def learn(self, vector: Float[ndarray, " n"], answer: Float[ndarray, " n"], expected: Float[ndarray, " n"]) -> float:
-        r"""Take in the exact answer about a vector; returns the error $|d^{-1/2} (H - H_m) x| / |d^{1/2} x|$ of the expected one."""
+        r"""Store the exact product of a vector; returns the error $|d^{-1/2} (H - H_m) x| / |d^{1/2} x|$ of the expected product."""
         change, root = answer - expected, np.sqrt(self._weights)
         self.asked, self.answers = np.vstack([self.asked, vector]), np.vstack([self.answers, answer])
         self._changes = np.vstack([self._changes, change])
         return float(norm(change / root) / norm(vector * root))
 
     def suspicion(self) -> float:
-        r"""Return twice the error that one direction has if all of the last one, about a random vector, is its doing.
+        r"""Return twice the error of one direction if it alone caused all of the last error, measured on a random vector.
 
         A random $d^{1/2} x$ of $n$ equal components has $1 / \sqrt n$ of itself along it.
         """
@@ -85,7 +85,7 @@ class Sector:
         return float(2.0 * error * components.sum() / norm(components))
 
     def error(self) -> Float[ndarray, " n"]:
-        """Return the direction, in the metric of the diagonal, in which the model was last wrong, of norm 1."""
+        """Return the direction of the model's last error in the metric of the diagonal, of norm 1."""
         step = self._changes[-1] / self._weights
         return step / max(norm(step), 1e-300)
 
@@ -103,12 +103,12 @@ class Sector:
 class ModeSearch:
     r"""Davidson's method in every sector of a symmetric operator at once: vectors of different symmetry share each application.
 
-    No start is a unit vector, whose symmetry a search never leaves: each is random, so that it has some of everything, and even a
-    symmetry that `split` does not know is found.
+    No start is a unit vector, because a search never leaves the symmetry of its start. Each start is random and has components of all
+    symmetries, so that a mode is found even in a symmetry that `split` does not know.
 
     **Arguments:**
 
-    - `cheap`: $x \mapsto H_m x$. `diagonal`: of $H_m$, about. `split`: a vector into its parts of each symmetry, which add up to it.
+    - `cheap`: $x \mapsto H_m x$. `diagonal`: approximately that of $H_m$. `split`: a vector into its parts of each symmetry.
     - `excluded`: orthonormal vectors to be left out.
     """
 
@@ -120,7 +120,7 @@ class ModeSearch:
         self.restart(0)
 
     def restart(self, seed: int) -> None:
-        """Forget the subspaces, not the answers, and begin from random vectors."""
+        """Empty the subspaces, keep the exact products, and begin from random vectors."""
         for sector in self.sectors:
             sector.forget()
         for start in range(STARTS):
@@ -132,11 +132,12 @@ class ModeSearch:
         return self._parts(self._noise(seed, number))
 
     def lowest(self, doubt: float = 0.0, accuracy: float = 1e-6, relative: float = 0.0) -> list[tuple[float, Float[ndarray, " n"]]]:
-        r"""Return for each sector the lowest eigenvalue of $H_c - \epsilon Q d Q$, less its residual, and its vector.
+        r"""Return for each sector the lowest eigenvalue of $H_c - \epsilon Q d Q$, minus its residual, and its vector.
 
-        $Q$ projects on what was not asked about: as long as $H - H_m \ge -\epsilon d$ there, the value is a lower bound of $H$'s.
+        $Q$ projects on the directions without an exact product: if $H - H_m \ge -\epsilon d$ there, the value is a lower bound of $H$'s.
 
-        **Arguments:** `doubt`: $\epsilon$. `accuracy`, `relative`: norm of the residual, the larger of the first and a share of the value.
+        **Arguments:** `doubt`: $\epsilon$. `accuracy`, `relative`: norm of the residual; the larger of the first and a fraction of
+        the value.
         """
         for _ in range(TURNS):
             lacking = [s.lacking(doubt, accuracy, relative) for s in self.sectors]
@@ -147,7 +148,7 @@ class ModeSearch:
         return [s.lowest(doubt) for s in self.sectors]
 
     def ask(self, vectors: Sequence[ndarray], exact: Operator) -> float | None:
-        r"""Ask one exact product about a vector of each sector; returns the largest relative error of $H_m$, `None` if none was new."""
+        r"""Make one exact product with one vector per sector; returns the largest relative error of $H_m$, `None` if none was new."""
         unasked = [s.unasked(v / max(norm(v), 1e-300)) for s, v in zip(self.sectors, vectors, strict=True)]
         if all(v is None for v in unasked):
             return None
@@ -157,11 +158,11 @@ class ModeSearch:
         return max(s.learn(v, a, e) for s, v, a, e in known if v is not None)
 
     def suspicion(self) -> float:
-        """Return the largest error of the model that the last answers, about random vectors, leave possible."""
+        """Return the largest error of the model that is possible after the last products with random vectors."""
         return max(s.suspicion() for s in self.sectors)
 
     def errors(self) -> list[ndarray]:
-        """Return for each sector the direction in which the model was last wrong."""
+        """Return for each sector the direction of the model's last error."""
         return [s.error() for s in self.sectors]
 
     def ritz(self) -> tuple[float, float, Float[ndarray, " n"]]:

@@ -1,4 +1,4 @@
-"""From a molecule of an XYZ file to a mean field of PySCF."""
+"""Make a PySCF mean field from a molecule of an XYZ file."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
 
     **Arguments:**
 
-    - `xc`: `"hf"` or a functional PySCF knows. `basis`: the name of a basis set, for all atoms.
-    - `rohf`: open shells restricted, as the molecule may ask for by itself.
+    - `xc`: `"hf"` or a functional that PySCF knows. `basis`: the name of a basis set, for all atoms.
+    - `rohf`: restricted open shells; the molecule may ask for them, too.
 
     **Raises:** `ValueError` for an unknown functional or basis set, or one without functions for an element.
     """
@@ -46,6 +46,6 @@ def mean_field(molecule: Molecule, xc: str, basis: str, *, rohf: bool = False) -
 
 
 def core_potentials(symbols: Sequence[str], basis: str) -> dict[str, str]:
-    """Return the effective core potentials that belong to a basis set: a valence basis alone gives nonsense for heavy elements."""
+    """Return the effective core potentials that belong to a basis set: a valence basis alone gives wrong results for heavy elements."""
     # PySCF looks for a core potential under the whole name, but the functions in brackets are no part of it: 6-311+g(3df,2p).
     return {symbol: basis for symbol in sorted(set(symbols)) if gto.basis.load_ecp(basis.split("(")[0], symbol)}

@@ -1,4 +1,4 @@
-"""The expensive part: exact Fock builds of a PySCF mean field, in an orthonormal basis."""
+"""The oracle: exact Fock builds of a PySCF mean field, in an orthonormal basis."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .supported import real, user_class
 
 
 class Oracle:
-    r"""A mean field seen through an orthonormal basis $X$ with $X^T S X = 1$; one `build` is one exact Fock build.
+    r"""A mean field in an orthonormal basis $X$ with $X^T S X = 1$; one `build` is one exact Fock build.
 
     Spin densities are $P_s = X^{-1} D_s X^{-T} / m$ with $m$ electrons per spin orbital, Fock matrices $X^T F_s X$. In direct
     mode builds are incremental, as PySCF's own are; that and the last energy are the only state.
@@ -24,7 +24,7 @@ class Oracle:
     - `mf`: a restricted, restricted open-shell or unrestricted mean field, Hartree-Fock or Kohn-Sham, with integer occupations.
     - `kernel`: the response of the model; `None` freezes the Fock matrix, as the classical methods do.
 
-    **Raises:** `RuntimeError` where there are more electrons of one spin than functions; `TypeError` for a complex Hamiltonian.
+    **Raises:** `RuntimeError` for more electrons of one spin than functions; `TypeError` for a complex Hamiltonian.
     """
 
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
@@ -54,7 +54,7 @@ class Oracle:
             )
 
     def in_shape(self, dm: ndarray) -> ndarray:
-        """Return an AO density, real, in PySCF's shape for this mean field; one for both spins together is halved where there are two."""
+        """Return an AO density, real, in PySCF's shape for this mean field; a density of both spins is halved if two are needed."""
         dm, nao = real(self.mf, "density", dm), self.overlap.shape[0]
         if not self.restricted and dm.shape == (nao, nao):
             dm = np.stack([dm, dm]) / 2.0
@@ -100,7 +100,7 @@ class Oracle:
         return np.stack([c @ c.T for c in self.occupied(coeff)])
 
     def respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
-        """Take the functional's response at spin densities into the kernel; nothing happens without a kernel or a functional."""
+        """Include the functional's response at spin densities in the kernel; nothing happens without a kernel or a functional."""
         if self.kernel is not None:
             self.kernel.respond_locally(self.mf, self.dm_of(density))
 
@@ -130,7 +130,7 @@ class Oracle:
         return self.basis.T @ self.kernel([self.basis @ c for c in orbitals], weights, self.electrons) @ self.basis
 
     def transformed(self, orbitals: list[ndarray]) -> list[list[ndarray]]:
-        """Return what `induced_change` needs to know of the orbitals."""
+        """Return the transformed integrals that `induced_change` needs."""
         return [] if self.kernel is None else self.kernel.transformed([self.basis @ c for c in orbitals])
 
     def induced_change(self, orbitals: list[ndarray], moved: list[ndarray], transformed: list[list[ndarray]]) -> ndarray:
@@ -146,7 +146,7 @@ class Oracle:
         return self.induced([v for _, v in natural], [w for w, _ in natural])
 
     def induced_semilocally(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
-        """Return the functional's share of the kernel's response to a density."""
+        """Return the functional's part of the kernel's response to a density."""
         if self.kernel is None:
             return np.zeros_like(density)
         moments = [self.electrons * self.kernel.moments(self.basis @ p @ self.basis.T) for p in density]

@@ -56,7 +56,7 @@ class SCF(AbstractProblem):
     def of(cls, mf: scf.hf.SCF, auxiliary: AbstractAuxiliary | None = None) -> "SCF":
         """Return the problem with a kernel on the given functions, else on the trained ones, else with none, as `mf.max_memory` allows.
 
-        A Hamiltonian that is not the molecule's has no functions that a kernel could stand on.
+        A Hamiltonian that is not the molecule's has no basis functions for a kernel.
         """
         check_supported(mf)
         if not is_molecular(mf, mf.get_ovlp()):
@@ -85,11 +85,11 @@ class SCF(AbstractProblem):
         return other
 
     def start(self, dm: ndarray) -> Orbitals:
-        """Return where the model anchored at an AO density (not idempotent in general) is stationary; one exact build."""
+        """Return the stationary point of the model anchored at an AO density (not idempotent in general); one exact build."""
         return self.stationary(self.anchored(dm))
 
     def anchored(self, dm: ndarray) -> Response:
-        """Return the model at an AO density in PySCF's shape, by one exact build; its `anchor` is all that it says of a point."""
+        """Return the model at an AO density in PySCF's shape, by one exact build; only its `anchor` is meaningful, not its point."""
         dm = self.oracle.in_shape(dm)
         density, fock = self.oracle.density_of_ao(dm), self.oracle.build(dm)[1]
         self.oracle.respond_at(density)
@@ -97,10 +97,10 @@ class SCF(AbstractProblem):
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
     def stationary(self, model: Response) -> Orbitals:
-        """Return where a model is stationary, to 2 % of its residual: it is not good to more.
+        """Return the stationary point of a model, to 2 % of its residual; the model is not more accurate.
 
-        A model that finds no such point, or one where the potential would change by more than all of it, is out of its depth; then
-        the orbitals of its Fock matrix are returned, as a classical method would take them.
+        If the model finds no such point, or one where the potential would change by more than the whole potential, it is not reliable.
+        Then the orbitals of its Fock matrix are returned, as in a classical method.
         """
         residual = float(np.linalg.norm(model.error()))
         point = model.target(accuracy=0.02 * residual).point
@@ -121,7 +121,7 @@ class SCF(AbstractProblem):
         return Orbitals(self.oracle.rotations.natural(density))
 
     def respond_at(self, point: Orbitals) -> None:
-        """Take the functional's response at a determinant into the kernel; nothing happens without a kernel or a functional."""
+        """Include the functional's response at a determinant in the kernel; nothing happens without a kernel or a functional."""
         self.oracle.respond_at(self.oracle.density(point.coeff))
 
     def evaluate(self, point: Orbitals) -> Evaluation:
@@ -138,7 +138,7 @@ class SCF(AbstractProblem):
         return Response(anchor, point, self.oracle, share)
 
     def asked(self) -> dict[str, Any]:
-        """Return what the field is, by name; see `described_field`."""
+        """Return what defines the field, by name; see `described_field`."""
         return described_field(self.oracle)
 
     def shown(self, point: Orbitals) -> dict[str, ndarray]:

@@ -1,4 +1,4 @@
-"""Which orbitals may be turned into which: one pair of spaces for each spin, or three that both spins share."""
+"""Rotations between orbital spaces: one pair of spaces for each spin, or three spaces for both spins."""
 
 import equinox as eqx
 import numpy as np
@@ -20,7 +20,7 @@ class Block(eqx.Module):
 class Rotations(eqx.Module):
     r"""The tangents of a determinant: one $\kappa$ for each block, shape `(rows, columns)`, in radians.
 
-    Each spin turns its occupied into its empty orbitals. In a restricted open shell both spins share one matrix of closed, open and
+    Each spin rotates its occupied into its empty orbitals. In a restricted open shell both spins have one matrix of closed, open and
     empty columns, and the blocks are closed into open, closed into empty and open into empty.
 
     **Arguments:**
@@ -71,7 +71,7 @@ class Rotations(eqx.Module):
         return tuple(c @ scipy.linalg.expm(k) for c, k in zip(coeff, each, strict=True))
 
     def residual(self, fock: Float[ndarray, "spin mo mo"], density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "k mo mo"]:
-        r"""Return $(F_s P_s - P_s F_s) / \sqrt 2$ of each spin, or their sum where the orbitals are shared."""
+        r"""Return $(F_s P_s - P_s F_s) / \sqrt 2$ of each spin, or their sum for a restricted open shell."""
         each = (fock @ density - density @ fock) / np.sqrt(2.0)
         return each.sum(axis=0, keepdims=True) if self.shared else each
 
@@ -104,7 +104,7 @@ class Rotations(eqx.Module):
         return c, c
 
     def natural(self, density: Float[ndarray, "spin mo mo"]) -> Coefficients:
-        """Return natural orbitals, the most occupied first: of each spin, or of both together where they are shared."""
+        """Return natural orbitals, the most occupied first: of each spin, or of both together in a restricted open shell."""
         each = density.sum(axis=0, keepdims=True) if self.shared else density
         orbitals = tuple(scipy.linalg.eigh(p)[1][:, ::-1].copy() for p in each)
         return orbitals * 2 if self.shared else orbitals

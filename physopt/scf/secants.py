@@ -1,4 +1,4 @@
-"""What exact answers say about the response: how much of the kernel to believe, and what to add to it."""
+"""Correct the response with exact answers: the factor of the kernel, and what to add to it."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ class Secants(eqx.Module):
 
     @classmethod
     def of(cls, densities: Sequence[ndarray], excess: Sequence[ndarray]) -> "Secants | None":
-        """Return the addition for differences of densities and what $G$ leaves unexplained of them, most telling first.
+        """Return the addition for differences of densities and the part of their response that $G$ does not explain, most important first.
 
-        A difference that lies in the span of those before it, to 0.1 %, adds noise only and is left out, as is a non-finite one;
-        `None` if nothing remains.
+        A difference that lies in the span of those before it, to 0.1 %, adds noise only. It is left out, as is one that is not finite.
+        Returns `None` if nothing remains.
         """
         kept: list[tuple[ndarray, ndarray]] = []
         for density, rest in zip(densities, excess, strict=True):
@@ -57,12 +57,12 @@ class Secants(eqx.Module):
 
 
 def credible_share(actual: ndarray, predicted: ndarray) -> float:
-    r"""Return how much of a predicted response to use: its least-squares scale against the actual one, at most 1.
+    r"""Return the factor by which a predicted response is used: its least-squares scale against the exact one, at most 1.
 
-    From 0.85 on it counts as 1: the test is a potential that is not all response, as $v_\mathrm{xc}$ is not.
+    From 0.85 on it counts as 1, because the test potential is not all response: $v_\mathrm{xc}$ is not.
 
-    Zero where the prediction is not finite, where its squared cosine with the fact is below one half, or where it is wrong by a factor
-    of two too strong or four too weak: such a response says less than none at all. A weak one is not blown up, because too strong a
+    Zero if the prediction is not finite, if its squared cosine with the exact one is below one half, or if it is a factor
+    of two too strong or four too weak: such a response is worse than none. A weak response is not scaled up, because too strong a
     response does more harm than too weak a one.
     """
     if not np.isfinite(predicted).all():

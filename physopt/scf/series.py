@@ -1,4 +1,4 @@
-"""What earlier geometries of a molecule say about the next: an exact Fock matrix and a density, predicted before the first build."""
+"""Predict the Fock matrix and density of the next geometry of a molecule from earlier ones, before the first build."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ CAUTIONS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # per hartree
 
 
 class Prediction(eqx.Module):
-    """A start for a new geometry, a determinant, and the solved frame nearest to it."""
+    """A start for a new geometry, a determinant, and the converged frame nearest to it."""
 
     orbitals: Orbitals
     nearest: Frame
@@ -31,13 +31,13 @@ class Prediction(eqx.Module):
 
 
 class Series:
-    r"""The solved frames of one molecule, and what they predict for the next geometry.
+    r"""The converged frames of one molecule, and their prediction for the next geometry.
 
     With weights $c$, $\sum_k c_k = 1$, that reproduce the new core Hamiltonian from the old ones, $h \approx \sum_k c_k h_k$ (least
     squares with a ridge, over the nearest frames), the model of the new geometry is anchored at
-    $F_0 = h + \sum_k c_k (F_k - h_k)$, $P_0 = \sum_k c_k P_k$, $G[P_0] = \sum_k c_k G_k[P_k]$: what is extrapolated is only what the new
-    integrals and the response model do not know. Its self-consistent field is the start, a determinant, so its exact build is the first
-    evaluation. The ridge is the one that would have predicted the newest frame best.
+    $F_0 = h + \sum_k c_k (F_k - h_k)$, $P_0 = \sum_k c_k P_k$, $G[P_0] = \sum_k c_k G_k[P_k]$: only the part that the new
+    integrals and the response model do not contain is extrapolated. The model's self-consistent field is the start. It is a determinant, so
+    its exact build is the first evaluation. The ridge is the one that would have predicted the newest frame best.
 
     ??? cite "Reference"
         Least-squares weights from a descriptor: Polack, Mikhalev, Dusson, Stamm, Lipparini, Mol. Phys. 118 (2020) e1779834; there
@@ -52,7 +52,7 @@ class Series:
         return len(self._frames)
 
     def remember(self, model: Response) -> Frame:
-        """Keep an exact, converged evaluation; the oldest goes where the memory is full, all go where the molecule is another one."""
+        """Store an exact, converged evaluation; drop the oldest if the memory is full, and all if the molecule is another one."""
         if not self._knows(model.oracle):
             self.forget()
             self._molecule = _molecule(model.oracle)
@@ -65,7 +65,7 @@ class Series:
         self._frames, self._molecule = [], ()
 
     def predict(self, oracle: Oracle, accuracy: float) -> Prediction | None:
-        """Return the start for the oracle's geometry, without an exact build; `None` if nothing is known.
+        """Return the start for the oracle's geometry, without an exact build; `None` if there are no frames.
 
         **Arguments:**
 
@@ -127,8 +127,8 @@ def nearest(frames: list[Frame], core: Float[ndarray, "ao ao"]) -> list[Frame]:
 def weights(frames: list[Frame], core: Float[ndarray, "ao ao"], caution: float) -> Float[ndarray, " k"]:
     r"""Return the $c$ that minimizes $|\sum_k c_k h_k - h|^2 + \rho^2 \sum_k c_k^2 |h_k - h|^4$, $\sum_k c_k = 1$.
 
-    The first term is what linear extrapolation leaves out, the second what curvature does to it: large weights of opposite sign pay
-    only as long as the frames are near.
+    The first term is the error of the linear extrapolation, the second one estimates the effect of curvature: large weights of opposite
+    sign help only if the frames are near.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Is a converged determinant a minimum? The lowest curvature, found on the model and confirmed by exact products."""
+"""Stability of a converged determinant: the lowest curvature, found on the model and confirmed by exact products."""
 
 import copy
 import dataclasses
@@ -25,14 +25,14 @@ BUDGET = 40
 class Stability(eqx.Module):
     r"""What is known about the lowest curvature $\lambda$ of $E(\kappa)$ at a stationary point, in hartree per squared radian.
 
-    - `stable`: no mode below the threshold; `None` where the budget ended before that was decided.
-    - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before anything was asked.
+    - `stable`: no mode below the threshold; `None` if the budget ended before that was decided.
+    - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before the first product.
     - `error`: the norm of its residual: an eigenvalue lies within it. `mode`: its rotation, of norm 1.
-    - `floor`: $\lambda$ is not below it, as long as the model is nowhere worse than twice the worst that was seen, and than 10 %.
-      $-\infty$ for an unstable one, where it is not looked for.
+    - `floor`: $\lambda$ is not below it, as long as the relative error of the model is nowhere larger than twice the largest one seen, or
+      than 10 %. $-\infty$ for an unstable state, where it is not computed.
     - `products`: exact Hessian-vector products spent, each the price of one exact build.
     - `external`: the lowest curvature towards unequal spins: below zero it is the `curvature` of a proven instability, else the
-      `floor`. `None` for an unrestricted determinant, and where it was not looked at or not decided.
+      `floor`. `None` for an unrestricted determinant, and if it was not tested or not decided.
     """
 
     stable: bool | None
@@ -53,20 +53,20 @@ class Stability(eqx.Module):
 def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int = BUDGET, trusting: bool = False) -> Stability:
     r"""Decide whether the determinant of `model`, exact and stationary there, is a minimum among its own kind.
 
-    The lowest mode of the model's Hessian is put to the exact Hessian $H$, that of every symmetry in one and the same product. With
-    each answer the model becomes exact for one more direction of each symmetry and gives the next modes (see `ModeSearch`), until
+    The exact Hessian $H$ tests the lowest mode of the model's Hessian, the modes of all symmetries in a single product. With
+    each product the model becomes exact for one more direction of each symmetry and gives the next modes (see `ModeSearch`), until
 
     - a Ritz value of $H$ is below `-threshold`: unstable, without doubt; or
-    - the corrected model's lowest curvature is not, even if the model is twice as wrong as it ever was on all that was not asked about.
-      That includes one product about random vectors, and a second search from other starts has to agree.
+    - the corrected model's lowest curvature is not, even if the model's error on all untested directions is twice the largest one seen.
+      That includes one product with random vectors, and a second search from other starts has to agree.
 
-    That a linear molecule or an atom may be turned about its axes at no cost is known beforehand; such modes are left out. A closed
-    shell is then looked at for unequal spins, in the same way, but nothing is asked where the model leaves no doubt.
+    Rotations of an atom, or of a linear molecule about its axis, cost no energy. This is known beforehand, and such modes are left out. A
+    closed shell is then tested for unequal spins in the same way, but no product is spent if the model leaves no doubt.
 
     **Arguments:**
 
     - `model`: at the point's own anchor. `threshold`: in hartree per squared radian. `max_products`: the budget.
-    - `trusting`: ask nothing where the model alone leaves no doubt, and do not look for unequal spins.
+    - `trusting`: spend no product if the model alone leaves no doubt, and do not test for unequal spins.
     """
     frame, respond = model.frame(), model.responder()
     pack, unpack = _coordinates(frame)
@@ -137,7 +137,7 @@ def _decide(
 def exact_curve(model: Response, *, singlet: bool = True) -> Callable[[Rotation], Rotation]:
     r"""Return $\kappa \mapsto 2m (F_{vv} \kappa - \kappa F_{oo} + V[\delta P]_{vo})$ with PySCF's exact response $V$, one build a call.
 
-    **Arguments:** `singlet`: a closed shell's spins turn alike; otherwise in opposite directions.
+    **Arguments:** `singlet`: the spins of a closed shell rotate alike; otherwise in opposite directions.
     """
     oracle, frame = model.oracle, model.frame()
     occupied = oracle.occupied(model.orbitals.coeff)

@@ -1,4 +1,4 @@
-"""Several starts for one mean field, and a cheap surface to judge them on."""
+"""Several starts for one mean field, and a cheap surface to compare them on."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ GUESSES = ("minao", "mod_huckel", "atom", "sap")
 
 
 def guesses(problem: SCF) -> Iterator[tuple[str, Orbitals | Exception]]:
-    """Yield the name of each of PySCF's guesses and the point it leads to, one build each; or the error of one that cannot be made."""
+    """Yield the name of each of PySCF's guesses and its point, one build each; or the error if a guess cannot be made."""
     mf = problem.oracle.mf
     for name in GUESSES:
         try:
@@ -31,7 +31,7 @@ def guesses(problem: SCF) -> Iterator[tuple[str, Orbitals | Exception]]:
 
 
 def shaken(problem: SCF, point: Orbitals, amplitude: float, seed: int) -> Orbitals:
-    """Return a point off all symmetries: turned by a fixed pseudo-random rotation of norm `amplitude`, in radians, mostly near the gap."""
+    """Return a point without symmetry: rotated by a fixed pseudo-random rotation of norm `amplitude`, in radians, mostly near the gap."""
     generator = np.random.default_rng(seed)
     step: list[ndarray] = []
     for shape in problem.oracle.rotations.shapes(len(point.coeff[0])):
@@ -48,10 +48,10 @@ def distance(oracle: Oracle, first: Orbitals, second: Orbitals) -> float:
 
 
 def cheap_surface(mf: Any, level: int) -> scf.hf.SCF:
-    """Return a mean field with the states of `mf` in nearly the same places, at a fraction of the price of integrals that are not fitted.
+    """Return a mean field with nearly the same states as `mf`, at a fraction of the cost of integrals that are not fitted.
 
     Coulomb and exchange are fitted, a functional is integrated on PySCF's grid of the given level: 0 leaves gradients of 0.02 hartree
-    per radian at the true minimum of a small molecule, 1 some 3e-4, of which the fit alone is as much.
+    per radian at the true minimum of a small molecule, 1 some 3e-4, as much as the fit alone.
     """
     cheap = mf.copy()
     for name in ("get_veff", "get_jk", "get_j", "get_k"):

@@ -1,4 +1,4 @@
-"""Which mean fields the response model serves, and what to write instead for the others."""
+"""The mean fields that the response model supports, and what to write instead for the others."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from pyscf import scf
 from .auxiliary import real_symbols
 
 DRESS = "Accelerated"  # what the dressing puts into the name of a class
-PLAIN = "Run it without physopt (a dressed one by mf.undo_accelerate().kernel())"
+PLAIN = "Run it without physopt (an accelerated one by mf.undo_accelerate().kernel())"
 
 
 def user_class(mf: Any) -> str:
-    """Return the name of the class of a mean field as its user wrote it, without physopt's dressing."""
+    """Return the name of the class of a mean field as its user wrote it, without the prefix of `accelerate`."""
     return type(mf).__name__.replace(DRESS, "")
 
 
 def objection(mf: Any) -> str | None:
-    """Return why `mf` is not served, and what to write instead; `None` if it is restricted or unrestricted with plain occupations."""
+    """Return why `mf` is not supported, and what to write instead; `None` if it is restricted or unrestricted with plain occupations."""
     hint = f"{PLAIN}, or give the molecule's mean field as RHF, UHF, ROHF, RKS, UKS or ROKS."
     name = user_class(mf)
     if not isinstance(mf, scf.hf.SCF):
@@ -54,7 +54,7 @@ def check_supported(mf: Any) -> None:
 
 
 def real(mf: Any, what: str, matrix: Any) -> ndarray:
-    """Return a matrix, or several, of real numbers; raise `TypeError` if it has imaginary parts, which the model does not know."""
+    """Return a matrix, or several, of real numbers; raise `TypeError` if it has imaginary parts, which the model does not support."""
     matrix = np.asarray(matrix)
     if not np.iscomplexobj(matrix):
         return matrix
@@ -68,7 +68,7 @@ def real(mf: Any, what: str, matrix: Any) -> ndarray:
 
 
 def is_molecular(mf: Any, overlap: ndarray) -> bool:
-    """Say whether the orbitals live on the functions of `mf.mol` and there are nuclei; a Hamiltonian given as arrays has neither."""
+    """Say whether the orbitals use the functions of `mf.mol` and there are nuclei; a Hamiltonian given as arrays has neither."""
     mol = mf.mol
     if not real_symbols(mol) or not mol.nao or np.shape(overlap) != (mol.nao, mol.nao):
         return False

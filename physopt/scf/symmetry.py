@@ -1,4 +1,4 @@
-"""What leaves a determinant as it is: reflections, inversions, exchange of the spins; and turns in space that cost nothing."""
+"""Symmetries of a determinant: reflections, inversions, exchange of the spins; and spatial rotations that cost no energy."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def involutions(model: Response) -> list[Involution]:
     r"""Return commuting maps of rotations, each its own inverse, that the Hessian commutes with: they generate its symmetry.
 
     Each is $\kappa_s \mapsto (C_v^T U C_v) \kappa_{s'} (C_o^T U^T C_o)$ with an operation $U$ of the largest group of reflections, half
-    turns and inversion that the nuclei have, if density and Fock matrices have it too; with the spins exchanged, or not.
+    turns and inversion that the nuclei have, if density and Fock matrices have it, too; with or without exchange of the spins.
     """
     oracle, fock, density = model.oracle, model.anchor.fock, model.anchor.density
     operations, swaps = _operations(model), (False, True) if len(fock) == 2 and not oracle.rotations.shared else (False,)
@@ -84,7 +84,7 @@ def _on_rotations(model: Response, u: ndarray, swap: bool) -> Involution:
 
 
 def free_rotations(model: Response) -> list[Rotation]:
-    """Return the rotations of all orbitals in space that the Hamiltonian allows and the determinant notices, orthonormal."""
+    """Return the spatial rotations of all orbitals that leave the Hamiltonian unchanged but not the determinant, orthonormal."""
     oracle = model.oracle
     if not is_molecular(oracle.mf, oracle.overlap):
         return []

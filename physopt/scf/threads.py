@@ -1,4 +1,4 @@
-"""How many threads the model's linear algebra works with."""
+"""The number of threads of the model's linear algebra."""
 
 import contextlib
 
@@ -8,10 +8,10 @@ EACH = 250  # functions: a matrix of that size keeps one thread busy
 
 
 def few_threads(functions: int) -> contextlib.AbstractContextManager[object]:
-    """Return a `with` block in which NumPy and SciPy use no more threads than matrices of so many functions keep busy.
+    """Return a `with` block in which NumPy and SciPy use no more threads than matrices of this size need.
 
-    Each of them and PySCF's integrals have a pool of threads of their own, and threads that have nothing to do wait busily for a while:
-    for small matrices the pools cost more than they give. PySCF's own threads are left alone.
+    NumPy, SciPy and PySCF's integrals each have their own pool of threads, and idle threads wait busily for a while.
+    For small matrices the pools cost more than they gain. PySCF's own threads are not changed.
     """
     pools = ThreadpoolController().select(user_api="blas")
     wanted = max(1, round((functions / EACH) ** 2))

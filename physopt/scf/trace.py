@@ -1,4 +1,4 @@
-"""One SCF run as a person would watch it: the orbital gradient after each exact Fock build."""
+"""The trace of an SCF run: the orbital gradient after each exact Fock build."""
 
 import dataclasses
 import time
@@ -12,12 +12,12 @@ from .meter import Meter
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """How a run went.
+    """The trace of a run.
 
     - `builds`, `grad_norms`: exact builds so far and the gradient norm (PySCF's, hartree) after each cycle.
-    - `total_builds`: those after the last cycle included. `energy`: in hartree. `seconds`: wall time. Of a resumed run all three count what
-      went before, but not the build or two that a resume repeats.
-    - `interrupted`: what ended the run before its time; then the energy is the lowest so far.
+    - `total_builds`: those after the last cycle included. `energy`: in hartree. `seconds`: wall time. For a resumed run all three include
+      the earlier part, but not the build or two that a resume repeats.
+    - `interrupted`: what ended the run early; then the energy is the lowest so far.
     """
 
     method: str
@@ -31,7 +31,7 @@ class Trace:
 
 
 def trace(method: str, mf: Any, progress: Any = None) -> Trace:
-    """Run `mf.kernel()` and return its `Trace`, if it is interrupted, too; the mean field's own callback is replaced.
+    """Run `mf.kernel()` and return its `Trace`, also if it is interrupted; the mean field's own callback is replaced.
 
     **Arguments:**
 

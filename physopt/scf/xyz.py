@@ -1,4 +1,4 @@
-"""Molecules from text that nobody has checked: a strict XYZ reader. Nothing in a file is ever evaluated."""
+"""A strict reader of XYZ files from unknown sources. Nothing in a file is ever evaluated."""
 
 import dataclasses
 import os
@@ -33,7 +33,7 @@ _BASIS = re.compile(r"[A-Za-z0-9+*(),\-]{1,40}")
 
 
 class XYZError(ValueError):
-    """An XYZ file that cannot be trusted to mean what it says; the message names file and line."""
+    """A malformed or ambiguous XYZ file; the message names file and line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Molecule:
     - `symbols`: element symbols. `coords`: positions in angstrom.
     - `charge`: in elementary charges. `spin`: number of unpaired electrons, 2S, as in PySCF.
     - `comment`: line 2 of the file, for people only.
-    - `xc`, `basis`: names that the file gives for its case, as written; `None` where it gives none.
+    - `xc`, `basis`: names that the file gives for its case, as written; `None` if it gives none.
     - `rohf`: whether it asks for a restricted open shell.
     """
 

@@ -1,4 +1,4 @@
-"""Equilibrium on a coarser grid than the design's: cheap, and nearly the same."""
+"""Equilibrium on a coarser grid than the design's: a cheap approximation."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ from .equilibrium import Equilibrium, Iterative, Work
 from .stencil import gather
 from .structure import Structure
 
-KEPT = 0.8  # share of a load that has to act on free nodes still
+KEPT = 0.8  # fraction of a load that must still act on free nodes
 
 
 class AveragedWork(NamedTuple):
-    """What loads do in equilibrium on the coarser grid; `share` is the derivative of each element's parent's modulus by its own."""
+    """The work of the loads on the coarser grid; `share` is the derivative of the parent's modulus with respect to each element's."""
 
     coarse: Work
     halvings: int
@@ -29,22 +29,22 @@ class AveragedWork(NamedTuple):
         return self.coarse.matrix
 
     def slopes(self, coefficients: Float[ndarray, "k case case"]) -> Float[ndarray, "k ..."]:
-        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ by each modulus of the finer grid."""
+        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ with respect to each modulus of the finer grid."""
         return self.share * _spread(self.coarse.slopes(coefficients), self.halvings, self.share.shape)
 
 
 class Averaged(eqx.Module):
     r"""Equilibrium on a grid with $h = 2^k$ times longer elements; moduli are power means $E = h^{d-2} (h^{-d} \sum_e \sqrt{E_e})^2$.
 
-    The design stays on the finer grid; only what is solved for is coarser. Where a side is no multiple of $h$, elements of no stiffness
-    are added. (A cube of twice the edge is twice as stiff, a square as stiff as before: hence $h^{d-2}$.) The arithmetic mean would make
-    elements that are partly solid so stiff that designs rely on members the coarser grid cannot resolve.
+    The design stays on the finer grid; only the displacements are on the coarser one. If a side is not a multiple of $h$, elements without
+    stiffness are added. (A cube of twice the edge is twice as stiff, a square as stiff as before: hence $h^{d-2}$.) The arithmetic mean
+    would make partly solid elements so stiff that designs would rely on members that the coarser grid cannot resolve.
 
     **Arguments:**
 
     - `structure`: the finer grid, its supports and loads. `halvings`: $k$, at least 1. `poisson`, `iterative`: as for `Equilibrium`.
 
-    **Raises:** `ValueError` where the coarser grid tells loads and supports no longer apart.
+    **Raises:** `ValueError` if the coarser grid cannot distinguish loads from supports.
 
     ??? cite "Reference"
         Nguyen, Paulino, Song, Le, Struct. Multidiscip. Optim. 41 (2010) 525.
@@ -68,12 +68,12 @@ class Averaged(eqx.Module):
 
     @property
     def iterative(self) -> Iterative | None:
-        """What solves on the coarser grid, if not a direct factorization."""
+        """The iterative solver on the coarser grid, if it is not a direct factorization."""
         return self.coarse.iterative
 
     @property
     def unknowns(self) -> int:
-        """How many numbers are solved for."""
+        """The number of unknowns."""
         return self.coarse.unknowns
 
     def work(self, young: Float[ndarray, "..."]) -> AveragedWork:
@@ -97,7 +97,7 @@ def _spread(field: Float[ndarray, "..."], halvings: int, shape: tuple[int, ...])
 def halved(structure: Structure) -> Structure:
     """Return the structure on a grid of half the resolution, one element longer along sides that are odd.
 
-    Forces and springs are restricted by the transpose of linear interpolation, so that totals stay; a node is held where any fine
+    Forces and springs are restricted by the transpose of linear interpolation, so that totals are preserved. A node is fixed if any fine
     node around it is.
     """
 
@@ -114,7 +114,7 @@ def halved(structure: Structure) -> Structure:
 
 
 def children(field: Float[ndarray, "..."]) -> Float[ndarray, "child ..."]:
-    """Return what the elements that make up each coarser one hold; sides are even."""
+    """Return the values of the elements that make up each coarser element; sides are even."""
     return np.stack([field[tuple(slice(k, None, 2) for k in offset)] for offset in np.ndindex(*(2,) * field.ndim)])
 
 

@@ -15,7 +15,7 @@ def check_connected(
     spring: Float[ndarray, "comp ..."] | None,
     passive: Float[ndarray, "..."],
 ) -> None:
-    """Raise `ValueError` where prescribed void cuts a load off from all supports, whatever the design; arrays as of a `Structure`."""
+    """Raise `ValueError` if prescribed void separates a load from all supports, for any design; arrays as in a `Structure`."""
     allowed = ~(passive == 0.0)
     pieces, _ = scipy.ndimage.label(allowed)  # elements that share an edge, or a face in three dimensions
     stopped = held if spring is None else held | (spring > 0.0)

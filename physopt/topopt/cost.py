@@ -1,4 +1,4 @@
-"""What a solution will take, before it is begun: seconds by the direct way and by multigrid, memory, and the memory there is.
+"""The expected cost of a finite-element solve: seconds by the direct solver and by multigrid, memory, and the memory available.
 
 Seconds are on one core of a server of 2023, fitted to `physopt bench fe`; only their ratio is used, so that the choice depends on the grid
 and not on the machine.
@@ -19,7 +19,7 @@ from .direct import LEAF, NARROW, band_width
 
 BAND, SPARSE = 5e-11, 4e-10  # seconds for one operation of LAPACK's banded factorization, and of SuperLU
 GROUP = Path("/sys/fs/cgroup")
-COMPILED = 0.15  # seconds of compiling multigrid, shared by some hundred solutions
+COMPILED = 0.15  # seconds of compiling multigrid, divided among some hundred solves
 ROUND = {2: 9e-8, 3: 3.5e-7}  # seconds of an iteration of multigrid for each element
 ROUNDS = {2: 15, 3: 30}  # iterations on a design of solid and void
 BYTES = {2: 1400, 3: 4100}  # of multigrid for each element
@@ -27,7 +27,7 @@ COMPILING = 300_000_000  # bytes, whatever the grid
 
 
 class Cost(NamedTuple):
-    """Seconds of one solution, and bytes at its peak, beside what the process holds already."""
+    """Seconds of one solve, and bytes at its peak, without what the process holds already."""
 
     seconds: float
     memory: float
@@ -51,13 +51,13 @@ def directly(held: Bool[ndarray, "comp ..."]) -> Cost:
 
 
 def by_multigrid(held: Bool[ndarray, "comp ..."], cases: int) -> Cost:
-    """Return the cost of a solution by multigrid."""
+    """Return the cost of a solve by multigrid."""
     dim, elements = held.ndim - 1, float(np.prod([n - 1 for n in held.shape[1:]]))
     return Cost(COMPILED + cases * ROUNDS[dim] * ROUND[dim] * elements, COMPILING + BYTES[dim] * elements)
 
 
 def dissection(nodes: tuple[int, ...], comp: int) -> Fill:
-    """Return what nested dissection of a grid leaves, each layer between two parts a dense block with all that it borders on."""
+    """Return the fill of nested dissection on a grid; each layer between two parts is a dense block with all its neighbors."""
     fill = _dissected(nodes, ((0, 0),) * len(nodes))
     return Fill(comp**2 * fill.numbers, comp**3 * fill.operations)
 
@@ -81,17 +81,17 @@ def _block(size: float, border: float) -> Fill:
 
 
 def check_memory(needed: float, shape: tuple[int, ...]) -> None:
-    """Raise `ValueError` where a solution on a grid of this shape needs more bytes than there are."""
+    """Raise `ValueError` if a solve on a grid of this shape needs more bytes than are available."""
     if needed > (room := available()):
         sides = "x".join(map(str, shape))
         raise ValueError(
-            f"A solution on {sides} elements takes some {needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free here; "
+            f"A solve on {sides} elements takes some {needed / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are free here; "
             "write a smaller shape, or run it where there is more."
         )
 
 
 def available() -> float:
-    """Return the bytes that may be taken: what is free, within the limits of the process and of its group; infinite if nobody says."""
+    """Return the bytes available: free memory within the limits of the process and of its control group; infinite if unknown."""
     rooms = [np.inf]
     with contextlib.suppress(OSError, ValueError, IndexError):
         rooms.append(1024.0 * int(re.findall(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())[0]))

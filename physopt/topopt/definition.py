@@ -32,16 +32,16 @@ AXES = "xyz"
 class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A problem in node coordinates: x right, y up, z out, the origin at the lower left, elements of size 1, plane stress in 2D.
 
-    - `name`, `source`: what it is called, and where it comes from.
+    - `name`, `source`: the name of the problem, and its source.
     - `physics`: "elastic" or "heat". `shape`: elements along each axis. `volfrac`: the fraction of the box to fill.
     - `interpolation`, `penal`: the law of stiffness, "simp" or "ramp", and its exponent, or its q.
     - `rmin`, `filter`, `beta`: the filter's radius in elements, its kind, the sharpness of the projection.
     - `objective`: "mean" (of the load cases, with `weights`), "worst" (of them), or "output" (of a mechanism).
     - `mirror`: axes along which the design is symmetric, such as "x".
     - `E0`, `Emin`, `nu`: moduli (or conductivities) of solid and void, Poisson's ratio.
-    - `space`: files that say where material may be, and must be.
-    - `support`, `load`, `output`, `spring`, `passive`: the parts; these act on nodes of elements that are not prescribed void.
-    - `continuation`: what comes before, in this order.
+    - `space`: files that define where material may be, and where it must be.
+    - `support`, `load`, `output`, `spring`, `passive`: the parts; they act on nodes of elements that are not prescribed void.
+    - `continuation`: easier problems that come first, in this order.
     """
 
     name: str = "unnamed"
@@ -73,18 +73,18 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         check_text("source", self.source, longest=2000)
 
     def check(self) -> None:
-        """Raise `ValueError`, in plain words, for what cannot be solved, as far as this can be told without a finite-element solution."""
+        """Raise `ValueError` for a problem that cannot be solved, as far as this is known without a finite-element solve."""
         self._posed()
 
     def structure(self) -> "Structure":
-        """Return grid, supports and forces; `ValueError` for what cannot be solved, in plain words."""
+        """Return grid, supports and forces; `ValueError` for a problem that cannot be solved."""
         from .structure import Structure
 
         force, held, spring, _ = self._posed()
         return Structure(tuple(self.shape), force, held, spring)
 
     def prescribed(self) -> Float[ndarray, "..."]:
-        """Return the prescribed densities, NaN where the design decides: of `space`, then of each passive part; the last one counts."""
+        """Return the prescribed densities, NaN where the design is free: of `space`, then of each passive part; the last one counts."""
         passive = np.full(self.shape, np.nan) if self.space is None else self.space.prescribed(tuple(self.shape))
         for number, part in enumerate(self.passive):
             box = self._nodes(part, f"passive {number}")
@@ -95,11 +95,11 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         return passive
 
     def place(self) -> Placement:
-        """Return where the grid lies in the units of the file that says the space; else elements of length 1 from the origin."""
+        """Return the position of the grid in the units of the file of the design space; else elements of length 1 from the origin."""
         return Placement() if self.space is None else self.space.place(tuple(self.shape))
 
     def problem(self, *, iterative: bool | None = None) -> "SIMP":
-        """Return the problem that is to be solved in the end."""
+        """Return the final problem, after any continuation."""
         # JAX is loaded here and not with this module: a file that is refused does not wait for it.
         from .filters import DensityFilter, SensitivityFilter
         from .interpolation import Power, Ramp

@@ -1,4 +1,4 @@
-"""From a design to the physical densities, and from slopes by these back to slopes by the design."""
+"""Map a design to the physical densities, and derivatives with respect to these back to the design."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .filters import AbstractFilter
 
 
 class Densities(eqx.Module):
-    r"""Mirror, filter, project, and set what is prescribed: $x \to \tilde x \to \hat x$.
+    r"""Mirror, filter, project, and set the prescribed densities: $x \to \tilde x \to \hat x$.
 
     The projection $\hat x = \frac{\tanh \beta\eta + \tanh \beta(\tilde x - \eta)}{\tanh \beta\eta + \tanh \beta(1 - \eta)}$ takes the
     threshold $\eta$ that preserves the volume, so that the volume stays linear in the design; its slopes include the change of $\eta$.
@@ -21,7 +21,7 @@ class Densities(eqx.Module):
 
     - `filtering`: an `AbstractFilter`. `sharpness`: $\beta$; zero does not project.
     - `mirrors`: axes along which the design is to be its own mirror image.
-    - `passive`: prescribed densities, NaN where the design decides, `(*element)`.
+    - `passive`: prescribed densities, NaN where the design is free, `(*element)`.
 
     ??? cite "Reference"
         Wang, Lazarov, Sigmund, Struct. Multidiscip. Optim. 43 (2011) 767; Xu, Cai, Cheng, Struct. Multidiscip. Optim. 41 (2010) 495.
@@ -45,7 +45,7 @@ class Densities(eqx.Module):
 
     @property
     def free(self) -> Float[ndarray, "..."]:
-        """One where the design decides, else zero."""
+        """One where the design is free, else zero."""
         return np.isnan(self.passive).astype(float)
 
     @property
@@ -58,7 +58,7 @@ class Densities(eqx.Module):
         return np.where(np.isnan(self.passive), self._project(self._smooth(design))[0], self.passive)
 
     def pulled(self, design: Float[ndarray, "..."], slope: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-        """Return the slope by the design of what has this slope by the physical densities."""
+        """Return the derivative with respect to the design, given that with respect to the physical densities."""
         slope = self.free * slope
         if self.sharpness > 0.0:
             _, direct, shift = self._project(self._smooth(design))
@@ -68,7 +68,7 @@ class Densities(eqx.Module):
         return self._mirrored(self.filtering.sensitivity(design, slope))
 
     def weights(self) -> Float[ndarray, "..."]:
-        """Return the derivative of the volume by the design."""
+        """Return the derivative of the volume with respect to the design."""
         free = self.free
         return self._mirrored(self.filtering.sensitivity(free, free) if self.filtering.exact else free)
 

@@ -1,4 +1,4 @@
-"""The direct solution of the finite-element equations: exact, and quick enough for small grids."""
+"""Direct finite-element solves: exact, and quick enough for small grids."""
 
 import contextlib
 import functools
@@ -20,9 +20,9 @@ LEAF = 4  # nodes along the longest side of what is not dissected further
 
 
 class Pattern(NamedTuple):
-    """Where entries of the elements' matrices go: those `kept` are added up at `place` in an array of `size` numbers.
+    """The sparsity pattern: entries of the element matrices that are `kept` are added at `place` in an array of `size` numbers.
 
-    `order` are the unknowns, as indices into a flat field; `diagonal` is where each one's own number is.
+    `order` are the unknowns, as indices into a flat field; `diagonal` is the place of each unknown's diagonal entry.
     """
 
     order: Int[ndarray, " unknown"]
@@ -41,13 +41,13 @@ class Columns(NamedTuple):
 
 
 class Direct:
-    r"""Solve $K(E) u = f$, $K(E) = \sum_e E_e A_e^T K_0 A_e$: by LAPACK's Cholesky factorization of a band, or SuperLU where it is wide.
+    r"""Solve $K(E) u = f$, $K(E) = \sum_e E_e A_e^T K_0 A_e$: by LAPACK's banded Cholesky factorization, or SuperLU if the band is wide.
 
     Unknowns are ordered layer by layer along the longest side for the band, by nested dissection for SuperLU.
 
     **Arguments:**
 
-    - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
+    - `element`: $K_0$. `held`: the degrees of freedom fixed at zero, `(comp, *node)`.
     - `spring`: stiffness added to each degree of freedom, of the same shape.
 
     ??? cite "Reference"
@@ -65,16 +65,16 @@ class Direct:
 
     @property
     def narrow(self) -> bool:
-        """Is the band's factorization the quicker one?"""
+        """Is the banded factorization the quicker one?"""
         return self.width * self.held.size <= NARROW
 
     def matrix(self, young: Float[ndarray, "..."]) -> scipy.sparse.csc_array:
-        """Return the stiffness of the unknowns, in the order of `self.sparse.pattern`."""
+        """Return the stiffness matrix of the unknowns, in the order of `self.sparse.pattern`."""
         pattern, rows, starts = self.sparse
         return scipy.sparse.csc_array((self._numbers(pattern, young), rows, starts), shape=(len(pattern.order),) * 2)
 
     def solve(self, young: Float[ndarray, "..."], loads: Float[ndarray, "case comp ..."]) -> Float[ndarray, "case comp ..."]:
-        """Return the fields that answer the loads; `young` positive everywhere."""
+        """Return the displacements for the loads; `young` is positive everywhere."""
         if self.narrow:
             # With moduli that differ by 1e15 rounding can make the matrix indefinite; SuperLU does not mind.
             with contextlib.suppress(np.linalg.LinAlgError):
@@ -108,7 +108,7 @@ class Direct:
 
     @functools.cached_property
     def band(self) -> Pattern:
-        """The lower triangle, for each column what is on and below the diagonal."""
+        """The lower triangle: for each column the entries on and below the diagonal."""
         order, kept, rows, columns = self._entries(layered(self.held.shape[1:]))
         low = rows >= columns
         kept[kept] = low
@@ -146,7 +146,7 @@ def _blas() -> ThreadpoolController:
 
 
 def band_width(held: Bool[ndarray, "comp ..."]) -> int:
-    """Return how wide the band is at most."""
+    """Return the largest width of the band."""
     sides = sorted(held.shape[1:])
     return len(held) * (int(np.prod(sides[:-1])) + int(np.prod(sides[:-2])) + 2)
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 
 def corners(dim: int) -> list[tuple[int, ...]]:
-    """Return the corners of the unit square or cube as binary numbers, in their order: the last coordinate changes fastest."""
+    """Return the corners of the unit square or cube in the order of binary numbers: the last coordinate changes fastest."""
     return list(itertools.product((0, 1), repeat=dim))
 
 

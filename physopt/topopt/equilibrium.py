@@ -1,4 +1,4 @@
-"""The state of a structure: displacements in equilibrium with its loads."""
+"""The displacements of a structure in equilibrium with its loads."""
 
 import warnings
 from typing import NamedTuple
@@ -21,7 +21,7 @@ PATIENCE = 10  # times more that multigrid goes on, where a factorization is dea
 
 
 class State(NamedTuple):
-    """Displacements `(case, comp, *node)`, the most iterations of any case, and the largest relative residual; zeros if solved directly."""
+    """Displacements `(case, comp, *node)`, the most iterations of any case, and the largest relative residual; zeros for a direct solve."""
 
     fields: Float[ndarray, "case comp ..."]
     iterations: int
@@ -29,13 +29,13 @@ class State(NamedTuple):
 
 
 class Iterative:
-    """Multigrid on the host's terms: all load cases together, and the direct solver where it does not converge.
+    """Multigrid for host arrays: all load cases together, and the direct solver if it does not converge.
 
     **Arguments:**
 
     - `multigrid`, `direct`: for the same element and supports. `tolerance`: of the residual, relative to the load.
 
-    `spent` counts the iterations of all solutions.
+    `spent` counts the iterations of all solves.
     """
 
     def __init__(self, multigrid: Multigrid, direct: Direct, tolerance: float = 1e-6):
@@ -55,7 +55,7 @@ class Iterative:
         start: Float[ndarray, "case comp ..."] | None = None,
         tolerance: float | None = None,
     ) -> State:
-        """Return the fields that answer the loads, from `start` if given."""
+        """Return the displacements for the loads, from the starting guess `start` if given."""
         goal = self.tolerance if tolerance is None else tolerance
         factorized = directly(self.direct.held)
         fits = factorized.memory <= available()
@@ -71,7 +71,7 @@ class Iterative:
             return state
         missed = f"Multigrid stopped at a relative residual of {state.residual:.1e} instead of {goal:.1e}: the design may have parts"
         if not fits:
-            warnings.warn(f"{missed} that nothing holds, and a direct solution does not fit into memory. Going on with it.", stacklevel=2)
+            warnings.warn(f"{missed} that nothing holds, and a direct solve does not fit into memory. Going on with it.", stacklevel=2)
             return state
         warnings.warn(f"{missed} that nothing holds. Solving directly, which takes longer.", stacklevel=2)
         return State(self.direct.solve(young, loads), state.iterations, 0.0)
@@ -83,9 +83,9 @@ class Iterative:
 
 
 class Work(NamedTuple):
-    r"""What loads do in equilibrium: $C_{ij} = F_i^T u_j$, and what is needed for its slopes.
+    r"""The work of the loads in equilibrium, $C_{ij} = F_i^T u_j$, and what its derivatives need.
 
-    `fields` are the displacements at the corners of each element, `forces` what the element, with Young's modulus 1, answers with; both
+    `fields` are the displacements at the corners of each element, `forces` the forces of the element with Young's modulus 1; both
     `(corner, comp, case, *element)`.
     """
 
@@ -94,7 +94,7 @@ class Work(NamedTuple):
     forces: Float[ndarray, "corner comp case ..."]
 
     def slopes(self, coefficients: Float[ndarray, "k case case"]) -> Float[ndarray, "k ..."]:
-        r"""Return the derivatives of $\sum_{ij} W^k_{ij} C_{ij}$ by each modulus, $-\sum_{ij} W^k_{ij} u_{i,e}^T K_0 u_{j,e}$."""
+        r"""Return $\partial \sum_{ij} W^k_{ij} C_{ij} / \partial E_e$ for each modulus, $-\sum_{ij} W^k_{ij} u_{i,e}^T K_0 u_{j,e}$."""
         return -np.stack([np.einsum("abi...,ij,abj...->...", self.fields, c, self.forces, optimize=True) for c in coefficients])
 
 
@@ -106,9 +106,9 @@ class Equilibrium(eqx.Module):
     **Arguments:**
 
     - `structure`: the grid, its supports and loads. `poisson`: Poisson's ratio.
-    - `iterative`: by multigrid instead of a direct factorization; by default where `cost` expects that to be quicker.
+    - `iterative`: multigrid instead of a direct factorization; by default if `cost` expects multigrid to be quicker.
 
-    **Raises:** `ValueError` where it would not fit into memory.
+    **Raises:** `ValueError` if the solve would not fit into memory.
     """
 
     structure: Structure
@@ -128,16 +128,16 @@ class Equilibrium(eqx.Module):
 
     @property
     def halvings(self) -> int:
-        """How often the grid is halved before it is solved on: never, see `Averaged`."""
+        """The number of times the grid is halved before the solve: none here, see `Averaged`."""
         return 0
 
     @property
     def unknowns(self) -> int:
-        """How many numbers are solved for, those held at zero included."""
+        """The number of unknowns, those fixed at zero included."""
         return self.structure.held.size
 
     def state(self, young: Float[ndarray, "..."]) -> State:
-        """Return the displacements of all load cases; `young` positive, one modulus for each element."""
+        """Return the displacements of all load cases; `young` is one positive modulus for each element."""
         if self.iterative is None:
             return State(self.direct.solve(young, self.structure.force), 0, 0.0)
         return self.iterative.solve(young, self.structure.force)
@@ -153,5 +153,5 @@ class Equilibrium(eqx.Module):
         if self.structure.spring is not None:
             stored += flat @ (self.structure.spring.ravel() * flat).T
         outer = cases.reshape(len(cases), -1) @ flat.T
-        # The error of an unconverged solution enters this combination squared.
+        # The error of an unconverged solve enters this combination squared.
         return Work(outer + outer.T - stored, local, forces)

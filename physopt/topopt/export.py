@@ -1,4 +1,4 @@
-"""Designs as files for other programs: ParaView's and printers'."""
+"""Export designs to ParaView and to 3D printers."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from .voxels import Placement
 
 
 def write_vti(path: str | Path, density: Float[ndarray, "..."], place: Placement = Placement()) -> Path:
-    """Write physical densities as cell data of a VTK image, and return its path; a plane is one element thick."""
+    """Write physical densities as cell data of a VTK image, and return its path; a 2D design is one element thick."""
     from pyevtk.hl import imageToVTK
 
     path = Path(path)
@@ -26,9 +26,9 @@ def write_stl(
 ) -> None:
     """Write the closed surface where the density is `level`, by default where it keeps the volume, as binary STL.
 
-    A plane becomes a tenth of its longer side thick. Elements have the length 1 and begin at the origin, if `place` says nothing else.
+    A 2D design becomes a tenth of its longer side thick. Elements have length 1 and begin at the origin, unless `place` says otherwise.
 
-    **Raises:** `ValueError` for a design without a surface, and where single precision, which STL has, cannot tell elements apart.
+    **Raises:** `ValueError` for a design without a surface, and if single precision, which STL has, cannot resolve the elements.
     """
     import trimesh
 

@@ -15,9 +15,9 @@ NUMBERS = 24
 
 
 class RandomStructures(AbstractFamily):
-    """Boxes of `size` elements along x, held along random parts of their edges, under one to three forces of random place and direction.
+    """Boxes of `size` elements along x, fixed along random parts of their edges, with one to three forces of random place and direction.
 
-    A task vector holds numbers between 0 and 1: shape, volume, filter, and where and how the box is held and loaded.
+    A task vector holds numbers between 0 and 1: shape, volume, filter, and where and how the box is supported and loaded.
     """
 
     size: int = 64

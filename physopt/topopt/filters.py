@@ -23,7 +23,7 @@ class AbstractFilter(eqx.Module):
 
     @abc.abstractmethod
     def sensitivity(self, design: Float[ndarray, "..."], slope: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
-        """Turn a derivative by the physical density into one by the design."""
+        """Convert a derivative with respect to the physical density into one with respect to the design."""
 
     def __check_init__(self) -> None:
         if not (self.rmin > 0.0 and np.isfinite(self.rmin)):
@@ -53,7 +53,7 @@ class SensitivityFilter(AbstractFilter):
     r"""Average the sensitivities: $c' \leftarrow H (x c') / (H 1 \max(x, 10^{-3}))$, a heuristic.
 
     The result is the derivative of no function: the gradient of a problem with this filter is *not* the derivative of
-    its value. It suits the optimality criteria; methods that search for lower values want a `DensityFilter`.
+    its value. It suits the optimality criteria; methods that search for lower values need a `DensityFilter`.
 
     ??? cite "Reference"
         Sigmund, Mech. Struct. Mach. 25 (1997) 493.

@@ -34,7 +34,7 @@ def cantilever(shape: Sequence[int] = (96, 60)) -> Definition:
 
 
 def bridge(shape: Sequence[int] = (120, 40)) -> Definition:
-    """Return a bridge: a solid deck under an even load, held at both of its ends, with room for an arch above."""
+    """Return a bridge: a solid deck under a uniform load, supported at both ends, with room for an arch above."""
     x, y = _sides(shape, 2)
     deck, end = max(y // 20, 1), max(x // 60, 1)
     return Definition(
@@ -116,7 +116,7 @@ def cantilever_3d(shape: Sequence[int] = (48, 24, 24)) -> Definition:
 
 
 def bridge_3d(shape: Sequence[int] = (64, 24, 16)) -> Definition:
-    """Return a bridge with a solid deck under an even load, held at the lower edges of both ends, with room for arches above."""
+    """Return a bridge with a solid deck under a uniform load, supported at the lower edges of both ends, with room for arches above."""
     x, y, z = _sides(shape, 3)
     deck, end = max(y // 24, 1), max(x // 32, 1)
     return Definition(

@@ -1,4 +1,4 @@
-r"""How stiff an element of intermediate density is: $E(x) = E_{min} + s(x) (E_0 - E_{min})$ with $s(0) = 0$, $s(1) = 1$."""
+r"""The stiffness of an element of intermediate density: $E(x) = E_{min} + s(x) (E_0 - E_{min})$ with $s(0) = 0$, $s(1) = 1$."""
 
 import abc
 
@@ -8,7 +8,7 @@ from numpy import ndarray
 
 
 class AbstractInterpolation(eqx.Module):
-    r"""A convex $s(x)$ that makes intermediate densities a bad bargain, the more so the larger `penal`."""
+    r"""A convex $s(x)$ that penalizes intermediate densities, more strongly for larger `penal`."""
 
     @abc.abstractmethod
     def stiffness(self, density: Float[ndarray, "..."], penal: float, span: float) -> Float[ndarray, "..."]:
@@ -16,7 +16,7 @@ class AbstractInterpolation(eqx.Module):
 
     @abc.abstractmethod
     def slope(self, density: Float[ndarray, "..."], penal: float, span: float) -> Float[ndarray, "..."]:
-        """Return the derivative of the stiffness by the density."""
+        """Return the derivative of the stiffness with respect to the density."""
 
 
 class Power(AbstractInterpolation):

@@ -1,4 +1,4 @@
-"""The direct solution on a coarse grid, one layer of nodes after the other. Traceable, any dimension."""
+"""The direct solve on a coarse grid, one layer of nodes after the other. Traceable, any dimension."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from .stencil import Stencil, apply_stencil, offsets
 
 
 class Factor(NamedTuple):
-    r"""What block elimination leaves: $S_l^{-1}$ of each layer, and the stencils between a layer and the ones before and after it.
+    r"""The result of block elimination: $S_l^{-1}$ of each layer, and the stencils between a layer and the ones before and after it.
 
-    With $D_l$ for a layer itself and $C_l$ for what couples it to the one before, $S_l = D_l - C_l S_{l-1}^{-1} C_l^T$.
+    With $D_l$ for a layer itself and $C_l$ for the coupling to the one before, $S_l = D_l - C_l S_{l-1}^{-1} C_l^T$.
     """
 
     inverses: Float[Array, "layer unknown unknown"]

@@ -1,4 +1,4 @@
-"""A folder of solved designs: what was solved once makes the next solution cheaper."""
+"""A folder of designs, from which the next problem can start."""
 
 import os
 import tempfile
@@ -23,7 +23,7 @@ FORMAT = ".design.npz"
 
 
 class Entry(NamedTuple):
-    """A file of the folder: the definition that was solved, what it asks, and the value that its design has."""
+    """A file of the folder: the definition, its `Task`, and the value of its design."""
 
     file: Path
     definition: dict[str, Any]
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class Start(NamedTuple):
-    """A design to begin with, the entry it was made from, and how far that is away."""
+    """A starting design, the entry that it was made from, and the distance of that entry."""
 
     design: Float[ndarray, "..."]
     entry: Entry
@@ -41,9 +41,9 @@ class Start(NamedTuple):
 
 
 class Library:
-    """Solved designs, one file each, in a folder that is made with the first.
+    """Designs, one file each, in a folder that is made with the first.
 
-    Any number of processes may read and add at once. A file that cannot be read is skipped with a warning.
+    Any number of processes may read and add designs at the same time. A file that cannot be read is skipped with a warning.
 
     **Arguments:**
 
@@ -57,7 +57,7 @@ class Library:
         self._read: dict[Path, Entry] = {}
 
     def add(self, definition: Definition, design: Float[ndarray, "..."], value: float) -> Path:
-        """Write down the design that solves a definition, and its value; return the file.
+        """Store the design for a definition, and its value; return the file.
 
         **Raises:** `ValueError` for a design of another shape, or with numbers that are not finite.
         """
@@ -83,7 +83,7 @@ class Library:
         return file
 
     def entries(self) -> list[Entry]:
-        """Return what the folder holds, and warn of the files that are no designs."""
+        """Return the entries of the folder, and warn of files that are not designs."""
         files = sorted(self.folder.glob(f"*{FORMAT}"))
         for file in files:
             if file not in self._read:
@@ -96,7 +96,7 @@ class Library:
         return [self._read[file] for file in files if file in self._read]
 
     def start(self, definition: Definition) -> Start | None:
-        """Return a start from the nearest solved design, the lowest of them if several are as near; `None` if all are too far.
+        """Return a start from the nearest design, the lowest one if several are equally near; `None` if all are too far.
 
         It has the bounds and the volume of the definition's problem. The same definition gets its own design back. Objectives that are not
         `transferable` get none.

@@ -38,7 +38,7 @@ class Level(NamedTuple):
     inverse: Array
 
     def relax(self, residual: Array) -> Array:
-        """Return what takes the error out of a residual that is as short as the grid."""
+        """Return the smoother's correction for a residual on this grid."""
         return self.inverse * residual
 
 
@@ -51,7 +51,7 @@ class Hierarchy(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """A field, the iterations it took, and the norm of the residual that is left, relative to the load's."""
+    """A field, the iterations it took, and the norm of the final residual relative to the load's."""
 
     field: Array
     iterations: Array
@@ -59,20 +59,20 @@ class Solved(NamedTuple):
 
 
 class Multigrid:
-    r"""Solve $K(E) u = f$ on a grid of elements, whatever the contrast of the moduli.
+    r"""Solve $K(E) u = f$ on a grid of elements, for any contrast of the moduli.
 
     Conjugate gradients in float64; the preconditioner is one V-cycle in float32 with Chebyshev-Jacobi smoothing. Coarse operators are
     Galerkin products $P^T K P$, small matrices of coarse elements, so that thin members survive on coarse grids; supports are part of
-    them exactly. A side is halved while more than two elements are left, so that of a thin plate its long sides alone; where it is no
+    them exactly. A side is halved while more than two elements are left; of a thin plate only the long sides are halved. If a side is not a
     multiple of a power of two, elements without stiffness are added.
 
     **Arguments:**
 
-    - `element`: $K_0$. `held`: the degrees of freedom held at zero, `(comp, *node)`.
+    - `element`: $K_0$. `held`: the degrees of freedom fixed at zero, `(comp, *node)`.
     - `spring`: stiffness added to each degree of freedom, of the same shape; coarse grids go without.
     - `degree`: of the smoother.
-    - `coarsest`, `layer`: no grid is halved that has at most so many unknowns, or that many in a layer across its longest side while
-      another side has two elements at most. It is solved directly.
+    - `coarsest`, `layer`: a grid with at most `coarsest` unknowns is not halved further, nor one with at most `layer` unknowns in a layer
+      across its longest side while another side has two elements at most. It is solved directly.
 
     ??? cite "Reference"
         Briggs, Henson, McCormick, *A Multigrid Tutorial*, 2nd ed. (2000); Adams, Brezina, Hu, Tuminaro, J. Comput. Phys. 188 (2003) 593.
@@ -181,7 +181,7 @@ class Multigrid:
         return matrices.at[(slice(None),) * 4 + parents].add(jnp.moveaxis(shares, 0, -1))
 
     def _at_supports(self, padded: tuple[int, ...]) -> tuple[ndarray, ndarray]:
-        """Return the elements at supports, and the share of each in its parent's matrix."""
+        """Return the elements at supports, and the part of each in its parent's matrix."""
         free = at_corners(self._free, len(padded))  # (corner, comp, *element)
         real = np.zeros(padded, bool)
         real[tuple(slice(0, n) for n in self.shape)] = True

@@ -15,9 +15,9 @@ NARROWEST = 1.2  # elements: a filter below this sees no neighbor worth the name
 
 
 def coarser(problem: SIMP) -> SIMP | None:
-    """Return the problem on a grid of half the resolution; `None` where a side is odd or the filter would see no neighbor.
+    """Return the problem on a grid of half the resolution; `None` if a side is odd or the filter would reach no neighbor.
 
-    An element is passive where all of its children are; for the rest see `halved`.
+    An element is passive if all of its children are; for the rest see `halved`.
     """
     structure, filtering = problem.equilibrium.structure, problem.densities.filtering
     if any(n % 2 or n < 8 for n in structure.shape) or filtering.rmin / 2.0 < NARROWEST:
@@ -30,7 +30,7 @@ def coarser(problem: SIMP) -> SIMP | None:
 
 
 def prolonged(design: Float[ndarray, "..."], factors: Sequence[float] | float = 2.0) -> Float[ndarray, "..."]:
-    """Return a field of elements on a grid of other resolution, linear between the centers: of twice, or by a factor for each axis."""
+    """Return a field of elements on a grid of twice the resolution, or by a factor for each axis, linear between the centers."""
     return scipy.ndimage.zoom(design, factors, order=1, mode="nearest", grid_mode=True)
 
 

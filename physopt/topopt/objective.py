@@ -1,4 +1,4 @@
-r"""What is to be small, as a function of the work $C_{ij} = F_i^T K^{-1} F_j$ of each load on the displacements of each other."""
+r"""Objectives, as functions of the work $C_{ij} = F_i^T K^{-1} F_j$ of each load on the displacements of each other."""
 
 import abc
 from typing import ClassVar
@@ -10,7 +10,7 @@ from numpy import ndarray
 
 
 class AbstractObjective(eqx.Module):
-    """Functions of the matrix of work; the largest of them is to be as small as possible.
+    """Functions of the matrix of work; the largest of them is minimized.
 
     - `label`: what its value is called.
     - `falling`: does the way to a good design lead through lower values only?
@@ -23,7 +23,7 @@ class AbstractObjective(eqx.Module):
 
     @abc.abstractmethod
     def coefficients(self, cases: int) -> Float[ndarray, "k case case"]:
-        r"""Return symmetric $W^k$ with $f_k = \sum_{ij} W^k_{ij} C_{ij}$, for this many load cases; `ValueError` if they do not suit."""
+        r"""Return symmetric $W^k$ with $f_k = \sum_{ij} W^k_{ij} C_{ij}$, for this many load cases; `ValueError` if not possible."""
 
 
 class MeanCompliance(AbstractObjective):

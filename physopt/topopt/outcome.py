@@ -1,4 +1,4 @@
-"""What came out, seen from outside: the value by a direct solution, and the surface that would be built."""
+"""An independent check of a design: the value by a direct solve, and the surface that would be built."""
 
 from typing import TypedDict
 
@@ -10,13 +10,13 @@ from .problem import SIMP
 from .structure import Structure
 from .surface import Surface, surface_of, thickness
 
-DIRECT = 150_000  # unknowns: up to here a direct solution verifies a design
+DIRECT = 150_000  # unknowns: up to here a direct solve verifies a design
 GRAY = 0.35  # from here on much of a design is neither solid nor void
-APART = 0.02  # share by which the surface may miss the volume without a word
+APART = 0.02  # fraction by which the surface may miss the volume without a word
 
 
 class Outcome(TypedDict):
-    """The value, solved directly where the size allows, and what the densities and their surface are; see `outcome_of`."""
+    """The value, by a direct solve if the size allows, and properties of the densities and their surface; see `outcome_of`."""
 
     verified: float
     volume: float
@@ -29,12 +29,12 @@ class Outcome(TypedDict):
 
 
 def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
-    """Return what a look from outside says about a design.
+    """Return an independent check of a design.
 
-    - `verified`: the value, by a direct solution up to 150000 unknowns. `volume`: the mean density.
-    - `greyness`: the mean of $4 x (1 - x)$: 0 for solid and void, 1 where all is half dense.
-    - `level`, `surface_volume`: the density at which the surface keeps the volume best, and the share of the box it encloses; `None` for a
-      design without contrast.
+    - `verified`: the value, by a direct solve up to 150000 unknowns. `volume`: the mean density.
+    - `greyness`: the mean of $4 x (1 - x)$: 0 for solid and void, 1 for density 1/2 everywhere.
+    - `level`, `surface_volume`: the density at which the surface keeps the volume best, and the fraction of the box in it; `None`
+      for a design without contrast.
     - `pieces`, `carrying`: the bodies that this surface bounds, and how many of them touch both a load and a support.
     - `uncarried`: the load cases, and outputs of a mechanism, that act on none of these.
     """
@@ -61,17 +61,17 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
 
 
 def carrying(surface: Surface, structure: Structure) -> set[int]:
-    """Return the bodies that touch both a load, or the output of a mechanism, and a support; springs count where nothing is held."""
+    """Return the bodies that touch both a load, or the output of a mechanism, and a support; springs count if nothing is fixed."""
     anchors = structure.held if structure.held.any() or structure.spring is None else structure.spring > 0.0
     loaded = np.any(structure.force != 0.0, axis=(0, 1))
     return surface.at(loaded) & surface.at(np.any(anchors, axis=0))
 
 
 def concerns(found: Outcome) -> list[str]:
-    """Return what is wrong with an outcome for whoever wants to build it, each with what to do."""
+    """Return the problems with building a design, each with advice."""
     said, pieces, loose = [], found["pieces"], found["pieces"] - found["carrying"]
     if found["surface_volume"] is None:
-        return ["the design has no contrast yet, so there is no surface of it; allow more solutions"]
+        return ["the design has no contrast yet, so there is no surface of it; allow more solves"]
     if not found["carrying"]:
         said.append(
             "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "

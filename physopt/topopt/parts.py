@@ -1,4 +1,4 @@
-"""The parts of a problem file: what acts on boxes of nodes, and what comes before."""
+"""The parts of a problem file: loads, supports and others on boxes of nodes, and continuation."""
 
 from typing import Annotated
 
@@ -16,26 +16,26 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
 
 class Support(Part, frozen=True, kw_only=True):
-    """Hold the nodes with material along some of the axes, such as "xy"; "T" holds their temperature."""
+    """Fix the nodes with material along some of the axes, such as "xy"; "T" fixes their temperature."""
 
     fix: Annotated[str, Meta(min_length=1)]
 
 
 class Load(Part, frozen=True, kw_only=True):
-    """A total force, or heat, shared equally by the nodes with material. Loads of one case act together."""
+    """A total force, or heat, divided equally among the nodes with material. Loads of one case act together."""
 
     force: list[float]
     case: Annotated[int, Meta(ge=0)] = 0
 
 
 class Target(Part, frozen=True, kw_only=True):
-    """Where a mechanism is to move, and along which direction: the mean displacement of the nodes along it is to be large."""
+    """The output of a mechanism, and its direction: the mean displacement of the nodes along it is maximized."""
 
     direction: list[float]
 
 
 class Spring(Part, frozen=True, kw_only=True):
-    """A total stiffness to the ground along each axis, shared equally by the nodes."""
+    """A total stiffness to the ground along each axis, divided equally among the nodes."""
 
     stiffness: list[float]
 
@@ -47,7 +47,7 @@ class Passive(Part, frozen=True, kw_only=True):
 
 
 class Continuation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An easier problem to solve first: another exponent, or a softer projection, for some solutions."""
+    """An easier problem to solve first: another exponent, or a softer projection, for some solves."""
 
     solutions: Annotated[int, Meta(ge=1, le=100_000)]
     penal: Annotated[float, Meta(ge=1.0, lt=20.0)] | None = None

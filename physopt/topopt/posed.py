@@ -1,4 +1,4 @@
-"""Can this be solved at all? What NumPy alone can tell, so that a problem is refused before anything heavy is loaded."""
+"""Check that a problem can be solved, with NumPy alone, so that it is refused before any heavy package is loaded."""
 
 import itertools
 

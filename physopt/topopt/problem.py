@@ -28,9 +28,9 @@ class SIMP(AbstractProblem):
     The value is the largest of the objective's functions of the work $C_{ij} = F_i^T u_j$; by default the mean compliance.
 
     A point is a design $x$ between $10^{-6}$ and 1; a tangent is the *logarithm of its update*:
-    $\mathrm{retract}(x, v) = \mathrm{clip}(x e^{v + \mu})$ within the bounds and within `move` of $x$, where $\mu$ holds the volume of the
-    physical density. So the bisection of the optimality criteria is the retraction, rules know no bounds, and
-    `ModelStep(search=FullStep())` *is* the method of optimality criteria. One evaluation is one finite-element solution.
+    $\mathrm{retract}(x, v) = \mathrm{clip}(x e^{v + \mu})$ within the bounds and within `move` of $x$, where $\mu$ keeps the volume of the
+    physical density. So the bisection of the optimality criteria is the retraction, rules need no bounds, and
+    `ModelStep(search=FullStep())` *is* the method of optimality criteria. One evaluation is one finite-element solve.
 
     With a `SensitivityFilter` the gradient is a heuristic, not the derivative of the value.
 
@@ -38,14 +38,14 @@ class SIMP(AbstractProblem):
 
     - `structure`: grid, supports, loads.
     - `volfrac`: the fraction of the box to fill, passive elements included. `filtering`: an `AbstractFilter`.
-    - `objective`: what is to be small. `move`: the largest change of a density in one step.
+    - `objective`: the function to minimize. `move`: the largest change of a density in one step.
     - `interpolation`: the law of stiffness; `penal`: its exponent $p$, or the $q$ of `Ramp`.
     - `sharpness`, `mirrors`, `passive`: as for `Densities`; nothing is passive by default.
     - `poisson`: Poisson's ratio. `solid`, `softest`: $E_0$ and $E_{min}$. `iterative`: as for `Equilibrium`.
-    - `halvings`: solve for equilibrium on a grid this often halved, while the design stays on its own: cheaper and not exact; see
-      `Averaged`.
+    - `halvings`: solve for equilibrium on a grid that is halved this many times, while the design stays on its own grid: cheaper and
+      not exact; see `Averaged`.
 
-    **Raises:** `ValueError` for numbers that pose no problem.
+    **Raises:** `ValueError` for numbers out of range.
 
     ??? cite "Reference"
         Andreassen, Clausen, Schevenels, Lazarov, Sigmund, Struct. Multidiscip. Optim. 43 (2011) 1, equations (1)-(10).
@@ -144,7 +144,7 @@ class SIMP(AbstractProblem):
         return Evaluation(values[largest], grad, Separable(self._program(point, values, slopes), box, slopes[largest], price))
 
     def retract(self, point: Float[ndarray, "..."], step: Float[ndarray, "..."] | Float[Array, "..."]) -> Float[ndarray, "..."]:
-        r"""Return $\mathrm{clip}(x e^{v + \mu})$ with the volume held; a density at a bound stays there unless $v$ points inward."""
+        r"""Return $\mathrm{clip}(x e^{v + \mu})$ with the volume kept; a density at a bound stays there unless $v$ points inward."""
         step = np.clip(np.asarray(step), -50.0, 50.0)
         box = self._box(point)
         # Were these to follow mu, a tangent that is zero where the gradient is would not descend.
@@ -164,7 +164,7 @@ class SIMP(AbstractProblem):
         return SIMP(**arguments | changes)
 
     def asked(self) -> dict[str, Any]:
-        """Return what the problem is, by name; how its equations are solved is no part of that."""
+        """Return what defines the problem, by name; how its equations are solved is not part of that."""
         names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest", "densities")
         structure = self.equilibrium.structure
         return {name: getattr(self, name) for name in names} | {"structure": structure, "halvings": self.equilibrium.halvings}
@@ -187,7 +187,7 @@ class SIMP(AbstractProblem):
 
     @property
     def coefficients(self) -> Float[ndarray, "k case case"]:
-        """How each function that counts is made of the matrix of work."""
+        """The coefficients of each function of the objective on the matrix of work."""
         return self.objective.coefficients(len(self.equilibrium.structure.force))
 
     def _box(self, point: Float[ndarray, "..."]) -> Box:

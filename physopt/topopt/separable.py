@@ -22,7 +22,7 @@ class Box(eqx.Module):
     volume: float
 
     def scaled(self, factor: Callable[[float], Float[ndarray, "..."]], low: float, high: float) -> Float[ndarray, "..."]:
-        r"""Return `clip(factor(mu) * design)` with $\mu$ such that the volume is right; `factor` increases with $\mu$."""
+        r"""Return `clip(factor(mu) * design)` with $\mu$ such that the volume is kept; `factor` increases with $\mu$."""
 
         def reached(mu: float) -> Float[ndarray, "..."]:
             return np.clip(factor(mu) * self.design, self.lower, self.upper)
@@ -34,14 +34,14 @@ class Separable(AbstractBoxed):
     r"""The model behind the optimality criteria, $m(v) = \sum_e -c'_e x_e e^{-v_e} + \lambda w_e x_e e^{v_e}$, over a `Box`.
 
     With $y = x e^v$ the first term is the compliance linearized in $1/y$, the second the volume constraint; $\lambda$ is the
-    multiplier that holds the volume. Without a tilt the minimizer is $y_e = x_e \sqrt{-c'_e / (\lambda w_e)}$, cut at the box: the
+    multiplier of the volume constraint. Without a tilt the minimizer is $y_e = x_e \sqrt{-c'_e / (\lambda w_e)}$, cut at the box: the
     optimality criteria with exponent 1/2. With tilt $t$ it is the positive root of
-    $\lambda w x s^2 + t s + c' x = 0$, $s = e^v$, which exists whatever the sign of $t$.
+    $\lambda w x s^2 + t s + c' x = 0$, $s = e^v$, which exists for any sign of $t$.
 
     Where $c'$ is positive, as it can be for mechanisms, it counts as zero: the minimizer is the lower end of the box.
 
-    - `program`: what the evaluation knows. `box`: the designs within reach.
-    - `slope`: $c'$, the derivative of the value by the design.
+    - `program`: the values and slopes of the evaluation. `box`: the designs within reach.
+    - `slope`: $c'$, the derivative of the value with respect to the design.
     - `multiplier`: $\lambda$ where the gradient was taken.
 
     ??? cite "Reference"
@@ -72,7 +72,7 @@ def multiplier(box: Box, slope: Float[ndarray, "..."], bounds: tuple[ndarray, nd
     r"""Return $\lambda$ and the gradient $g = (c' + \lambda w) x$ on the designs of equal volume, such that $\sum_e g_e = 0$.
 
     Where a density is at one of the `bounds` and $-g$ points outward, $g$ is zero: so $g = 0$ at a design that satisfies the
-    optimality conditions, not only at one without solid or void.
+    optimality conditions, also if some elements are solid or void.
     """
     x, weights = box.design, box.weights
 

@@ -1,4 +1,4 @@
-"""The design space from files: a picture, an array, or a solid model says where material may be."""
+"""The design space from files: a picture, an array, or a solid model defines where material may be."""
 
 import warnings
 from pathlib import Path
@@ -18,13 +18,13 @@ Name = Annotated[str, Meta(min_length=1)]
 
 
 class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Files that say where material may be, and where it must be.
+    """Files that define where material may be, and where it must be.
 
     - `mask`: a picture, dark where material may be and light where there is none, its top row at the largest y; or an array in .npy,
       `[x, y]` or `[x, y, z]` as the densities are, nonzero where material may be.
-    - `stl`: instead, a closed surface in space, scaled evenly to fit into the box, its lower corner at the origin. What comes out is
-      written in its units and at its place.
-    - `solid`: like `mask`, but of what is solid; where the two disagree it is solid.
+    - `stl`: instead, a closed surface in 3D, scaled evenly to fit into the box, its lower corner at the origin. Output is
+      written in its units and at its position.
+    - `solid`: like `mask`, but for solid elements; where the two disagree, the element is solid.
     """
 
     mask: Name | None = None
@@ -32,18 +32,18 @@ class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     solid: Name | None = None
 
     def beside(self, file: Path) -> "Space":
-        """Return the space with its names understood from the folder of a problem file."""
+        """Return the space with file names relative to the folder of a problem file."""
         names = {name: getattr(self, name) for name in self.__struct_fields__}
         return Space(**{name: None if value is None else str(file.parent / value) for name, value in names.items()})
 
     def place(self, shape: tuple[int, ...]) -> Placement:
-        """Return where the grid lies in the world: that of `stl`; else elements of length 1 from the origin."""
+        """Return the position and size of the grid: those of `stl`; else elements of length 1 from the origin."""
         return Placement() if self.stl is None else place_of(Path(self.stl), shape)
 
     def prescribed(self, shape: tuple[int, ...]) -> Float[ndarray, "..."]:
-        """Return 0 in void, 1 in solid, and NaN where the design decides.
+        """Return 0 in void, 1 in solid, and NaN where the design is free.
 
-        **Raises:** `ValueError` for files that do not say it, and for a space without any material; `OSError` for files that cannot
+        **Raises:** `ValueError` for files of another form, and for a space without any material; `OSError` for files that cannot
         be opened.
         """
         if self.mask is None and self.stl is None and self.solid is None:
@@ -61,13 +61,13 @@ class Space(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 
 def place_of(file: Path, shape: tuple[int, ...]) -> Placement:
-    """Return where the grid lies in the units of an STL file that is fitted into the box."""
+    """Return the position of the grid in the units of an STL file that is fitted into the box."""
     _check_file(file)
     return fitted(read_surface(file)[0], shape)
 
 
 def read_mask(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
-    """Return for each element whether a picture is darker than 1/2 there, or an array nonzero; some element must be."""
+    """Return for each element whether the picture is darker than 1/2 there, or the array nonzero; at least one must be."""
     ending = file.suffix.lower()
     if ending != ".npy" and ending not in PICTURES:
         advice = 'Surfaces belong to stl = "...".' if ending == ".stl" else "Save it as one of these."
@@ -83,7 +83,7 @@ def read_mask(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
 def read_solid(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
     """Return for each element whether its center lies inside the closed surface of an STL file that is fitted into the box."""
     if len(shape) != 3:
-        raise ValueError(f"{file}: is a surface in space, but the shape is {list(shape)}. Write three numbers, or a mask instead.")
+        raise ValueError(f"{file}: is a surface in 3D, but the shape is {list(shape)}. Write three numbers, or a mask instead.")
     _check_file(file)
     vertices, faces = read_surface(file)
     try:

@@ -1,4 +1,4 @@
-"""Linear operators on the nodes of a grid without a matrix: what each node gathers from its neighbors. Traceable, any dimension.
+"""Matrix-free linear operators on the nodes of a grid: each node gathers from its neighbors. Traceable, any dimension.
 
 A field is an array `(comp, *node)`; elements carry one Young's modulus or one small matrix `(corner, comp, corner, comp)` each.
 """
@@ -24,7 +24,7 @@ Halved = tuple[bool, ...]  # along which axes the elements of the coarser grid a
 def apply_elements(element: Float[ndarray, "corner comp corner comp"], young: Float[Array, "..."], field: Float[Array, "..."]) -> Array:
     r"""Return $\sum_e E_e A_e^T K_0 A_e u$.
 
-    Each node gathers from the elements around it: no indices, nothing scattered, no array larger than the field.
+    Each node gathers from the elements around it, without indices, without scatter, and without arrays larger than the field.
     """
     ends = np.array(corners(young.ndim))
     padded, wide = jnp.pad(young, 1), _padded(field)
@@ -49,7 +49,7 @@ def element_diagonal(element: Float[ndarray, "corner comp corner comp"], young: 
 
 
 def offsets(dim: int) -> Int[ndarray, "offset dim"]:
-    """Return where the neighbors of a node lie, itself first."""
+    """Return the offsets of the neighbors of a node, itself first."""
     ends = np.array(corners(dim))
     return np.array(list(dict.fromkeys(tuple(b - a) for a in ends for b in ends)))
 
@@ -72,7 +72,7 @@ def stencil_of(matrices: Float[Array, "corner comp corner comp ..."]) -> Stencil
 
 
 def apply_stencil(stencil: Stencil, field: Float[Array, "..."]) -> Array:
-    """Return what each node gathers from the nodes around it."""
+    """Apply a stencil: each node gathers from the nodes around it."""
     wide = _padded(field)
 
     def add(result: Array, entry: tuple[Any, Array]) -> Array:
@@ -103,7 +103,7 @@ def half_matrices(matrices: Float[Array, "corner comp corner comp ..."], halved:
 
 
 def children(halved: Halved) -> list[tuple[int, ...]]:
-    """Return where the children of an element lie in it: 0 or 1 along the axes that are halved, 0 along the others."""
+    """Return the positions of the children in an element: 0 or 1 along the axes that are halved, 0 along the others."""
     return list(itertools.product(*((0, 1) if half else (0,) for half in halved)))
 
 

@@ -1,4 +1,4 @@
-"""What carries the load: a grid of square or cubic elements, its supports and its forces."""
+"""The structure: a grid of square or cubic elements, its supports and its forces."""
 
 import equinox as eqx
 import numpy as np
@@ -13,8 +13,8 @@ class Structure(eqx.Module):
 
     Node (i, j) is at x = i, y = j.
 
-    - `force`: of each load case, in units of force, `(case, comp, *node)`. Cases act one after the other.
-    - `held`: the degrees of freedom held at zero, `(comp, *node)`; with `comp` 1 instead of the dimension these are temperatures,
+    - `force`: of each load case, in units of force, `(case, comp, *node)`. Cases do not act together.
+    - `held`: the degrees of freedom fixed at zero, `(comp, *node)`; with `comp` 1 instead of the dimension these are temperatures,
       forces are heat, and the structure conducts it.
     - `spring`: stiffness of springs from each degree of freedom to the ground, `(comp, *node)`.
 
@@ -31,7 +31,7 @@ class Structure(eqx.Module):
 
 
 def half_mbb(shape: tuple[int, ...] = (60, 20)) -> Structure:
-    """Return the right half of the MBB beam: a unit force down at its upper left corner, the symmetry plane on the left.
+    """Return the right half of the MBB beam: a unit force down at its upper left corner, symmetry on the left.
 
     The left edge slides vertically, the lower right corner horizontally.
 
@@ -43,7 +43,7 @@ def half_mbb(shape: tuple[int, ...] = (60, 20)) -> Structure:
         Sigmund, Struct. Multidiscip. Optim. 21 (2001) 120, figure 2.
     """
     if len(check_shape(shape)) != 2:
-        raise ValueError(f"The beam lies in the plane: write two numbers, such as 60x20, not {'x'.join(map(str, shape))}.")
+        raise ValueError(f"The beam is in 2D: write two numbers, such as 60x20, not {'x'.join(map(str, shape))}.")
     nelx, nely = shape
     force, held = np.zeros((1, 2, nelx + 1, nely + 1)), np.zeros((2, nelx + 1, nely + 1), bool)
     force[0, 1, 0, nely] = -1.0

@@ -13,14 +13,14 @@ from scipy.sparse.csgraph import connected_components
 from .connected import touched
 
 RIM = 0.01  # elements: how far inside of the box its edges are rounded
-CLOSE = 1e-3  # share of the volume to which the surface keeps it
+CLOSE = 1e-3  # fraction of the volume to which the surface keeps it
 
 
 class Surface(NamedTuple):
-    """Closed triangles around what is denser than `level`, in elements from the lower corner of the box, normals outward.
+    """A closed triangle surface around densities above `level`, in elements from the lower corner of the box, normals outward.
 
     - `vertices`, `faces`: the triangles. `level`: the density on them.
-    - `body`: which body each triangle bounds, counted from 1; its cavities are its own. `within`: which one each element is in, 0 in none.
+    - `body`: which body each triangle bounds, counted from 1; cavities belong to it. `within`: the body of each element, 0 for none.
     """
 
     vertices: Float[ndarray, "vertex 3"]
@@ -36,7 +36,7 @@ class Surface(NamedTuple):
 
     @property
     def volume(self) -> float:
-        """What the triangles enclose, in elements; of a plane, times its thickness."""
+        """The enclosed volume, in elements; in 2D, times the thickness."""
         return enclosed(self.vertices, self.faces)
 
     def only(self, bodies: set[int]) -> "Surface":
@@ -54,7 +54,7 @@ class Surface(NamedTuple):
 def surface_of(density: Float[ndarray, "..."], level: float | None = None) -> Surface:
     """Return the surface where the density is `level`, by default where it encloses the volume of the design.
 
-    By marching cubes between the centers of elements; at the box it lies on the box. A plane becomes `thickness` thick.
+    By marching cubes between the centers of elements; at the box it lies on the box. A 2D design becomes `thickness` thick.
 
     **Raises:** `ValueError` where no density is above the level, or all are the same.
     """
@@ -76,7 +76,7 @@ def surface_of(density: Float[ndarray, "..."], level: float | None = None) -> Su
 
 
 def keeping_volume(density: Float[ndarray, "..."]) -> float:
-    """Return the level whose surface encloses what the densities sum up to, to 0.1 %, or comes nearest to it.
+    """Return the level whose surface encloses the sum of the densities, to 0.1 %, or comes nearest to it.
 
     **Raises:** `ValueError` for a design without contrast.
     """
@@ -99,7 +99,7 @@ def keeping_volume(density: Float[ndarray, "..."]) -> float:
 
 
 def thickness(shape: tuple[int, ...]) -> int:
-    """Return how thick, in elements, the surface of a plane is: a tenth of its longer side."""
+    """Return the thickness, in elements, of the surface of a 2D design: a tenth of its longer side."""
     return max(max(shape) // 10, 1)
 
 

@@ -1,4 +1,4 @@
-"""What a definition asks, as numbers that can be compared, and a start for it from the design of a similar one."""
+"""A definition as numbers that can be compared, and a start for it from the design of a similar one."""
 
 import hashlib
 import json
@@ -29,14 +29,16 @@ COMPARED |= {"continuation"}
 
 
 class Task(eqx.Module):
-    r"""What a definition asks. The distance of two tasks of one kind is $\sqrt{|a - a'|^2 + |n - n'|^2}$.
+    r"""A definition as numbers. The distance of two tasks of one kind is $\sqrt{|a - a'|^2 + |n - n'|^2}$.
 
-    - `kind`: dimension, number of cases, and all other entries: physics, objective, filter, material, mirrors. Others do not compare.
-    - `layout`: $a$: the forces of all cases, and which nodes are held and sprung along each axis, each blurred by an eighth of the sides,
-      sampled at 9 points along each, and scaled to the norm 1; and likewise the mean of $2 \hat x - 1$ where $\hat x$ is prescribed. A
-      single load that moves by a small share $\delta$ of a side changes it by $5.7\,\delta$, one that turns by a small angle by that angle.
-    - `numbers`: $n$: the logarithms of the volume fraction, of the filter radius as a share of the longest side, and of the sides as
-      shares of the first; the exponent; $\log(1 + \beta)$; a tenth of the logarithm of the elements along x;
+    - `kind`: dimension, number of cases, and all other entries: physics, objective, filter, material, mirrors. Different kinds cannot
+      be compared.
+    - `layout`: $a$: the forces of all cases, and which nodes are fixed and have springs along each axis, each blurred by an eighth
+      of the sides, sampled at 9 points along each, and scaled to the norm 1; and likewise the mean of $2 \hat x - 1$ where $\hat x$ is
+      prescribed. A single load that moves by a small fraction $\delta$ of a side changes it by $5.7\,\delta$, one that
+      turns by a small angle by that angle.
+    - `numbers`: $n$: the logarithms of the volume fraction, of the filter radius as a fraction of the longest side, and of the sides as
+      fractions of the first; the exponent; $\log(1 + \beta)$; a tenth of the logarithm of the elements along x;
       $\log(1 + k)$ for springs of $k E_0$ in all.
     """
 
@@ -53,7 +55,7 @@ class Task(eqx.Module):
 
 
 def task_of(definition: Definition, problem: SIMP) -> Task:
-    """Return what a definition asks; `problem` is the one that it poses."""
+    """Return the task of a definition; `problem` is its problem."""
     structure, passive, shape = problem.equilibrium.structure, problem.densities.passive, definition.shape
     springs = np.zeros_like(structure.held) if structure.spring is None else structure.spring > 0.0
     near = [_weights(side + 1) for side in shape]
@@ -72,7 +74,7 @@ def transferred(problem: SIMP, density: Float[ndarray, "..."], blur: float = 0.0
     r"""Return a design of `problem` from the physical densities of another one, with its bounds and its volume.
 
     The densities are interpolated to the grid, blurred, and shifted in the latent variable: $x = l + (u - l)\,\sigma(\psi + \mu)$, where
-    $\mu$ holds the volume. So members grow or shrink at their rims.
+    $\mu$ keeps the volume. So members grow or shrink at their edges.
 
     **Arguments:**
 
@@ -94,7 +96,7 @@ def transferred(problem: SIMP, density: Float[ndarray, "..."], blur: float = 0.0
 def softness(layout: float, rmin: float) -> float:
     r"""Return the blur, in elements, of a start whose layout is this far away: $\min(4 d, 2)$ filter radii.
 
-    Where loads have moved, members must be able to move, and a start of solid and void would hold them where they were.
+    Where loads have moved, members must be able to move, and a start of solid and void would keep them where they were.
     """
     return rmin * min(SOFTENED * layout, SOFTEST)
 

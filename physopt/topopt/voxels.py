@@ -31,7 +31,7 @@ def read_surface(file: Path) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "
 
 
 def unmatched_edges(faces: Int[ndarray, "face 3"]) -> int:
-    """Return how many edges are not passed as often in one direction as in the other; zero for closed surfaces."""
+    """Return the number of edges that are not used equally often in both directions; zero for closed surfaces."""
     edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     _, which = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True)
     passed = np.bincount(which.ravel(), weights=np.sign(edges[:, 1] - edges[:, 0]))
@@ -39,22 +39,22 @@ def unmatched_edges(faces: Int[ndarray, "face 3"]) -> int:
 
 
 class Placement(NamedTuple):
-    """Where a grid lies in the world: its lower corner, and the length of an element, both in the units of a file."""
+    """The position of a grid: its lower corner, and the length of an element, both in the units of a file."""
 
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     size: float = 1.0
 
     def of(self, vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3"]:
-        """Return where places in elements are in the world."""
+        """Convert positions in elements to the units of the file."""
         return np.array(self.origin) + self.size * vertices
 
     def inverse(self, vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3"]:
-        """Return where places in the world are in elements."""
+        """Convert positions in the units of the file to elements."""
         return (vertices - np.array(self.origin)) / self.size
 
 
 def fitted(vertices: Float[ndarray, "vertex 3"], shape: tuple[int, ...]) -> Placement:
-    """Return the place of a grid around a surface: as fine as the box of `shape` allows, both lower corners in one place."""
+    """Return the placement of a grid around a surface: as fine as the box of `shape` allows, with the same lower corner."""
     low, extent = vertices.min(axis=0), np.ptp(vertices, axis=0)
     if not (np.isfinite(extent).all() and extent.min() > 0.0):
         raise ValueError(f"The surface measures {' x '.join(f'{side:.3g}' for side in extent)}, so it holds no volume.")
@@ -64,9 +64,9 @@ def fitted(vertices: Float[ndarray, "vertex 3"], shape: tuple[int, ...]) -> Plac
 def inside(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"], shape: tuple[int, ...]) -> Bool[ndarray, "x y z"]:
     """Tell which element centers a closed surface winds around, in elements from the origin.
 
-    Each column of centers is a line along z. Triangles are cut by the rows of lines as pictures are drawn, the lower and left sides
-    included, the others not: a line through an edge or a vertex meets exactly one of the triangles there. Shells that overlap unite;
-    a shell turned inside out is a cavity.
+    Each column of centers is a line along z. Triangles are cut by the rows of lines as in rasterization: the lower and left sides are
+    included, the others not. So a line through an edge or a vertex meets exactly one of the triangles there. Overlapping shells are
+    united; a shell turned inside out is a cavity.
     """
     wide, high, deep = shape
     corners = vertices[faces]

@@ -1,4 +1,4 @@
-"""Why an entry of a problem file is refused, with what to write instead."""
+"""Error messages for entries of a problem file, with what to write instead."""
 
 import difflib
 import re
@@ -32,7 +32,7 @@ EXAMPLES["space"] = "[space] in a line of its own, and its entries below"
 
 
 def check_text(what: str, text: str, longest: int) -> None:
-    """Raise `ValueError` for text that could be taken for a path or a command to a terminal, or is longer than so many bytes."""
+    """Raise `ValueError` for text that could be taken for a path or a command to a terminal, or is longer than allowed."""
     if (size := len(text.encode(errors="replace"))) > longest:
         raise ValueError(f"{what} takes {size} bytes; write at most {longest}")
     if not text.isprintable():

@@ -1,6 +1,6 @@
-"""Run folders: what a run writes down while it goes, kill-safe, and everything that reads it. The only importer of h5py.
+"""Run folders: the record that a run writes, safe against kills, and everything that reads it. Only this package imports h5py.
 
-The package knows nothing of the rest of physopt, so that a child process can load it alone, without JAX, to read foreign files.
+The package imports nothing else of physopt, so that a child process can load it alone, without JAX, to read foreign files.
 """
 
 from .asked import ResumedElsewhereWarning as ResumedElsewhereWarning

@@ -1,4 +1,4 @@
-"""What a run was asked for, compared with what is asked of it when it is resumed: a record answers for its own problem only."""
+"""Compare what a run was asked for with what a resumed run is asked for: a record belongs to its own problem only."""
 
 import math
 import warnings
@@ -16,13 +16,13 @@ PACKAGES = ("physopt", "jax", "jaxlib", "numpy", "scipy", "pyscf")
 
 
 class ResumedElsewhereWarning(UserWarning):
-    """A run goes on with other versions than it began with, or it is not known whether it was recorded for the same problem."""
+    """A run is resumed with other versions than it began with, or it is not known whether it was recorded for the same problem."""
 
 
 def refuse_other(folder: Path, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise `ValueError`, with names and values, if the run in a folder was asked for something else.
 
-    Warns where only versions differ, where the record is too old to say what it was asked for, or where an object could not be compared.
+    Warns if only versions differ, if the record is too old to say what it was asked for, or if an object could not be compared.
     """
     stored = manifest.get("asked")
     if not isinstance(stored, Mapping):

@@ -45,7 +45,7 @@ def segments(folder: Path) -> dict[int, Path]:
 
 
 def pieces(folder: Path) -> list[Path]:
-    """Return the HDF5 files that make up the run, oldest first: what is packed, then the segments since."""
+    """Return the HDF5 files that make up the run, oldest first: the packed file, then the later segments."""
     # In this order: a run packed meanwhile has lost its segments only after its packed file was there.
     since, packed = list(segments(folder).values()), folder / PACKED
     return [packed, *since] if os.path.lexists(packed) else since
@@ -58,14 +58,14 @@ def parts_of(folder: Path) -> list[Path]:
 
 
 def clear_debris(folder: Path) -> None:
-    """Remove files that a killed process left half-made. The caller holds the lock."""
+    """Remove incomplete files of a killed process. The caller holds the lock."""
     for path in folder.iterdir():
         if _DEBRIS.fullmatch(path.name):
             path.unlink()
 
 
 def is_vacant(folder: Path) -> bool:
-    """Say whether nothing is there yet: no folder, or an empty one."""
+    """Say whether the folder is missing or empty."""
     return not os.path.lexists(folder) or (folder.is_dir() and all(_DEBRIS.fullmatch(path.name) for path in folder.iterdir()))
 
 
@@ -108,7 +108,7 @@ def compare(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def refuse_occupied(folder: Path, resume: bool, *, parts: bool = False) -> None:
-    """Raise `FileExistsError` for a folder that holds a run which may not be written to, or something else.
+    """Raise `FileExistsError` for a folder that holds a run that may not be written to, or something else.
 
     `parts`: is this a run in several parts, each with a folder of its own in this one?
     """
@@ -133,9 +133,9 @@ def refuse_occupied(folder: Path, resume: bool, *, parts: bool = False) -> None:
 
 
 def try_folder(folder: Path) -> None:
-    """Make the folder of a run and write into it, as much as a run needs at least: before the work is done, not after it.
+    """Make the folder of a run and test before the work begins that it can be written to, as much as a run needs at least.
 
-    **Raises:** `OSError` if that does not work, with an `errno` of `FULL` where only the room is missing.
+    **Raises:** `OSError` if that fails, with an `errno` of `FULL` if only the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -148,7 +148,7 @@ def try_folder(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
-    """Put `run.json` in place in one step that survives a power failure."""
+    """Write `run.json` atomically, so that it survives a power failure."""
     path = folder / MANIFEST
     rest = from_json(to_json({**content, "encoding-type": ENCODING_TYPE, "encoding-version": ENCODING_VERSION}), MANIFEST)
     encoded = to_json({**rest, "checksum": checksum(rest)})
@@ -160,7 +160,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def publish(path: Path) -> None:
-    """Give a complete file its name, and make the name durable."""
+    """Rename a complete file to its final name, and sync the name to disk."""
     temporary(path).rename(path)
     with _descriptor(path.parent) as descriptor:
         os.fsync(descriptor)
@@ -168,7 +168,7 @@ def publish(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only writer of a folder; the lock is the kernel's, so a killed process leaves none behind.
+    """Lock a folder for one writer; the kernel holds the lock, so a killed process leaves none behind.
 
     **Raises:** `BlockingIOError` if another process is writing there, `OSError` on a file system without locks.
     """
@@ -193,7 +193,7 @@ def hold(descriptor: int) -> None:
 
 
 def is_live(path: Path) -> bool:
-    """Say whether some process is recording into the folder, or writing the file, now."""
+    """Say whether a process is now recording into the folder, or writing the file."""
     if fcntl is None:
         return False
     with _descriptor(path) as descriptor:

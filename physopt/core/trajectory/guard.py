@@ -1,8 +1,8 @@
-"""Reading HDF5 files that may come from anyone. Every read of the package goes through here.
+"""Reading HDF5 files from unknown sources. Every read of the package goes through here.
 
-HDF5 can be told by a file to read other files (links, external storage, virtual datasets), to load plug-ins (filters), and to
-allocate far more than was ever stored. All of that is refused before the data is touched. What this cannot stop are faults in the
-HDF5 library itself, which a damaged file can crash: read files you do not trust through `quarantine`.
+A file can make HDF5 read other files (links, external storage, virtual datasets), to load plug-ins (filters), and to
+allocate far more than was ever stored. All of that is refused before the data are read. This cannot stop faults in the
+HDF5 library itself, which a damaged file can crash. Read files that you do not trust through `quarantine`.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _CLASSES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT}
 
 
 class GuardedFile:
-    """A run file opened by `opened`: asks for what the schema knows, by name, and checks each answer."""
+    """A run file opened by `opened`: reads what the schema knows, by name, and checks each object."""
 
     def __init__(self, file: h5py.File, path: Path):
         self._file, self._path = file, path
@@ -79,7 +79,7 @@ class GuardedFile:
         return from_json(encoded, f"{self._path.name}:{name}")
 
     def length(self, name: str) -> int:
-        """Return how many rows a dataset says it has, without reading any."""
+        """Return the number of rows that a dataset declares, without reading any."""
         dataset = self._object(name, h5py.Dataset)
         return dataset.shape[0] if dataset.shape else -1
 
@@ -139,7 +139,7 @@ def _product(shape: tuple[int, ...]) -> int:
 def opened(path: Path) -> Iterator[GuardedFile]:
     """Open a run file for reading, live, killed or packed.
 
-    **Raises:** `UnreadableRunError` for anything that is not a sound run file, `OSError` if the system refuses it.
+    **Raises:** `UnreadableRunError` for anything that is not a valid run file, `OSError` if the system refuses it.
     """
     require_regular(path)
     try:

@@ -30,7 +30,7 @@ from .segment import CHECKPOINT_UNITS, COMMIT_UNITS, close, reserve, write_attri
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `verify` found: how many records in how many files, and in `faults` one line for each thing wrong."""
+    """What `verify` found: how many records in how many files, and in `faults` one line for each fault."""
 
     folder: Path
     status: str
@@ -45,7 +45,7 @@ class Report:
 
 
 def verify(folder: str | Path) -> Report:
-    """Check every record of a run, its newest checkpoint and what it says of itself against the checksums they were written with.
+    """Check every record of a run, its newest checkpoint and its description against the checksums they were written with.
 
     **Raises:** `UnreadableRunError` for a damaged or foreign folder, `FileNotFoundError` if there is none.
     """

@@ -1,6 +1,6 @@
 """Read run folders that may be damaged or hostile in a child process with limited memory and processor time.
 
-A crafted or damaged file can crash the HDF5 library or make it loop; here that costs the child, and the caller gets an
+A crafted or damaged file can crash the HDF5 library or make it loop. Here only the child dies, and the caller gets an
 `UnreadableRunError`. The child loads this package alone, without physopt and JAX, so that it starts in a quarter of a second.
 """
 
@@ -37,7 +37,7 @@ _BAD_INPUT, _IO = 2, 4
 
 
 def load_isolated(folder: str | Path) -> Run:
-    """Do `load` in a child process. A run of honest size loads as usual; a file that breaks HDF5 raises `UnreadableRunError`."""
+    """Do `load` in a child process. A valid run loads as usual; a file that breaks HDF5 raises `UnreadableRunError`."""
     with np.load(io.BytesIO(_ask("load", Path(folder))), allow_pickle=False) as answer:
         fields = json.loads(answer["fields"].tobytes())
         columns = {name: answer[f"column-{name}"] for name in fields["units"]}
@@ -104,7 +104,7 @@ def _memory_of_the_machine() -> int:
 
 
 def child(action: str, folder: str, seconds: str, memory: str) -> None:
-    """Answer one question on standard output, inside the limits; the entry point of the child process."""
+    """Answer one request on standard output, within the limits; the entry point of the child process."""
     sys.stdout.buffer.write(_READY)
     sys.stdout.buffer.flush()
     if resource is not None:

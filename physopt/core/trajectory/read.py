@@ -26,7 +26,7 @@ class Run:
     - `status`: "live" (some process is recording now), "interrupted" (killed or closed early), "ended" (out of budget or patience) or
       "finished"; interrupted and ended ones can be resumed.
     - `created`: when it began, ISO 8601, UTC. `versions`: of the software that began it.
-    - `asked`: what the run was asked for, which a resumed one must be, too. `leaves`: names of the arrays of its checkpoint.
+    - `asked`: what the run was asked for; a resumed one must be asked for the same. `leaves`: names of the arrays of its checkpoint.
     """
 
     folder: Path
@@ -109,7 +109,7 @@ def _since_1_1(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def status_of(stack: list[Piece], live: bool, manifest: dict[str, Any]) -> str:
-    """Say how a run stands: see `Run`."""
+    """Return the status of a run: see `Run`."""
     ended = "ended" if isinstance(manifest.get("ended"), dict) else "interrupted"
     return "finished" if stack and stack[-1].summary is not None else "live" if live else ended
 
@@ -165,7 +165,7 @@ def read_pieces(folder: Path, described: dict[str, Column], read: Callable[[Path
 
 
 def read_piece(path: Path) -> Piece:
-    """Read the committed records of one file, less a newest one that was caught half-written; others must be as committed."""
+    """Read the committed records of one file, without a newest one that is still being written; all others must be intact."""
     piece = read_whole(path)
     count, damaged = len(piece.commit), piece.damaged()
     if count and (count - 1 in damaged or piece.commit[-1, 0] != piece.first + count - 1):
@@ -179,7 +179,7 @@ def read_piece(path: Path) -> Piece:
 
 
 def read_whole(path: Path) -> Piece:
-    """Read all records that one file claims, for `verify` to judge."""
+    """Read all records that one file declares, for `verify` to check."""
     with opened(path) as file:
         names = file.names("columns")
         # Before the columns: whatever it vouches for is then already in the file.
@@ -191,7 +191,7 @@ def read_whole(path: Path) -> Piece:
 
 
 def superseded(stack: list[Piece]) -> list[Piece]:
-    """Drop rows that a later attempt recorded again, so that indices run from 0 without gap.
+    """Drop rows that a later attempt recorded again, so that indices run from 0 without a gap.
 
     **Raises:** `UnreadableRunError` if records are missing in between.
     """

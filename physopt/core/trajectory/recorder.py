@@ -1,4 +1,4 @@
-"""Recording a run: the one writer."""
+"""Recording a run: the only writer."""
 
 import contextlib
 import warnings
@@ -23,12 +23,12 @@ class Recorder:
     **Arguments:**
 
     - `folder`: made if missing; one folder holds one run, and one process at a time writes it.
-    - `columns`: what every record holds.
+    - `columns`: the quantities of every record.
     - `checkpoint`: arrays of the types and shapes that every record's checkpoint will have; only the newest is kept.
-    - `spec`: provenance, anything JSON can say.
+    - `spec`: provenance; anything that JSON can hold.
     - `resume`: continue an interrupted run after its newest intact checkpoint; starts a new one if there is none.
     - `durability`: "process" survives the death of the process; "power" also syncs the disk after each record.
-    - `asked`: what the run is asked for, by names and values that JSON can say, to be kept; `compare` compares.
+    - `asked`: what the run is asked for, as names and values that JSON can hold; stored, and compared by `compare`.
     - `leaves`: a name for each array of the checkpoint.
 
     **Raises:** `FileExistsError` if the folder holds a run and `resume` is false, a finished run, or something else;
@@ -77,7 +77,7 @@ class Recorder:
 
         After a failed write (see `failed`) indices go on counting, but nothing is recorded.
 
-        **Raises:** `ValueError` if names, types or shapes are not those announced.
+        **Raises:** `ValueError` if names, types or shapes are not those declared at the start.
         """
         if self._closed:
             raise ValueError(f"The recorder of {self._folder} is closed; open a new one, with resume=True to continue this run.")
@@ -98,7 +98,7 @@ class Recorder:
         return index
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """End the run: write down how it ended and pack the folder into one compressed, verified file."""
+        """End the run: record how it ended and pack the folder into one compressed, verified file."""
         to_json(summary)
         if not self.failed:
             try:
@@ -109,7 +109,7 @@ class Recorder:
         self.close()
 
     def end(self, summary: Mapping[str, Any]) -> None:
-        """Write down how the run ended, and leave it open: with a larger budget it may be resumed."""
+        """Record how the run ended, and leave it open: with a larger budget it may be resumed."""
         if not self.failed:
             try:
                 write_manifest(self._folder, {**self._manifest, "ended": dict(summary)})

@@ -72,7 +72,7 @@ class Column:
 
 
 def check_names(columns: Mapping[str, Column]) -> None:
-    """Raise `ValueError` if there are no columns, or if one has a name that HDF5 or a shell would trip over."""
+    """Raise `ValueError` if there are no columns, or if one has a name that is unsafe in HDF5 or in a shell."""
     if not columns:
         raise ValueError("A run needs at least one column; record the value of the objective, say.")
     for name in columns:
@@ -145,7 +145,7 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 def checksum(content: Mapping[str, Any]) -> int:
-    """Return the CRC-32 of what JSON says, however it is laid out; -1 of what it cannot say."""
+    """Return the CRC-32 of JSON content, independent of its layout; -1 for content that JSON cannot hold."""
     try:
         return zlib.crc32(json.dumps(content, sort_keys=True).encode())
     except RecursionError:
@@ -172,7 +172,7 @@ def check_encoding(kind: Any, version: Any, where: str) -> None:
 
 
 def software_versions() -> dict[str, str]:
-    """Return what numbers depend on: the versions of Python, HDF5 and the numerical packages, and the machine."""
+    """Return the versions of Python, HDF5 and the numerical packages, and the machine, on which the numbers depend."""
     versions = {"python": platform.python_version(), "hdf5": h5py.version.hdf5_version}
     versions["machine"] = f"{platform.system()} {platform.machine()}"
     for package in ("physopt", "jax", "jaxlib", "numpy", "scipy", "pyscf", "h5py"):

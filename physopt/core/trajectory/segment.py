@@ -29,7 +29,7 @@ def write_attributes(target: h5py.HLObject, **attributes: str) -> None:
 
 
 def write_header(file: h5py.File, header: Mapping[str, Any]) -> None:
-    """Say what the file is, and keep the provenance inside it too, so that a file on its own still tells."""
+    """Write the kind of the file and the provenance into it, so that a single file is self-describing."""
     write_attributes(file, encoding_type=ENCODING_TYPE, encoding_version=ENCODING_VERSION, creator="physopt")
     write_json(file, "header", header)
 
@@ -43,7 +43,7 @@ def write_json(file: h5py.File, name: str, content: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[h5py.File]:
-    """Write an HDF5 file under its temporary name and give it its own when it is complete and on disk."""
+    """Write an HDF5 file under a temporary name, and rename it when it is complete and on disk."""
     with _abandoned_on_failure(h5py.File(temporary(path), "w", libver=LIBVER, locking=False), path) as file:
         yield file
         close(file)
@@ -72,16 +72,16 @@ def _abandoned_on_failure(file: h5py.File, path: Path) -> Iterator[h5py.File]:
 
 
 def reserve(file: h5py.File, size: int) -> None:
-    """Make sure that HDF5 can write `size` more bytes and its bookkeeping: it does not survive a write that fails.
+    """Reserve disk space for `size` more bytes and the bookkeeping of HDF5, which does not survive a write that fails.
 
-    **Raises:** `OSError` while nothing is harmed yet, if the disk is full or a quota or limit is reached.
+    **Raises:** `OSError`, before anything is damaged, if the disk is full or a quota or limit is reached.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.id.get_vfd_handle(), file.id.get_filesize(), size + HEADROOM)
 
 
 def close(file: h5py.File) -> None:
-    """Close the file and give back what was reserved. Idempotent."""
+    """Close the file and release the reserved space. Idempotent."""
     if file:
         os.ftruncate(file.id.get_vfd_handle(), file.id.get_filesize())
         file.close()
@@ -90,7 +90,7 @@ def close(file: h5py.File) -> None:
 class Segment:
     """The file of one process attempt: appended to in SWMR mode, never reopened for writing.
 
-    A record is there for good once `append` returns: first the payload is flushed, then the row of `commit` that vouches for it.
+    A record is safe once `append` returns: first the data are flushed, then the row of `commit` that makes them valid.
     Everything is created before SWMR starts, since HDF5 allows no new objects after.
     """
 

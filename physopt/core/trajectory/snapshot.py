@@ -1,8 +1,8 @@
 """Opening run files so that damage is an error, not a hang.
 
-A killed SWMR writer leaves its file marked as being written. HDF5 opens such a file in SWMR mode only, and there repeats the read of
-damaged metadata with pauses that double a hundred times: for ever. So SWMR is used only while a writer is alive; for a file that
-nobody writes, the mark is cleared in a view of it (what the tool h5clear would do to the file), and HDF5 reads that at once.
+A killed SWMR writer leaves its file marked as being written. HDF5 opens such a file in SWMR mode only. There it repeats the read of
+damaged metadata with pauses that double a hundred times, which never ends. So SWMR is used only while a writer is alive. For a file that
+nobody writes, the mark is cleared in a view of the file (the tool h5clear would do this to the file itself), and HDF5 reads the view.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The folder of a run in several parts: its own `run.json` says what the whole is and how it ended, folders below hold the parts."""
+"""The folder of a run in several parts: its `run.json` describes the whole run and how it ended, folders below hold the parts."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from .schema import RecordingStoppedWarning, software_versions
 
 
 class Whole:
-    """The writer of what is said of the whole; it holds the folder until it is closed."""
+    """The writer of the `run.json` of the whole run; it locks the folder until it is closed."""
 
     def __init__(self, folder: Path, spec: Mapping[str, Any], asked: Mapping[str, Any]):
         self._folder = folder
@@ -32,7 +32,7 @@ class Whole:
             self._resources = resources.pop_all()
 
     def end(self, finished: bool, summary: Mapping[str, Any]) -> None:
-        """Write down how the run ended."""
+        """Record how the run ended."""
         state = {"status": "finished", "summary": dict(summary)} if finished else {"ended": dict(summary)}
         try:
             write_manifest(self._folder, {**self._manifest, **state})
@@ -40,14 +40,14 @@ class Whole:
             warnings.warn(f"{self._folder} does not say how the run ended: {error}.", RecordingStoppedWarning, stacklevel=4)
 
     def close(self) -> None:
-        """Let others write. Idempotent."""
+        """Release the lock. Idempotent."""
         self._resources.close()
 
 
 def parts(folder: str | Path) -> list[Path]:
-    """Return the run folders of the parts of a run, in their order; none for a run in one piece.
+    """Return the run folders of the parts of a run, in their order; none for a run in one part.
 
-    **Raises:** `UnreadableRunError` for a folder that is neither.
+    **Raises:** `UnreadableRunError` for a folder that is not a run.
     """
     folder = Path(folder)
     if not folder.is_dir() or ((folder / MANIFEST).exists() and not read_manifest(folder).get("parts")):
@@ -56,14 +56,14 @@ def parts(folder: str | Path) -> list[Path]:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return what the whole says of itself; little where its parts were recorded by themselves."""
+    """Return the manifest of the whole run; it is short if the parts were recorded one by one."""
     return read_manifest(folder) if (folder / MANIFEST).exists() else {"status": "open", "created": "", "versions": {}, "spec": {}}
 
 
 def joined(folder: Path, runs: Sequence[Run]) -> Run:
     """Return the records of stages as those of one run, one after the other.
 
-    **Raises:** `ValueError` for parts that are no stages.
+    **Raises:** `ValueError` for parts that are not stages.
     """
     if not all(run.folder.name.startswith("stage-") and run.units == runs[0].units for run in runs):
         raise ValueError(f"{folder} holds {', '.join(run.folder.name for run in runs[:4])}: runs of their own. Name one of them.")
@@ -72,7 +72,7 @@ def joined(folder: Path, runs: Sequence[Run]) -> Run:
 
 
 def status_of_whole(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """Say how a run stands, in the words of `Run`, by its manifest alone; one whose parts were recorded by themselves, by these."""
+    """Return the status of a run, as in `Run`, from its manifest; if its parts were recorded one by one, from the parts."""
     if manifest["status"] == "finished":
         return "finished"
     inside = parts_of(folder)

@@ -1,1 +1,1 @@
-"""How a mean field of PySCF is converged: rules, starts and states, behind its own methods."""
+"""The methods that converge a PySCF mean field: rules, starts and states, behind PySCF's own interface."""

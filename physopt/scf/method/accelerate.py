@@ -1,4 +1,4 @@
-"""PySCF's face: `accelerate(mf)` dresses a mean field the way `mf.newton()` does."""
+"""The interface to PySCF: `accelerate(mf)` wraps a mean field, as `mf.newton()` does."""
 
 import dataclasses
 import itertools
@@ -39,37 +39,37 @@ def accelerate(
     target: str = "nearest",
     weights: str | Path | Auxiliary | None = None,
 ) -> Any:
-    r"""Return `mf` dressed so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
+    r"""Return `mf` wrapped so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
     These keep their meaning: `conv_tol` (hartree; here compared with an estimate of the energy still to be gained),
     `conv_tol_grad` ($|g|$ in PySCF's norm; $\sqrt{\text{conv\_tol}}$ if unset), `max_cycle`, `init_guess`, `diis_space`, `diis_damp`,
     `level_shift`, `callback`, `check_convergence`, `chkfile`, `verbose`, and afterwards `converged`, `cycles`, `e_tot`, `mo_coeff`,
     `nuc_grad_method()`, `as_scanner()`, `stability()`. `density_fit()` and solvent models may come before or after. `conv_check`, once it
-    is set to `True`, asks for one more step and exact build after convergence, for finite differences. `DIIS = ResponseDIIS` hands the
-    run to PySCF's own kernel. Other settings of that kernel (`diis`, `DIIS`, `damp`, `diis_start_cycle`) have no place here: a changed
-    one is named in a warning. `undo_accelerate()` gives the plain mean field back. The energy, density and orbitals of a converged run
+    is set to `True`, asks for one more step and exact build after convergence, for finite differences. `DIIS = ResponseDIIS` runs
+    PySCF's own kernel. Other settings of that kernel (`diis`, `DIIS`, `damp`, `diis_start_cycle`) are not used here: a changed
+    one is named in a warning. `undo_accelerate()` returns the plain mean field. The energy, density and orbitals of a converged run
     belong together: its last exact build is at the density of its orbitals.
 
     **Arguments:**
 
     - `mf`: RHF, UHF, ROHF, RKS, UKS or ROKS of a molecule, not yet run or with orbitals to start from. Not changed.
-    - `rule`: any rule of physopt, for the run from the start; default: DIIS on the response model, with a trust region and ADIIS/CDIIS
-      behind it (`Control`).
+    - `rule`: any rule of physopt, for the run from the start; default: DIIS on the response model, then a trust region and ADIIS/CDIIS
+      if needed (`Control`).
     - `record`: a folder to write the run into, or a `Recording`. Further runs of the same object, such as the geometries
       of a scanner, go to `folder-2`, `folder-3`, ...
     - `target`: which state. `"nearest"`: where the start leads. `"stable"`: follow instabilities until it is a minimum.
-      `"lowest"`: search from several starts, too. What was done is logged and kept in `state`.
+      `"lowest"`: also search from several starts. What was done is logged and kept in `state`.
     - `weights`: of the response model: a file that `physopt train scf` wrote, or `Auxiliary()` for the untrained model;
       default: those that physopt ships.
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
-    what is known of the state.
+    the information on the state.
 
-    **Raises:** `TypeError` for a mean field the model does not know and, in `kernel()`, for a complex start, with what to use instead;
+    **Raises:** `TypeError` for a mean field that is not supported and, in `kernel()`, for a complex start, with what to use instead;
     `RuntimeError` there for more electrons of one spin than functions; `WeightsError` for a weight file that is damaged or foreign.
 
     ??? cite "Reference"
-        The dressing follows `pyscf.soscf.newton_ah`; the estimate is the second-order energy $\tfrac12 g^T H^{-1} g$ with the
+        The wrapping follows `pyscf.soscf.newton_ah`; the estimate is the second-order energy $\tfrac12 g^T H^{-1} g$ with the
         model's Hessian.
     """
     if isinstance(mf, _CIAH_SOSCF):

@@ -18,9 +18,9 @@ from physopt.scf.supported import is_molecular, user_class
 class ResponseDIIS(lib.diis.DIIS):
     """Extrapolate Fock matrices as PySCF's CDIIS does, then converge the response model at the extrapolated anchor.
 
-    The Fock matrix handed back is the model's self-consistent one, so PySCF's next diagonalization gives the model's
+    The returned Fock matrix is the model's self-consistent one, so PySCF's next diagonalization gives the model's
     orbitals. Diagonalization and occupations stay PySCF's (`mf.eig`, `mf.get_occ`), so point-group symmetry, smearing and
-    fractional occupations work. PySCF's own convergence test, and the builds it spends on it, stay too.
+    fractional occupations work. PySCF's own convergence test, and its extra builds, stay, too.
 
     ```python
     mf = scf.RHF(mol)

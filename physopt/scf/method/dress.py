@@ -1,4 +1,4 @@
-"""What becomes of a dressed mean field: another kind of mean field, the plain one, or bytes."""
+"""Conversions of an accelerated mean field: to another kind, to the plain one, or to bytes."""
 
 import dataclasses
 import sys
@@ -22,10 +22,10 @@ def _conversion(name: str) -> Callable[..., Any]:
 
 
 class Dress:
-    """The part of `accelerate`'s mixin that is not about running: conversions, and pickling as PySCF's own classes do.
+    """The part of `accelerate`'s mixin for conversions, and for pickling as PySCF's own classes do.
 
-    The class of a dressed object is made when it is dressed, and its name finds nothing in another process: what is pickled is how to
-    make it. The solution's response model stays behind, as PySCF's own integrals do.
+    The class of an accelerated object is made at run time, so its name does not exist in another process. The pickle therefore holds how
+    to make the class. The response model is not pickled, like PySCF's own integrals.
     """
 
     to_rhf, to_uhf, to_ghf = _conversion("to_rhf"), _conversion("to_uhf"), _conversion("to_ghf")

@@ -1,4 +1,4 @@
-"""One step beyond convergence, for who takes finite differences of the result."""
+"""One step beyond convergence, for finite differences of the result."""
 
 import dataclasses
 
@@ -12,9 +12,10 @@ from .state import State, response_of
 
 
 def polish(problem: SCF, solution: Solution, state: State) -> tuple[Solution, State]:
-    r"""Return the solution after one more Newton step of the model and the exact build there, whose error is smaller by the model's.
+    r"""Return the result after one more Newton step of the model and one exact build there.
 
-    PySCF spends such a build at each convergence (`conv_check`). Kept only if the gradient falls; it is in no record.
+    PySCF spends such a build at each convergence (`conv_check`). The step multiplies the error by about the relative error of the model. It
+    is kept only if the gradient falls, and it is in no record.
     """
     point = problem.retract(solution.point, response_of(solution).minimize(radius=1.0))
     evaluation = problem.evaluate(point)

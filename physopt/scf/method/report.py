@@ -1,4 +1,4 @@
-"""An accelerated run in PySCF's words: log lines, checkpoint file, callbacks, shapes and signs."""
+"""Report an accelerated run as PySCF does: log lines, checkpoint file, callbacks, shapes and signs."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from physopt.scf.problem import SCF
 
 
 class Report:
-    """Turns the driver's progress into PySCF's log lines, checkpoint file and callbacks.
+    """Converts the driver's progress to PySCF's log lines, checkpoint file and callbacks.
 
     **Arguments:**
 
-    - `dm`: AO density before the first evaluation. `energy`: what is known of the energy there, in hartree, or NaN.
+    - `dm`: AO density before the first evaluation. `energy`: the energy there in hartree, if known, or NaN.
     - `keep`: write the checkpoint file.
     """
 
@@ -99,7 +99,7 @@ def with_pyscfs_signs(mo_coeff: Float[ndarray, "*spin ao mo"]) -> Float[ndarray,
 
 
 def warn_of_ignored(mf: Any) -> None:
-    """Name the settings of PySCF's own kernel that were changed and mean nothing here."""
+    """Warn of settings of PySCF's own kernel that were changed and have no effect here."""
     for name in ("diis", "DIIS", "damp", "diis_start_cycle", "diis_file"):
         if name in vars(mf) and vars(mf)[name] != getattr(type(mf), name):
             logger.warn(mf, "%s is a setting of PySCF's own kernel and is not used here; undo_accelerate() returns to it.", name)

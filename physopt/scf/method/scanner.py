@@ -23,12 +23,12 @@ GAIN = 1e-8  # hartree: less is not a lower state
 
 
 class SeriesScanner(SCF_Scanner):
-    """The mixin of `accelerate(mf).as_scanner()`: overrides where a run starts, and looks at where it ended.
+    """The mixin of `accelerate(mf).as_scanner()`: predicts the start of a run, and checks the state at its end.
 
-    The frames solved so far are in `series`; a geometry that is too far from all of them, another molecule or an explicit `dm0` starts
-    as `kernel()` does. A state that was followed from frame to frame may have stopped being the one that a fresh run finds. So whenever
-    the occupied space has turned by 2.5 degrees since the last look, it is compared with a fresh start, which costs no exact build as long
-    as both agree; where they do not, or where the state has lost its overlap with the nearest frame, a fresh run is made,
+    The converged frames are in `series`. A geometry that is too far from all of them, another molecule or an explicit `dm0` starts
+    as `kernel()` does. A state that is followed from frame to frame may no longer be the one that a fresh run finds. So whenever
+    the occupied space has rotated by 2.5 degrees since the last check, it is compared with a fresh start. This costs no exact build as
+    long as both agree. If they do not, or if the state has lost its overlap with the nearest frame, a fresh run is made,
     the lower energy is kept, and the log says so.
     """
 
@@ -50,7 +50,7 @@ class SeriesScanner(SCF_Scanner):
         return self.kernel(dm0=dm0, **kwargs)
 
     def scf(self: Any, dm0: ndarray | None = None, **kwargs: Any) -> float:
-        """Run the accelerated SCF, look whether it is still in the right state, and remember what it found."""
+        """Run the accelerated SCF, check that it is still in the right state, and store the result."""
         self._prediction = None
         super().scf(dm0, **kwargs)
         if not (self.converged and self.solution and isinstance(self.solution.evaluation.model, Response)):

@@ -1,4 +1,4 @@
-"""The lowest state: several starts on a cheap surface, thinned out as they converge."""
+"""The search for the lowest state: several starts on a cheap surface, of which only the best are continued."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken
 
 SAME = 0.1  # electrons: closer determinants lead to one state
-LEVEL = 1e-4  # hartree: settled runners as close as this are one state, seen in a mirror or turned in space
+LEVEL = 1e-4  # hartree: settled runners as close as this are one state, reflected or rotated
 MARGIN = 5e-3  # hartree: a cheap surface may have two states this close in the wrong order
 SHAKE = 0.1  # radians
 SETTLED = 1e-2  # hartree per radian: on the last steps of the way
@@ -26,7 +26,7 @@ FINALISTS = 3
 
 
 class Candidate(eqx.Module):
-    """One start and what became of it: the lowest energy in hartree and the builds, both on the surface of the search, and the outcome."""
+    """One start and its result: the lowest energy in hartree and the builds, both on the surface of the search, and the outcome."""
 
     name: str
     energy: float
@@ -39,7 +39,7 @@ class Candidate(eqx.Module):
 
 
 class Runner(eqx.Module):
-    """A start under way."""
+    """A start that is being converged."""
 
     name: str
     carry: Carry
@@ -52,17 +52,17 @@ class Runner(eqx.Module):
 
     @property
     def settled(self) -> bool:
-        """Say whether it is as good as converged."""
+        """Say whether the start is nearly converged."""
         return float(tree_norm(self.carry.evaluation.grad)) < SETTLED
 
     def joins(self, other: "Runner", problem: SCF) -> bool:
-        """Say whether both are on the way to one state."""
+        """Say whether both converge to the same state."""
         if self.settled and other.settled and abs(self.energy - other.energy) < LEVEL:
             return True
         return distance(problem.oracle, self.carry.best, other.carry.best) < SAME
 
     def run(self, problem: SCF, rule: TrustRegion, budget: int, settled: float = SETTLED) -> "Runner":
-        """Return it after up to `budget` more evaluations, fewer if the gradient norm falls below `settled`."""
+        """Return the runner after up to `budget` more evaluations, fewer if the gradient norm falls below `settled`."""
         carry, spent = self.carry, 0
         while spent < budget and not float(tree_norm(carry.evaluation.grad)) < settled:
             new = propose(problem, rule, carry)
@@ -71,12 +71,12 @@ class Runner(eqx.Module):
 
 
 def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbitals]], list[Candidate]]:
-    """Return the most promising points, best first, and an account of every start.
+    """Return the most promising points, best first, and a report on every start.
 
-    More than one point only where the cheap surface cannot tell which is lower.
+    There is more than one point only if the cheap surface cannot decide which is lower.
 
-    Each start is taken off its symmetries by a fixed small rotation, so that a descent cannot end at a saddle that symmetry alone
-    protects, and runs in heats with the trust region on the taught model; starts and runners that coincide are merged.
+    Each start is rotated by a fixed small rotation that breaks its symmetries, so that a descent cannot end at a saddle that symmetry
+    alone protects. It runs in rounds with the trust region on the corrected model. Starts and runners that coincide are merged.
     """
     in_memory = is_fitted(mf) or mf._eri is not None or mf.mol.incore_anyway or mf._is_mem_enough()
     cheap = None if in_memory and not isinstance(mf, dft.rks.KohnShamDFT) else cheap_surface(mf, level=0)

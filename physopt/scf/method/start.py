@@ -1,4 +1,4 @@
-"""The start of an accelerated run: the same self-consistent field on a cheap surface, so that no exact build goes into the way there."""
+"""The start of an accelerated run: the same self-consistent field on a cheap surface, which needs no exact build."""
 
 from typing import Any
 
@@ -38,11 +38,11 @@ def default_rule(mf: Any) -> Control:
 
 
 def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
-    """Return where the run of `problem` starts, given an AO density: near the minimum of cheap surfaces; and the energy known, in hartree.
+    """Return the start of `problem`, near the minimum of cheap surfaces, from an AO density; and the energy in hartree, if known.
 
-    A saddle that the gradient can see is left on the first surface already, where that is cheap, and for a target beyond the nearest
-    state any saddle is. A density that is a determinant and nearly stationary is taken as it is. Hartree-Fock with fitted integrals is
-    its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
+    A saddle that the gradient can see is left on the first surface, where that is cheap. For a target beyond the nearest
+    state, any saddle is left. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock with fitted integrals
+    is its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
     if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):

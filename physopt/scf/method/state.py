@@ -1,4 +1,4 @@
-"""Which state: `accelerate(mf, target=...)` beyond the stationary point nearest to the start."""
+"""Targets of `accelerate(mf, target=...)` beyond the stationary point nearest to the start."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ GAIN = 1e-8  # hartree: less is not a lower state
 
 
 class Descent(eqx.Module):
-    """One instability followed: the curvature in hartree per squared radian, the energies before and after in hartree, the builds."""
+    """An instability that was followed: curvature in hartree per squared radian, energies before and after in hartree, builds."""
 
     curvature: float
     before: float
@@ -36,12 +36,12 @@ class Descent(eqx.Module):
 
 
 class State(eqx.Module):
-    """What was done to reach a state, and what is known of it.
+    """What was done to reach a state, and what is known about it.
 
     - `target`: as asked for. `converged`: is it a stationary point?
     - `stability`: the analysis of the final state; `None` if it was not asked for. `rounds`: the instabilities followed, in order.
     - `evaluations`: exact builds spent on all runs together. `products`: exact Hessian-vector products, each the price of one.
-    - `tried`: for `"lowest"`, what became of every start, and the builds that it took on the surface of the search.
+    - `tried`: for `"lowest"`, the result of every start, and its builds on the surface of the search.
     """
 
     target: str
@@ -61,7 +61,7 @@ class State(eqx.Module):
 
     @property
     def stable(self) -> bool | None:
-        """Say whether the state is a minimum among its own kind; `None` if nobody looked, or it could not be decided."""
+        """Say whether the state is a minimum among its own kind; `None` if this was not tested, or could not be decided."""
         return None if self.stability is None else self.converged and self.stability.stable
 
 
@@ -74,7 +74,7 @@ def check_target(target: str) -> None:
 def reach(
     mf: Any, problem: SCF, point: Orbitals, rule: AbstractRule, stop: Stop, recording: Recording | None, report: Callable[[Progress], bool]
 ) -> tuple[Solution, State]:
-    """Converge from `point` to the state that `mf.target` asks for; only the run from there to a first stationary point is recorded."""
+    """Converge from `point` to the state that `mf.target` asks for; only the run to the first stationary point is recorded."""
 
     def converge(rule: AbstractRule, point: Orbitals, recording: Recording | None = None) -> Solution:
         return minimize(problem, rule, point, stop=stop, record=recording, callback=report)
@@ -113,8 +113,8 @@ def _lowest(
 def descend(problem: SCF, solution: Solution, converge: Converge, *, trusting: bool = False) -> tuple[Solution, State]:
     r"""Follow instabilities down until the state is a minimum; the energy never goes up.
 
-    From a saddle the determinant is turned along the exact downhill mode, as far as the model advises, and the trust region on the
-    model as metric descends from there: its energy only falls, so it cannot come back.
+    From a saddle the determinant is rotated along the exact downhill mode, as far as the model advises. The trust region on the
+    model descends from there. Its energy only falls, so it cannot come back.
 
     **Arguments:**
 

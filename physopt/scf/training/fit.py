@@ -1,4 +1,4 @@
-"""The training of the response kernel: a deterministic regression of exact responses, and what it is worth in exact builds."""
+"""The training of the response kernel: a deterministic fit to exact responses, and its value in exact builds."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -23,20 +23,20 @@ Tell = Callable[[str, float], None]
 
 
 def loss(lessons: Sequence[Lesson], weights: KernelWeights) -> float:
-    r"""Return the mean $\log_{10}$ of the relative error of the response; every lesson counts the same."""
+    r"""Return the mean $\log_{10}$ of the relative error of the response; all lessons have equal weight."""
     auxiliary = weights.auxiliary()
     return float(np.mean([np.log10(lesson.errors(auxiliary)).mean() for lesson in lessons]))
 
 
 def fit(lessons: Sequence[Lesson], start: KernelWeights, *, evaluations: int, tell: Tell = lambda stage, value: None) -> KernelWeights:
-    """Return weights that answer the lessons better: first the exponents of all elements, then a scale for each that occurs.
+    """Fit the weights to the lessons: first the exponents of all elements, then a scale for each element that occurs.
 
-    By Powell's method and Brent's, which need no derivative by exponents and give the same result each time. A ridge keeps
-    weights where the lessons do not care.
+    The methods are Powell's and Brent's, which need no derivatives and give the same result each time. A ridge keeps
+    weights in place on which the lessons do not depend.
 
     **Arguments:**
 
-    - `start`: where to start, and what the ridge pulls to. `evaluations`: of the loss, for the exponents.
+    - `start`: the starting weights, to which the ridge pulls. `evaluations`: of the loss, for the exponents.
     - `tell`: called as `tell(stage, loss)` after each evaluation.
 
     ??? cite "Reference"
@@ -80,7 +80,7 @@ def _scaled(symbol: str, lessons: Sequence[Lesson], start: KernelWeights, weight
 def score(mf: Any, auxiliary: Auxiliary) -> dict[str, Any]:
     """Return the exact builds of one accelerated run and $|g|$, in PySCF's norm, after each of the first three.
 
-    A run that has ended stands at a twentieth of its last gradient, so that means remain defined.
+    A run that has ended counts a twentieth of its last gradient, so that means remain defined.
     """
     norms: list[float] = []
     meter = Meter()

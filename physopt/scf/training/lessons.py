@@ -1,4 +1,4 @@
-"""What the exact Fock matrix answers to changes of the density, harvested once; and how far a kernel is from it."""
+"""Exact responses of the Fock matrix to changes of the density, collected once; and the error of a kernel on them."""
 
 import dataclasses
 from typing import Any
@@ -19,13 +19,13 @@ RANDOM = 2  # random rotations of each molecule
 
 @dataclasses.dataclass(frozen=True)
 class Lesson:
-    r"""Changes $\Delta_k$ of a molecule's spin densities and what exact exchange has to answer to them.
+    r"""Changes $\Delta_k$ of a molecule's spin densities and the exact exchange response to them.
 
     - `mol`: the molecule. `exchange`: its functional's terms of exact exchange.
     - `virtual`, `occupied`: orbitals of each spin, `(ao, virt)` and `(ao, occ)`.
     - `gaps`: $\varepsilon_v - \varepsilon_o$, in hartree, at least 0.1.
     - `halves`: for each change and spin the columns and signs of $\Delta_k = \sum_i s_i c_i c_i^T$.
-    - `wanted`: the exact response less the kernel's Coulomb and local parts, as rotations; `norms` of the whole exact response.
+    - `wanted`: the exact response minus the kernel's Coulomb and local parts, as rotations; `norms` of the whole exact response.
     """
 
     mol: gto.Mole
@@ -59,10 +59,10 @@ class Lesson:
 
 
 def harvest(mf: Any, *, seed: int = 0) -> Lesson | None:
-    r"""Converge a mean field and ask it how its Fock matrix answers to changes of the density.
+    r"""Converge a mean field and compute the exact response of its Fock matrix to changes of the density.
 
-    The changes are the errors of the first densities of an accelerated run, and rotations with random coefficients over the gaps;
-    the answers are central differences of exact builds.
+    The changes are the errors of the first densities of an accelerated run, and rotations with random coefficients divided by the gaps.
+    The responses are central differences of exact builds.
 
     **Arguments:** `mf`: an unbuilt mean field that `accelerate` takes. `seed`: of the random rotations.
 

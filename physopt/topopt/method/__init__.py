@@ -1,1 +1,1 @@
-"""How a design is found: stages of rules, on the problem itself and on cheaper ones."""
+"""The methods of topology optimization: stages of rules, on the problem itself and on cheaper ones."""

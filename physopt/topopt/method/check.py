@@ -1,4 +1,4 @@
-"""A look at a problem of topology optimization before it is solved: its gradient, and what it will cost."""
+"""Check a problem of topology optimization before the run: its gradient, and what it will cost."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from physopt.topopt import SIMP
 
 
 def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:
-    """Solve once, compare the slope along a random direction with a central difference, and say what an optimization costs."""
+    """Solve once, compare the slope along a random direction with a central difference, and estimate the cost of an optimization."""
     structure, point = problem.equilibrium.structure, problem.init()
     problem.evaluate(point)  # compiles
     began = time.perf_counter()
@@ -29,6 +29,6 @@ def check(problem: SIMP, step: float = 1e-4) -> dict[str, str]:
         "solver": solver,
         "value of the uniform design": f"{float(evaluation.value):.8g}",
         "gradient": f"differs from a central difference by {error:.1e} of it" if program.exact else "none with a sensitivity filter",
-        "one solution": f"{seconds:.3g} s",
-        "100 solutions": f"about {100.0 * seconds:.3g} s",
+        "one solve": f"{seconds:.3g} s",
+        "100 solves": f"about {100.0 * seconds:.3g} s",
     }

@@ -28,7 +28,7 @@ def single(rule: AbstractRule) -> Plan:
 
 
 def multilevel(rule: AbstractRule, coarse: Sequence[int] = (30,)) -> Plan:
-    """Return the plan that solves on coarser grids first, the next coarser one for `coarse[0]` solutions, and so on."""
+    """Return the plan that solves on coarser grids first, the next coarser one for `coarse[0]` solves, and so on."""
 
     return lambda problem, solutions: [*on_coarser_grids(problem, rule, coarse), Stage(problem, rule, solutions)]
 
@@ -39,13 +39,13 @@ def chosen(problem: SIMP, solutions: int) -> list[Stage]:
 
 
 def learned(problem: SIMP, solutions: int) -> list[Stage]:
-    """Return the plan by the numbers learned in the plane; in space, where nothing was learned, by those chosen by hand."""
+    """Return the plan by the numbers learned in 2D; in 3D, where nothing was learned, by those chosen by hand."""
     plane = len(problem.equilibrium.structure.shape) == 2
     return (trained() if plane else Schedule.by_hand()).stages(problem, solutions)
 
 
 def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage]:
-    """Return the stages of a definition: its continuation, if it has any, on its own grid; else what the method does."""
+    """Return the stages of a definition: its continuation, if it has any, on its own grid; else those of the method."""
     problem, plan = definition.problem(), METHODS[method]
     easier = [
         problem.changed(
@@ -61,7 +61,7 @@ def stages_of(definition: Definition, method: str, solutions: int) -> list[Stage
 
 
 def _alone(stage: Stage) -> Stage:
-    """Return a method's last stage, to begin where the one before ends and to take all of the solutions."""
+    """Return a method's last stage, to begin where the one before ends and to take all of the solves."""
     return dataclasses.replace(stage, patience=None, blur=None)
 
 
@@ -98,7 +98,7 @@ def solve(
     - `solutions`: the most finite-element solves on the definition's own grid.
     - `change`, `gain`, `record`, `callback`: as for `optimize`.
 
-    **Raises:** `ValueError` for an unknown method, and for what cannot be solved.
+    **Raises:** `ValueError` for an unknown method, and for a problem that cannot be solved.
     """
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}; write one of {', '.join(METHODS)}.")

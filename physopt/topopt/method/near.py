@@ -14,7 +14,7 @@ FIRST = 3.0  # change of the latent variable in the first step: of 0.3, 1 and 3 
 
 
 def near_rule(problem: SIMP) -> AbstractRule:
-    """Return the rule that gets from a start near the solution to the solution in the fewest solutions."""
+    """Return the rule that needs the fewest solves from a start near the optimal design."""
     if not problem.densities.filtering.exact:
         return OptimalityCriteria()
     if problem.objective.falling and len(problem.coefficients) == 1:
@@ -23,6 +23,6 @@ def near_rule(problem: SIMP) -> AbstractRule:
 
 
 def near_stages(definition: Definition, solutions: int) -> list[Stage]:
-    """Return the one stage of a run that begins near the solution."""
+    """Return the only stage of a run that starts near the optimal design."""
     problem = definition.problem()
     return [Stage(problem, near_rule(problem), solutions)]

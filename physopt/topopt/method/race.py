@@ -12,13 +12,13 @@ TUNED = MMA(Poles(0.5, 2.0, 0.6))
 FINISH = MMA(Poles(0.2, 2.0, 0.6), 0.3)  # smaller steps at first, for designs that others have begun
 CRITERIA = OptimalityCriteria(0.65, 0.2)
 ACROSS = 6  # elements that a grid has along each side at least, if a layout is to be found on it
-FLOOR = 20  # solutions that may go by without a gain before tuned `MMA` on the design's own grid ends
-HEAT, GAIN = 10, 1e-3  # each of two starts goes on while this many solutions still gain this share
-EVEN = 15  # solutions by the criteria
+FLOOR = 20  # solves that may go by without a gain before tuned `MMA` on the design's own grid ends
+HEAT, GAIN = 10, 1e-3  # each of two starts goes on while this many solves still gain this fraction
+EVEN = 15  # solves by the criteria
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
-    """Return the problem with equilibrium on a coarser grid; `None` where that tells loads and supports no longer apart."""
+    """Return the problem with equilibrium on a coarser grid; `None` if that cannot distinguish loads from supports."""
     try:
         return problem.changed(halvings=halvings)
     except ValueError:
@@ -26,9 +26,9 @@ def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
 
 
 def unhelpful(problem: SIMP) -> str | None:
-    """Return why coarser grids cannot be relied on for a problem, in words; `None` where they can.
+    """Return in words why coarser grids cannot be used for a problem; `None` if they can.
 
-    Half the resolution has to leave a filter that sees neighbors, and six elements across.
+    Half the resolution must leave a filter radius that reaches neighbors, and six elements across.
     """
     rmin, across = problem.densities.filtering.rmin, min(problem.equilibrium.structure.shape)
     if rmin < 2.0 * NARROWEST:
@@ -39,11 +39,11 @@ def unhelpful(problem: SIMP) -> str | None:
 
 
 def race(problem: SIMP, solutions: int) -> list[Stage]:
-    r"""Return the stages of two classical starts, each until it hardly gains any more, the lower of which goes on.
+    r"""Return the stages of two classical starts, each until it hardly gains any more; the lower one goes on.
 
-    Tuned `MMA` is the quicker one on most structures, but its first steps may tear one apart, and it drops bars that it never finds again.
-    The criteria, whose even pace does neither, begin the other start; `MMA` with smaller steps ends it. Where the criteria refuse, as with
-    several functions, it is tuned `MMA` alone.
+    Tuned `MMA` is the quicker one on most structures, but its first steps may break the structure, and it drops bars that it never finds
+    again. The other start begins with the criteria, whose even pace does neither; `MMA` with smaller steps ends it. If the criteria refuse
+    the problem, as with several functions, tuned `MMA` runs alone.
     """
     if len(problem.coefficients) > 1 or not problem.densities.filtering.exact:
         return [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True)]

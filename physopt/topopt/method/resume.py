@@ -1,4 +1,4 @@
-"""What a resumed run of topology optimization knows of the solutions that an earlier process made: what the record says."""
+"""Restore the steps of a resumed topology optimization that an earlier process made, from the record."""
 
 import dataclasses
 from typing import Any
@@ -9,9 +9,9 @@ from physopt.core.run import Solution
 
 
 def recall(steps: list[Any], count: int, solution: Solution) -> None:
-    """Put the steps before a resume where they belong, after the first `count`, which are of earlier stages.
+    """Insert the steps before a resume after the first `count`, which belong to earlier stages.
 
-    Values and times are those recorded; work is spread evenly over them; volumes and designs, which no record keeps, are NaN.
+    Values and times are the recorded ones. Work is spread evenly over them. Volumes and designs, which no record keeps, are NaN.
     """
     if not solution.restored or len(steps) == count:
         return

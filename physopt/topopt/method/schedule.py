@@ -1,4 +1,4 @@
-"""The default method of topology optimization: seven numbers, by hand or learned, say how averaged grids are used; then it starts again."""
+"""The default method: seven numbers, chosen by hand or learned, control the averaged grids; further starts follow."""
 
 import dataclasses
 import functools
@@ -22,19 +22,19 @@ from .race import ACROSS, CRITERIA, FINISH, FLOOR, TUNED, averaged, race, unhelp
 from .stages import Stage, optimize
 
 FILE = Path(__file__).with_name("schedule.safetensors")
-# Chosen by hand: solutions on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
+# Chosen by hand: solves on the grid of a quarter of the resolution, then on that of a half before the first on the design's own, and
 # before each later one; where asymptotes begin, how much wider and narrower they become, and the move limit.
 HAND = {"layout": 32.0, "before": 4.0, "between": 4.0, "start": 0.3, "wider": 1.0, "narrower": 0.4, "move": 0.3}
-PATIENCE = 3  # solutions that may go by without a gain before another start
+PATIENCE = 3  # solves that may go by without a gain before another start
 # Filter radii, of each further start; no two alike, or one that gained nothing would come again.
 BLURS = (2.0, 1.0, 0.5, 3.0, 1.5, 0.75, 4.0, 0.25, 2.5)
 SOLUTIONS = 40  # per run in training
-FIRST = 6  # solutions: what comes before hardly matters for the loss
-CAP = 0.1  # as a share: designs that are worse than this are all equally bad
+FIRST = 6  # solves: what comes before hardly matters for the loss
+CAP = 0.1  # as a fraction: designs that are worse than this are all equally bad
 
 
 class Schedule(eqx.Module):
-    r"""Coarser grids first, then the design's own with several corrected steps for each solution, and further starts.
+    r"""Coarser grids first, then the design's own with several corrected steps for each solve, and further starts.
 
     `weights` are the logarithms of the seven `numbers` relative to `HAND`, in units of $\log 2$.
     """
@@ -54,7 +54,7 @@ class Schedule(eqx.Module):
     def stages(self, problem: SIMP, solutions: int) -> list[Stage]:
         """Return the stages for a problem, at most `solutions` on its own grid.
 
-        The first start, tuned `MMA`, the criteria, then blurs. Where coarser grids are no help, the race comes before the first start.
+        The order is: first start, tuned `MMA`, criteria, then blurred starts. If coarser grids do not help, the race comes first.
         """
         first = self.start(problem, solutions)
         if len(first) == 1:
@@ -77,7 +77,7 @@ class Schedule(eqx.Module):
         return stages
 
     def start(self, problem: SIMP, solutions: int) -> list[Stage]:
-        """Return the stages of the first start: coarser grids where there are any, then the problem's own."""
+        """Return the stages of the first start: coarser grids if there are any, then the problem's own."""
         numbers = self.numbers()
         poles = Poles(min(numbers["start"], 10.0), 1.0 + numbers["wider"], max(1.0 - numbers["narrower"], 0.05))
         rule = MMA(poles, min(numbers["move"], 1.0))
@@ -85,7 +85,7 @@ class Schedule(eqx.Module):
         if (cheap := averaged(problem)) is None:
             return [Stage(problem, rule, solutions)]
         coarsest = averaged(problem, 2) if min(problem.equilibrium.structure.shape) >= 4 * ACROSS else None
-        if coarsest is None:  # where half the resolution has to do, its solutions are dear
+        if coarsest is None:  # where half the resolution has to do, its solves are expensive
             coarsest, layout = cheap, layout // 2
         options = {} if problem.objective.falling else {"slack": math.inf}
         own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
@@ -99,16 +99,16 @@ def trained() -> Schedule:
 
 
 class Excess(AbstractLoss):
-    r"""Mean over the solutions $k$ of $\min(\log(v_k / v_n), 0.1)$, plus $2 \log v_n$: to be quick, and to end low."""
+    r"""Mean over the solves $k$ of $\min(\log(v_k / v_n), 0.1)$, plus $2 \log v_n$: rewards a quick run and a low final value."""
 
     def __call__(self, history: History) -> Float[Array, ""]:
-        """Return the loss of one run, from the lowest values after each solution."""
+        """Return the loss of one run, from the lowest values after each solve."""
         logs = jnp.log(jnp.asarray(history.value))
         return jnp.minimum(logs[FIRST:] - logs[-1], CAP).mean() + 2.0 * logs[-1]
 
 
 def run(problem: AbstractProblem, schedule: Schedule, key: PRNGKeyArray, solutions: int) -> History:
-    """Return the lowest value that the first start finds on the finest grid after work worth 0, 1, ... `solutions` of its solutions."""
+    """Return the lowest value that the first start finds on the finest grid after work worth 0, 1, ... `solutions` of its solves."""
     assert isinstance(problem, SIMP)
     stages = schedule.start(problem, solutions + 1)
     steps = optimize(stages, change=None, callback=lambda step: step.equivalents >= solutions).steps

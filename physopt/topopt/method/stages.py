@@ -26,13 +26,13 @@ from physopt.topopt.task import transferred
 
 from .resume import recall
 
-WINDOW = 20  # solutions over which the last stage's gain is measured
-STALLED = 3e-3  # share: a stage whose lowest value falls by less makes room for another start
-HOPELESS = 0.01  # share: so does one that is this much above the lowest design before it
+WINDOW = 20  # solves over which the last stage's gain is measured
+STALLED = 3e-3  # fraction: a stage whose lowest value falls by less makes room for another start
+HOPELESS = 0.01  # fraction: so does one that is this much above the lowest design before it
 
 
 class Continued(AbstractRule):
-    """A rule that begins with a given state instead of nothing known; `Corrected` with that of its own rule."""
+    """A rule that begins with a given state; for `Corrected` this is the state of its inner rule."""
 
     rule: AbstractRule
     state: PyTree
@@ -42,23 +42,23 @@ class Continued(AbstractRule):
         return self.rule.begun(evaluation, self.state) if isinstance(self.rule, Corrected) else self.state
 
     def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
-        """Do as the rule does."""
+        """Return the step of the rule."""
         return self.rule.step(evaluation, state)
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A problem, the rule for it, and how many solutions it may take; coarse grids and continuation come first.
+    """A problem, its rule, and the number of solves that it may take; coarse grids and continuation come first.
 
     Several stages may have the problem of the last one: the outcome is the lowest of their designs.
 
-    - `solutions`: at most, those of earlier stages with the same problem included.
-    - `patience`: the next stage begins when in so many solutions the lowest value has fallen by less than the share `gain` of itself, or
+    - `solutions`: the largest number of solves, those of earlier stages with the same problem included.
+    - `patience`: the next stage begins when in so many solves the lowest value has fallen by less than the fraction `gain` of itself, or
       is 1 % above that of earlier stages.
     - `fresh`: it starts where the first stage did, not from where the one before ended.
     - `blur`: it starts from the lowest design so far, blurred by this many filter radii.
-    - `floor`: a classical method in full: it is not given up for being higher.
-    - `misled`: it only takes place where the stage before was misled: it began from the lowest design and gained less than 0.3 %, or it
+    - `floor`: a classical method in full: it is not abandoned for being higher.
+    - `misled`: it runs only if the stage before was misled: that stage began from the lowest design and gained less than 0.3 %, or it
       ended 1 % above it and its rule, `Corrected`, distrusts its cheap problem.
     - `best`: it goes on from the lowest design so far, with what the rule there had learned.
     """
@@ -77,7 +77,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One solution of a run: on which stage, how many solutions of the finest grid all of them were worth so far, and what it found.
+    """One solve of a run: its stage, the work so far in solves of the finest grid, and what it found.
 
     `own` says whether `problem` is the problem itself, not a cheaper one. See `recall` for those before a resume.
     """
@@ -98,7 +98,7 @@ class Step:
 
 
 class Trace(NamedTuple):
-    """Values by work, in solutions of the finest grid; NaN between two starts."""
+    """Values by work, in solves of the finest grid; NaN between two starts."""
 
     work: Float[ndarray, " n"]
     value: Float[ndarray, " n"]
@@ -119,11 +119,11 @@ class Design:
         return self.problem.density(self.solution.point)
 
     def verify(self) -> Outcome:
-        """Return what a look from outside says: the value by a direct solution, volume, greyness, the pieces of the surface."""
+        """Return an independent check: the value by a direct solve, volume, greyness, the pieces of the surface."""
         return outcome_of(self.problem, self.solution.point)
 
     def trace(self) -> Trace:
-        """Return the value of every solution of the problem itself, over all starts."""
+        """Return the value of every solve of the problem itself, over all starts."""
         work, values, before = [], [], None
         for step in (step for step in self.steps if step.own):
             if before not in (None, step.stage):
@@ -136,7 +136,7 @@ class Design:
 
 
 def on_coarser_grids(problem: SIMP, rule: AbstractRule, counts: Iterable[int]) -> list[Stage]:
-    """Return the stages before that of a problem, from coarse to fine: `counts` solutions on the next coarser grid, then below it."""
+    """Return the stages before that of a problem, from coarse to fine; `counts` are the solves, those on the next coarser grid first."""
     stages: list[Stage] = []
     for count in counts:
         if (below := coarser(stages[0].problem if stages else problem)) is None:
@@ -154,16 +154,16 @@ def optimize(
     record: Recording | None = None,
     callback: Callable[[Step], bool | None] | None = None,
 ) -> Design:
-    """Run through the stages, each from the design of the one before, or from the lowest one blurred.
+    """Run the stages, each from the design of the one before, or from the lowest design, blurred.
 
     **Arguments:**
 
     - `start`: the design with which the first stage begins; the uniform one if left out.
-    - `change`: the last stage ends when no density changes by more than this; `None` uses all solutions it may take.
-    - `gain`: it also ends when in 20 solutions the lowest value has fallen by less than this share, and the run ends when a start
-      from the lowest design has not brought more.
-    - `record`: where to record; of several stages each has a folder of its own there.
-    - `callback`: called after each solution; `True` stops the run.
+    - `change`: the last stage ends when no density changes by more than this; `None` uses all solves it may take.
+    - `gain`: the last stage also ends when in 20 solves the lowest value has fallen by less than this fraction. The run ends when a
+      start from the lowest design has not gained more.
+    - `record`: where to record; each of several stages has its own folder there.
+    - `callback`: called after each solve; `True` stops the run.
 
     **Returns:** a `Design`; whether it converged is in its solution.
 
@@ -236,7 +236,7 @@ def _through(
 def _teller(
     steps: list[Step], number: int, stage: Stage, problem: SIMP, callback: Callable[[Step], bool | None] | None
 ) -> Callable[[Progress], bool]:
-    """Return what a stage calls after each solution: it adds a step to those before."""
+    """Return what a stage calls after each solve: it adds a step to those before."""
     finest = problem.equilibrium.unknowns
     work, seconds = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
 
