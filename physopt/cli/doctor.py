@@ -17,13 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 from physopt.apart import environment
+from physopt.core.extras import OPTIONAL
 from physopt.core.trajectory import Column, Recorder, load
 from physopt.scf.xyz import XYZError, read_xyz
 
 from .elsewhere import NO_SETTINGS
 
-REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "matplotlib", "safetensors")
-OPTIONAL = {"openorbitaloptimizer-pyscf": "the method `ooo` of physopt bench scf", "pyberny": "geometry optimization"}
+REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "safetensors")
+# Not an extra: PySCF uses it, physopt does not.
+PEERS = {"pyberny": "PySCF's geometry optimization needs PyBerny: pip install pyberny"}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 
 app = cyclopts.App(name="doctor", help="Check this installation.")
@@ -59,8 +61,8 @@ def _versions() -> Iterator[Finding]:
     for name in REQUIRED:
         version = _version(name)
         yield Finding(name, version is not None, version or f"missing: pip install {name}")
-    for name, purpose in OPTIONAL.items():
-        yield Finding(name, True if _version(name) else None, _version(name) or f"not installed; only {purpose} needs it")
+    for name, sentence in {**{each.distribution: each.sentence for each in OPTIONAL.values()}, **PEERS}.items():
+        yield Finding(name, True if _version(name) else None, _version(name) or f"not installed; {sentence}")
 
 
 def _precision() -> Iterator[Finding]:
