@@ -35,7 +35,11 @@ for domain in DOMAINS:
 RESERVED = {
     "h5py": ("physopt.core.trajectory",),
     "pyscf": ("physopt.scf", "physopt.bench.scf"),
-    "matplotlib": ("physopt.plot", "physopt.cli"),
+    "matplotlib": ("physopt.plot",),
+    "PIL": ("physopt.topopt.space",),
+    "trimesh": ("physopt.topopt.export", "physopt.topopt.voxels"),
+    "skimage": ("physopt.topopt.surface",),
+    "pyevtk": ("physopt.topopt.export",),
     "rich": ("physopt.cli",),
     "cyclopts": ("physopt.cli",),
 }
@@ -121,7 +125,7 @@ from jax._src import xla_bridge
 assert (dict(os.environ), threading.active_count()) == before, "environment or threads"
 assert not jax.config.jax_enable_x64, "x64 was switched on"
 assert not xla_bridge.backends_are_initialized(), "a JAX backend was started"
-heavy = {"pyscf", "matplotlib", "cyclopts", "rich", "rdkit", "pytest"} & sys.modules.keys()
+heavy = {"pyscf", "matplotlib", "PIL", "trimesh", "skimage", "pyevtk", "cyclopts", "rich", "rdkit", "pytest"} & sys.modules.keys()
 assert not heavy, heavy
 """
     _python(script)

@@ -11,7 +11,7 @@ from physopt.cli import main
 from physopt.topopt.definition import Definition, changed, read_definition
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"jax", "equinox", "optax", "pyscf", "matplotlib", "skimage", "trimesh", "vtk", "PIL"}
+HEAVY = {"jax", "equinox", "optax", "pyscf", "matplotlib", "skimage", "trimesh", "PIL"}
 GOOD = """
 name = "beam"
 shape = [24, 12]

@@ -1,10 +1,11 @@
 """The methods that a benchmark compares."""
 
-import importlib.util
 from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from physopt.core.extras import installed, need
 
 Methods = Annotated[str | None, Parameter(help="Comma-separated; all that are installed if left out.")]
 
@@ -13,10 +14,9 @@ def chosen(methods: str | None, known: Iterable[str], packages: dict[str, str]) 
     """Return the methods asked for, by default all whose package is installed."""
     known = list(known)
     if methods is None:
-        return [m for m in known if m not in packages or importlib.util.find_spec(packages[m])]
+        return [m for m in known if m not in packages or installed(packages[m])]
     names = [name.strip() for name in methods.split(",") if name.strip()]
     if not names or (unknown := [name for name in names if name not in known]):
         raise ValueError(f"--methods {methods!r}: {', '.join(unknown) if names else 'nothing'} is not one of {', '.join(known)}.")
-    if missing := [m for m in names if m in packages and not importlib.util.find_spec(packages[m])]:
-        raise ImportError(f"--methods {methods!r}: {', '.join(missing)} needs pip install 'physopt[bench]'")
+    need(*(packages[name] for name in names if name in packages))
     return names

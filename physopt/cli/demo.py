@@ -5,6 +5,8 @@ from pathlib import Path
 
 import cyclopts
 
+from physopt.core.extras import need
+
 from .progress import screen
 from .scf import label, run, show
 
@@ -20,6 +22,7 @@ def demo(*, folder: Path = Path("runs")) -> int:
     folder
         Where to put the run folders and the picture.
     """
+    need("matplotlib")
     from physopt.plot.scf import plot_traces
     from physopt.scf.xyz import read_xyz
 

@@ -15,15 +15,16 @@ import cyclopts
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from physopt.apart import environment
+from physopt.core.extras import OPTIONAL, installed
 from physopt.core.trajectory import Column, Recorder, load
 from physopt.scf.xyz import XYZError, read_xyz
 
 from .elsewhere import NO_SETTINGS
 
-REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "matplotlib", "safetensors")
-OPTIONAL = {"openorbitaloptimizer-pyscf": "the method `ooo` of physopt bench scf", "pyberny": "geometry optimization"}
+REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "safetensors")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 
 app = cyclopts.App(name="doctor", help="Check this installation.")
@@ -48,7 +49,7 @@ def doctor() -> int:
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = {True: "[green]ok[/]", False: "[red]bad[/]", None: "[yellow]note[/]"}[finding.ok]
-        table.add_row(mark, finding.subject, finding.detail)
+        table.add_row(mark, finding.subject, Text(finding.detail))  # square brackets are its own
     Console().print(table)
     return 4 if any(f.ok is False for f in findings) else 0
 
@@ -59,8 +60,11 @@ def _versions() -> Iterator[Finding]:
     for name in REQUIRED:
         version = _version(name)
         yield Finding(name, version is not None, version or f"missing: pip install {name}")
-    for name, purpose in OPTIONAL.items():
-        yield Finding(name, True if _version(name) else None, _version(name) or f"not installed; only {purpose} needs it")
+    for module, package in OPTIONAL.items():
+        version = _version(package.distribution) if installed(module) else None
+        yield Finding(package.distribution, None if version is None else True, version or f"not installed; {package.sentence}")
+    berny = _version("pyberny")  # no extra: PySCF uses it, physopt does not
+    yield Finding("pyberny", True if berny else None, berny or "not installed; PySCF's geometry optimization needs it: pip install pyberny")
 
 
 def _precision() -> Iterator[Finding]:

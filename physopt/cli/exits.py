@@ -18,6 +18,7 @@ from types import FrameType
 import cyclopts
 import numpy as np
 
+from physopt.core.extras import MissingExtraError
 from physopt.core.trajectory import RecordingStoppedWarning
 
 from .elsewhere import memory_limit
@@ -100,6 +101,8 @@ def _message(error: BaseException, code: int) -> str:
         limit = memory_limit()
         bound = "" if limit == math.inf else f" within the limit of {limit:.0f} MB (ulimit -v)"
         return f"not enough memory{bound}{f': {error}' if str(error) else ''}"
+    if isinstance(error, MissingExtraError):
+        return str(error)
     if isinstance(error, ImportError) and code == 4:
         return f"{error}. Is {_missing(error) or 'a package'} installed? `physopt doctor` lists what is."
     if isinstance(error, OSError) and error.strerror and error.filename:

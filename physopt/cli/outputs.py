@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from physopt.core.extras import need
+
 if TYPE_CHECKING:
     from physopt.core.recording import Recording
 
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
+# The optional packages that write files of these endings.
+WRITERS = {".gif": ("matplotlib",), ".stl": ("trimesh", "skimage"), ".vti": ("pyevtk",), **dict.fromkeys(PICTURES, ("matplotlib",))}
 # What the numbers of a report depend on.
 PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "openorbitaloptimizer-pyscf")
 
@@ -23,7 +27,7 @@ PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "ope
 def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequence[Path] = ()) -> None:
     """Raise an `OSError` for a file, or a `ValueError` for a kind of picture, that could not be written when the work is done.
 
-    No two of them may be the same file, and none may be a file in `read`.
+    No two of them may be the same file, and none may be a file in `read`. `MissingExtraError` where a package is missing that writes them.
     """
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise ValueError(f"{picture}: pictures end in {', '.join(PICTURES)}. Name it {picture.with_suffix('.png').name}, say.")
@@ -31,6 +35,7 @@ def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequen
     taken = {os.path.realpath(file): "what the command reads" for file in read}
     for file in filter(None, (*files, picture)):
         _check_writable(file)
+        need(*WRITERS.get(file.suffix.lower(), ()))
         if file.exists() and not file.is_file():
             continue  # a device, such as /dev/null
         place = os.path.realpath(file)

@@ -96,6 +96,7 @@ def topopt(
     files.check(problem)
     changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
     definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
+    files.check_shape(definition.shape)
     place = definition.place()
     # Loaded now and not with this module: a problem that is refused does not wait for JAX.
     from physopt.core.run import Interrupted

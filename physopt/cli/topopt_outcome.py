@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .outputs import check_ending, check_folder, check_outputs
+from physopt.core.extras import OPTIONAL, need
+
+from .outputs import WRITERS, check_ending, check_folder, check_outputs
 from .progress import screen, significant
 
 if TYPE_CHECKING:
@@ -33,7 +35,14 @@ class Files:
         check_outputs(self.json, self.gif, self.stl, picture=self.plot, read=[Path(problem)] if Path(problem).suffix else [])
         check_ending(self.gif, ".gif", "animations")
         check_ending(self.stl, ".stl", "surfaces")
-        check_folder(self.vti, "the .vti file")
+        if self.vti is not None:
+            check_folder(self.vti, "the .vti file")
+            need(*WRITERS[".vti"])
+
+    def check_shape(self, shape: Sequence[int]) -> None:
+        """Raise `MissingExtraError` where pictures of a design of this shape could not be drawn: those in space show its surface."""
+        if self.plot is not None and len(shape) == 3:
+            need("skimage")
 
 
 def history(steps: "list[Step]") -> list[dict[str, Any]]:
@@ -57,8 +66,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
     value, steps = float(design.solution.evaluation.value), design.steps
     line = f"{design.problem.objective.label} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solves"
     screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
-    surface = "" if found["level"] is None else f", surface at density {found['level']:.2f} in {_counted(found['pieces'])}"
-    screen().print(f"greyness {found['greyness']:.3f}{surface}")
+    screen().print(f"greyness {found['greyness']:.3f}{_surface_of(found)}", soft_wrap=True)
     for concern in concerns(found):
         print(f"physopt: warning: {concern}", file=sys.stderr)
     for file in written:
@@ -108,5 +116,8 @@ def _surface(design: "Design", found: "Outcome", drop_loose: bool) -> "Surface |
     return surface.only(kept) if kept else surface
 
 
-def _counted(pieces: int) -> str:
-    return "1 piece" if pieces == 1 else f"{pieces} pieces"
+def _surface_of(found: "Outcome") -> str:
+    if found["pieces"] is None:
+        return f"; pieces are not counted ({OPTIONAL['skimage'].sentence})"
+    pieces = "1 piece" if found["pieces"] == 1 else f"{found['pieces']} pieces"
+    return "" if found["level"] is None else f", surface at density {found['level']:.2f} in {pieces}"

@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike
 from physopt.core.iterate import History
 from physopt.topopt.surface import Surface
 
-from .runs import readable
+from .canvas import new_figure, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
 
@@ -25,7 +24,7 @@ def plot_solution(
     path: str | Path, title: str, solution: Float[ndarray, "n n"], difference: Float[ndarray, "n n"], history: History
 ) -> None:
     """Draw a solution on the unit square (first coordinate to the right), its error, and the value after each evaluation, into `path`."""
-    figure = _figure(11.5, 3.6)
+    figure = new_figure(11.5, 3.6)
     axes = figure.subplots(1, 3)
     reach = np.abs(difference).max()
     for axis, field, name, colors, bound in (
@@ -59,7 +58,7 @@ def plot_design(
     - `history`: anything with a `value` for each solve; NaN ends one line, and the next begins. `work`: the position of each value.
     """
     wide, high = density.shape[:2]
-    figure = _figure(10.5, max(3.0, min(6.0, 6.5 * high / wide + 1.0)) if density.ndim == 2 else 5.0)
+    figure = new_figure(10.5, max(3.0, min(6.0, 6.5 * high / wide + 1.0)) if density.ndim == 2 else 5.0)
     grid = figure.add_gridspec(1, 2, width_ratios=[1.7, 1.0])
     if surface is None:
         left = figure.add_subplot(grid[0])
@@ -76,15 +75,15 @@ def plot_design(
 
 def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]], seconds: float = 6.0) -> None:
     """Draw the designs of a run one after the other as an animated GIF of about this length; in 3D, their mean along z."""
-    from matplotlib.animation import PillowWriter
-
     kept = [frames[k] for k in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 90)).astype(int))]
     wide, high = kept[-1].shape[:2]
-    figure = _figure(6.4, max(1.6, 6.0 * high / wide + 0.5))
+    figure = new_figure(6.4, max(1.6, 6.0 * high / wide + 0.5))
     axis = figure.subplots()
     axis.set_title(readable(title), fontsize=9, color=_INK, parse_math=False)
     axis.set(xticks=(), yticks=())
     image = axis.imshow(np.zeros((high, wide)), origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0, extent=(0, wide, 0, high))
+    from matplotlib.animation import PillowWriter
+
     writer = PillowWriter(fps=max(round(len(kept) / seconds), 2))
     with writer.saving(figure, str(path), dpi=100):
         for frame in [*kept, *[kept[-1]] * 10]:
@@ -97,12 +96,6 @@ def _draw_surface(axis: Any, surface: Surface) -> None:
     # Matplotlib's third axis points up and its second one away from the viewer: y and -z, which keeps the hand.
     axis.plot_trisurf(x, -z, y, triangles=surface.faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
     axis.set(box_aspect=np.ptp(surface.vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _draw_history(axis: "Axes", values: ArrayLike, name: str, counted: str, work: Float[ndarray, " n"] | None = None) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .canvas import new_figure
+
 
 def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     r"""Draw, for each panel, the fraction of cases that a method solves in at most $\tau$ times the work of the quickest one.
@@ -16,13 +18,10 @@ def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str
     ??? cite "Reference"
         Dolan, More, Math. Program. 91 (2002) 201.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    figure = new_figure(4.6 * len(panels), 4.0)
     from matplotlib.ticker import FixedLocator, ScalarFormatter
 
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 4.0), layout="constrained", sharey=True, squeeze=False)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axis, (name, works) in zip(axes[0], panels.items(), strict=True):
         for method, (ratios, shares) in profiles(works).items():
             axis.step(ratios, shares, where="post", linewidth=2, label=method, zorder=3 if method == "physopt" else 2)
@@ -36,7 +35,6 @@ def plot_profiles(path: str | Path, title: str, panels: Mapping[str, Mapping[str
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle(title)
     figure.savefig(path, dpi=160)
-    plt.close(figure)
 
 
 FARTHEST = 20.0

@@ -1,4 +1,4 @@
-"""Pictures of recorded runs. Matplotlib is imported when one is drawn, and its global state is not changed."""
+"""Pictures of recorded runs."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from physopt.core.trajectory import Run
+
+from .canvas import new_figure, readable
 
 _INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
 _MAX_PANELS = 4
@@ -19,10 +21,8 @@ def plot_run(run: Run, path: str | Path) -> None:
 
     **Raises:** `ValueError` for a run without records or scalar columns, or an unknown suffix.
     """
-    from matplotlib.figure import Figure
-
     panels = _panels(run)
-    figure = Figure(figsize=(6.4, 2.4 * len(panels) + 0.6), layout="constrained")
+    figure = new_figure(6.4, 2.4 * len(panels) + 0.6)
     axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
     for ax, (label, values, logarithmic) in zip(axes, panels, strict=True):
         _draw(ax, label, values, logarithmic)
@@ -56,11 +56,3 @@ def _draw(ax: Any, label: str, values: np.ndarray, logarithmic: bool) -> None:
     ax.grid(color=_FAINT, linewidth=0.7)
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(colors=_INK)
-
-
-def readable(text: str) -> str:
-    """Return what the font can show, on one line: names and units may come from a foreign file. Write it with `parse_math=False`."""
-    from matplotlib.font_manager import findfont, get_font
-
-    known = get_font(findfont("sans")).get_charmap()
-    return "".join(c if c.isprintable() and ord(c) in known else "?" for c in text[:80])

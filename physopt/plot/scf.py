@@ -10,7 +10,7 @@ from jaxtyping import Float
 from physopt.scf.meter import GRAD_TOL
 from physopt.scf.xyz import Molecule
 
-from .runs import readable
+from .canvas import new_figure, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +35,7 @@ def plot_traces(
 
     - `path`: the PNG to write. `panels`: title to traces, PySCF's first. `tolerance`: of the gradient norm, hartree.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.6 + 4.4 * len(panels), 4.4), layout="constrained")
+    figure = new_figure(3.6 + 4.4 * len(panels), 4.4)
     axes = figure.subplots(1, 1 + len(panels), width_ratios=[0.8] + [1.0] * len(panels))
     _draw_molecule(axes[0], molecule)
     axes[0].set_title(readable(title), fontsize=11, parse_math=False)

@@ -6,12 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from physopt.core.extras import need
+
 from .surface import Surface, surface_of
 from .voxels import Placement
 
 
 def write_vti(path: str | Path, density: Float[ndarray, "..."], place: Placement = Placement()) -> Path:
     """Write physical densities as cell data of a VTK image, and return its path; a 2D design is one element thick."""
+    need("pyevtk")
     from pyevtk.hl import imageToVTK
 
     path = Path(path)
@@ -28,8 +31,10 @@ def write_stl(
 
     A 2D design becomes a tenth of its longer side thick. Elements have length 1 and begin at the origin, unless `place` says otherwise.
 
-    **Raises:** `ValueError` for a design without a surface, and if single precision, which STL has, cannot resolve the elements.
+    **Raises:** `ValueError` for a design without a surface, and if single precision, which STL has, cannot resolve the elements;
+    `MissingExtraError` without the extra `mesh`.
     """
+    need("trimesh")
     import trimesh
 
     path = Path(path)

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from physopt.core.extras import installed
+
 from .problem import SIMP
 from .structure import Structure
 from .surface import Surface, surface_of, thickness
@@ -23,9 +25,9 @@ class Outcome(TypedDict):
     greyness: float
     level: float | None
     surface_volume: float | None
-    pieces: int
-    carrying: int
-    uncarried: int
+    pieces: int | None
+    carrying: int | None
+    uncarried: int | None
 
 
 def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
@@ -37,6 +39,8 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
       for a design without contrast.
     - `pieces`, `carrying`: the bodies that this surface bounds, and how many of them touch both a load and a support.
     - `uncarried`: the load cases, and outputs of a mechanism, that act on none of these.
+
+    All five that say something of the surface are `None` without scikit-image, which the extra `mesh` brings.
     """
     small, density = problem.equilibrium.structure.held.size <= DIRECT, problem.density(point)
     judge = problem.changed(iterative=False) if small else problem
@@ -46,18 +50,24 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
         "greyness": float((4.0 * density * (1.0 - density)).mean()),
         "level": None,
         "surface_volume": None,
-        "pieces": 0,
-        "carrying": 0,
-        "uncarried": 0,
+        "pieces": None,
+        "carrying": None,
+        "uncarried": None,
     }
-    if np.ptp(density) > 1e-6:
-        surface = surface_of(density)
-        found["level"], found["pieces"] = surface.level, surface.pieces
-        found["surface_volume"] = surface.volume / density.size / (1 if density.ndim == 3 else thickness(density.shape))
-        structure = problem.equilibrium.structure
-        bodies = carrying(surface, structure)
-        found["carrying"], found["uncarried"] = len(bodies), sum(not surface.at(np.any(f != 0.0, axis=0)) & bodies for f in structure.force)
+    if installed("skimage"):
+        _judge_surface(found, problem.equilibrium.structure, density)
     return found
+
+
+def _judge_surface(found: Outcome, structure: Structure, density: Float[ndarray, "..."]) -> None:
+    if np.ptp(density) <= 1e-6:
+        found["pieces"], found["carrying"], found["uncarried"] = 0, 0, 0
+        return
+    surface = surface_of(density)
+    found["level"], found["pieces"] = surface.level, surface.pieces
+    found["surface_volume"] = surface.volume / density.size / (1 if density.ndim == 3 else thickness(density.shape))
+    bodies = carrying(surface, structure)
+    found["carrying"], found["uncarried"] = len(bodies), sum(not surface.at(np.any(f != 0.0, axis=0)) & bodies for f in structure.force)
 
 
 def carrying(surface: Surface, structure: Structure) -> set[int]:
@@ -69,10 +79,27 @@ def carrying(surface: Surface, structure: Structure) -> set[int]:
 
 def concerns(found: Outcome) -> list[str]:
     """Return the problems with building a design, each with advice."""
-    said, pieces, loose = [], found["pieces"], found["pieces"] - found["carrying"]
-    if found["surface_volume"] is None:
+    if found["pieces"] == 0:
         return ["the design has no contrast yet, so there is no surface of it; allow more solves"]
-    if not found["carrying"]:
+    said = _concerns_of_pieces(found)
+    if found["greyness"] > GRAY:
+        said.append(
+            f"the greyness is {found['greyness']:.2f}: much is neither solid nor void, so a real part will not have this value; "
+            "write a higher penal, a beta such as 8, or a smaller rmin"
+        )
+    if found["surface_volume"] is not None and abs(found["surface_volume"] / found["volume"] - 1.0) > APART:
+        said.append(
+            f"the surface encloses {found['surface_volume']:.3g} of the box and the design fills {found['volume']:.3g}; "
+            "where many densities are the same no surface keeps the volume, a finer shape or a larger rmin helps"
+        )
+    return said
+
+
+def _concerns_of_pieces(found: Outcome) -> list[str]:
+    pieces, carrying, said = found["pieces"], found["carrying"], []
+    if pieces is None or carrying is None:
+        return []
+    if not carrying:
         said.append(
             "no piece of the surface reaches from a load to a support, as what connects them is gray or thin; "
             "write more volfrac, a finer shape, or continuation towards a higher penal and beta"
@@ -82,19 +109,9 @@ def concerns(found: Outcome) -> list[str]:
             f"{found['uncarried']} of the load cases, or the output, act on no piece that reaches to a support; "
             "write more volfrac, a finer shape, or continuation towards a higher penal and beta"
         )
-    if found["carrying"] and loose:
+    if carrying and pieces > carrying:
         said.append(
-            f"the surface is in {pieces} pieces, {loose} of which carry no load from where it acts to a support; "
+            f"the surface is in {pieces} pieces, {pieces - carrying} of which carry no load from where it acts to a support; "
             "--drop-loose leaves these out, more volfrac or a finer shape may join them"
-        )
-    if found["greyness"] > GRAY:
-        said.append(
-            f"the greyness is {found['greyness']:.2f}: much is neither solid nor void, so a real part will not have this value; "
-            "write a higher penal, a beta such as 8, or a smaller rmin"
-        )
-    if abs(found["surface_volume"] / found["volume"] - 1.0) > APART:
-        said.append(
-            f"the surface encloses {found['surface_volume']:.3g} of the box and the design fills {found['volume']:.3g}; "
-            "where many densities are the same no surface keeps the volume, a finer shape or a larger rmin helps"
         )
     return said

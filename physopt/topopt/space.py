@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from msgspec import Meta
 from numpy import ndarray
 
+from physopt.core.extras import need
+
 from .voxels import Placement, fitted, inside, read_surface
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
@@ -114,6 +116,7 @@ def _array(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "..."]:
 
 
 def _picture(file: Path, shape: tuple[int, ...]) -> Bool[ndarray, "x y"]:
+    need("PIL")
     from PIL import Image
 
     if len(shape) != 2:

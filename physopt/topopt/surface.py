@@ -10,6 +10,8 @@ from numpy import ndarray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from physopt.core.extras import need
+
 from .connected import touched
 
 RIM = 0.01  # elements: how far inside of the box its edges are rounded
@@ -56,7 +58,7 @@ def surface_of(density: Float[ndarray, "..."], level: float | None = None) -> Su
 
     By marching cubes between the centers of elements; at the box it lies on the box. A 2D design becomes `thickness` thick.
 
-    **Raises:** `ValueError` where no density is above the level, or all are the same.
+    **Raises:** `ValueError` where no density is above the level, or all are the same; `MissingExtraError` without the extra `mesh`.
     """
     level = keeping_volume(density) if level is None else level
     if not density.max() > level:
@@ -111,6 +113,7 @@ def enclosed(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 
 def _marched(density: Float[ndarray, "..."], level: float) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
     """Return vertices and triangles between the centers of elements, and of two layers around them: the rim, and what is outside."""
+    need("skimage")
     import skimage.measure
 
     field = np.pad(density, 1, mode="edge")

@@ -8,9 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from physopt.core.extras import need
+
 
 def read_surface(file: Path) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
     """Return the closed surface in an STL file, as its vertices and triangles; `ValueError` for any other."""
+    need("trimesh")
     import trimesh
 
     with file.open("rb") as stream, warnings.catch_warnings():
