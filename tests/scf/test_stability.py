@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
 
 from physopt import accelerate
-from physopt.bench.scf_methods import Meter
 from physopt.core.tree import tree_norm
+from physopt.scf.meter import Meter
 from physopt.scf.modes import ModeSearch
 from physopt.scf.problem import SCF
 from physopt.scf.stability import UNSTABLE, analyze, exact_curve
@@ -67,6 +68,32 @@ def test_the_verdict_is_that_of_the_whole_hessian(name):
     assert abs(found.curvature - lowest) <= found.error + 1e-6 or not stable
     assert tree_norm(found.mode) == pytest.approx(1.0)
     assert 1 <= found.products <= 4
+
+
+def turned_apart(mf, angle):
+    """Return the energy of H2 in two functions with the bonding orbitals of the spins turned apart, by PySCF."""
+    plus, minus = (mf.get_ovlp()[0, 1] * sign + 1.0 for sign in (1.0, -1.0))
+    bonding, antibonding = np.array([1.0, 1.0]) / np.sqrt(2.0 * plus), np.array([1.0, -1.0]) / np.sqrt(2.0 * minus)
+    spins = [np.cos(x) * bonding + np.sin(x) * antibonding for x in (angle / np.sqrt(2.0), -angle / np.sqrt(2.0))]
+    return mf.energy_tot(np.array([np.outer(c, c) for c in spins]))
+
+
+def curvature_towards_unequal_spins(length, step=0.02):
+    mf = scf.UHF(molecule(f"H 0 0 0; H 0 0 {length}", basis="sto-3g")).build()
+    here, near, far = (turned_apart(mf, k * step) for k in range(3))
+    return (16.0 * near - far - 15.0 * here) / (6.0 * step**2)  # the energy is even in the angle
+
+
+@pytest.mark.parametrize("soft", [-5e-4, -5e-5, 5e-5, 5e-4])
+def test_soft_modes_are_on_the_right_side(soft):
+    length = scipy.optimize.brentq(lambda r: curvature_towards_unequal_spins(r) - soft, 0.9, 1.6, xtol=1e-12)
+    closed = scf.RHF(molecule(f"H 0 0 0; H 0 0 {length}", basis="sto-3g")).run()
+    mf = accelerate(scf.UHF(closed.mol))
+    mf.conv_tol_grad = 1e-7
+    mf.kernel(np.stack([0.5 * closed.make_rdm1()] * 2))
+    found = analyze(mf.solution.evaluation.model)
+    assert found.stable == (soft > 0.0)
+    assert found.curvature == pytest.approx(soft, abs=2e-6)
 
 
 @pytest.mark.parametrize(("atom", "spin"), [(HYDROXYL, 1), (NITRIC_OXIDE, 1), ("C 0 0 0", 2)])
