@@ -18,14 +18,15 @@ from physopt.rules.model_step import ModelStep
 
 by_name = {"ids": lambda instance: instance.name}
 SCF_NAMES = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
-HOSTED = [(p, n, r) for p in PROBLEMS if not p.traceable for n, r in RULES] + [(p, n, r) for p in SCF_NAMES for n, r in ANCHORED_RULES]
-# Each pair is compiled twice, so they are not all: each rule meets half of the problems, and each problem half of the rules.
-TRACED = [
-    (problem, name, rule)
-    for i, problem in enumerate(p for p in PROBLEMS if p.traceable)
-    for j, (name, rule) in enumerate(RULES)
-    if (i + j) % 2 == 0
-]
+
+
+def half(problems, rules):
+    """Return half of all pairs: each rule meets every other problem, and each problem every other rule."""
+    return [(p, name, rule) for i, p in enumerate(problems) for j, (name, rule) in enumerate(rules) if (i + j) % 2 == 0]
+
+
+HOSTED = half([p for p in PROBLEMS if not p.traceable], RULES) + half(SCF_NAMES, ANCHORED_RULES)
+TRACED = half([p for p in PROBLEMS if p.traceable], RULES)
 
 
 def named(pairs):
