@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 # Before any import that starts a thread pool: two threads are slower than one on small molecules, and change the last bits.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -11,7 +12,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # XLA's own thread pool can wait for itself when there are as many tasks as threads; two cores have few.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
-# What one process has compiled, the others load: workers, and those that tests start.
+# What one process that tests start has compiled, the others load. These are killed at times, so their cache is of this run only.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="physopt-compiled-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
@@ -22,6 +23,10 @@ import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
+# What the tests themselves compile is kept for their next run.
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # No deadline: the first example pays for a compilation. Fixed seeds: a red run can be repeated.
 hypothesis.settings.register_profile("physopt", deadline=None, derandomize=True, print_blob=True)
