@@ -79,7 +79,11 @@ class Sphere(AbstractProblem):
 
     def retract(self, point: Any, step: Any) -> Any:
         generator = jnp.zeros((5, 5)).at[1:, 0].set(step).at[0, 1:].set(-step)
-        return point @ jax.scipy.linalg.expm(generator)
+        square = jnp.sum(step**2)
+        angle = jnp.sqrt(jnp.where(square > 0.0, square, 1.0))
+        first, second = jnp.sin(angle) / angle, (1.0 - jnp.cos(angle)) / angle**2  # of a turn by so much in one plane
+        first, second = jnp.where(square > 0.0, first, 1.0), jnp.where(square > 0.0, second, 0.5)
+        return point @ (jnp.eye(5) + first * generator + second * generator @ generator)
 
 
 class Diagonal(AbstractModel):
