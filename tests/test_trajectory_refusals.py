@@ -100,7 +100,8 @@ def test_a_full_disk_warns_once_and_keeps_what_was_committed(tmp_path, monkeypat
         if where == "segment":
             append(recorder, 4)
         recorder.finish({})
-    assert len(caught) == 1
+    # Whatever else is collected meanwhile may warn, too.
+    assert [warning.category for warning in caught].count(RecordingStoppedWarning) == 1
     assert recorder.failed
     assert recorder.next_index == (7 if where == "segment" else 3)
     assert load(tmp_path).status == "interrupted"

@@ -19,6 +19,7 @@ UNSTABLE = 1e-5
 # Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
 DOUBT, DISBELIEF = 0.1, 0.5
 CAUTION = 2.0  # the next direction may be worse than the worst that was seen
+RECENT = 5  # ... in so many products: what was wrong before is known by now
 BUDGET = 40
 
 
@@ -28,8 +29,8 @@ class Stability(eqx.Module):
     - `stable`: no mode below the threshold; `None` if the budget ended before that was decided.
     - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before the first product.
     - `error`: the norm of its residual: an eigenvalue lies within it. `mode`: its rotation, of norm 1.
-    - `floor`: $\lambda$ is not below it, as long as the relative error of the model is nowhere larger than twice the largest one seen, or
-      than 10 %. $-\infty$ for an unstable state, where it is not computed.
+    - `floor`: $\lambda$ is not below it, as long as the relative error of the model is nowhere larger than twice the largest of the last
+      five seen, or than 10 %. $-\infty$ for an unstable state, where it is not computed.
     - `products`: exact Hessian-vector products spent, each the price of one exact build.
     - `external`: the lowest curvature towards unequal spins: below zero it is the `curvature` of a proven instability, else the
       `floor`. `None` for an unrestricted determinant, and if it was not tested or not decided.
@@ -57,7 +58,8 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
     each product the model becomes exact for one more direction of each symmetry and gives the next modes (see `ModeSearch`), until
 
     - a Ritz value of $H$ is below `-threshold`: unstable, without doubt; or
-    - the corrected model's lowest curvature is not, even if the model's error on all untested directions is twice the largest one seen.
+    - the corrected model's lowest curvature is not, even if the model's error on all untested directions is twice the largest of the
+      last five seen.
       That includes one product with random vectors, and a second search from other starts has to agree.
 
     Rotations of an atom, or of a linear molecule about its axis, cost no energy. This is known beforehand, and such modes are left out. A
@@ -104,7 +106,7 @@ def _decide(
 ) -> tuple[Stability, float]:
     """Return the verdict, and the doubt about the model after all that was seen of it."""
     probes = [] if trusting else [lambda: search.random(0, STARTS), search.errors]
-    products, seed, agreed = 0, 0, False
+    products, seed, agreed, least, errors = 0, 0, False, doubt, []
     value, error, mode, floor = np.inf, np.inf, np.zeros(search.size), np.inf
     while search.sectors:
         modes = search.lowest(doubt, 0.3 * threshold, 0.02)
@@ -127,7 +129,8 @@ def _decide(
             continue  # small enough to be known in full
         if seen is None:
             return Stability(None, value, error, unpack(mode), floor, products), doubt
-        products, doubt = products + 1, max(doubt, CAUTION * seen)
+        products, errors = products + 1, [*errors, seen]
+        doubt = max(least, CAUTION * max(errors[-RECENT:]))
         value, error, mode = search.ritz()
         if value < -threshold:
             return Stability(False, value, error, unpack(mode), -np.inf, products), doubt
