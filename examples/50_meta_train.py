@@ -20,7 +20,7 @@ untrained = physopt.rules.Span(key=jax.random.key(0))
 
 # %% Evolution strategies need only values, so the same lines train on problems that run on the host.
 optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-3))
-trained, training = meta.train(untrained, family, meta.Antithetic(40, sigma=0.01), optim, num_steps=150, key=jax.random.key(0))
+trained, training = meta.train(untrained, family, meta.Antithetic(40, sigma=0.01), optim, num_steps=60, key=jax.random.key(0))
 print(f"meta-loss {training.loss[0]:.3f} -> {training.loss[-10:].mean():.3f}")
 print(f"{training.evaluations[-1]} evaluations, {training.seconds[-1]:.0f} s")
 

@@ -75,7 +75,7 @@ def test_designs_keep_to_bounds_and_volume(make):
 
 def test_all_rules_come_near_one_design():
     problem = beam()
-    ends = {name: run(problem, make(problem), 100).evaluation.value for name, make in RULES.items()}
+    ends = {name: run(problem, make(problem), 60).evaluation.value for name, make in RULES.items()}
     assert max(ends.values()) <= 1.02 * min(ends.values()), ends
 
 
@@ -118,9 +118,9 @@ def test_a_killed_run_resumes_to_the_same_bits(make, tmp_path):
 def test_a_hopeless_cheap_problem_loses_all_trust():
     problem, other = beam(), beam(penal=1.0)
     upside_down = SIMP(Structure((24, 8), half_mbb((24, 8)).force[..., ::-1], half_mbb((24, 8)).held), 0.5, DensityFilter(1.5))
-    alone = run(problem, MMA(), 60)
+    alone = run(problem, MMA(), 40)
     for cheap in (other, upside_down):
-        solution = run(problem, Corrected(MMA(), cheap), 60)
+        solution = run(problem, Corrected(MMA(), cheap), 40)
         assert solution.evaluation.value <= 1.02 * alone.evaluation.value
         assert solution.state.trusted < 8.0
 

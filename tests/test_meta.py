@@ -111,6 +111,7 @@ def test_the_estimators_and_finite_differences_agree(tasks, exact, losses_of_pai
     assert differs(Backprop(8), heavy_ball(), tasks, exact) < 1e-5
 
 
+@pytest.mark.slow  # the same for a rule of two weights is quick
 def test_the_estimators_and_finite_differences_agree_for_the_learned_rule(tasks):
     rule = Span(width=2, key=jax.random.key(0))
     exact = estimated(Backprop(8), rule, tasks, jax.random.key(0))

@@ -91,9 +91,9 @@ def beam(shape, volfrac, rmin, *loads):
     ("definition", "final"),
     [
         (beam((60, 20), 0.5, 2.4, (0, -1.0)), 208.44294),
-        (beam((160, 100), 0.4, 6.0, (0, -1.0)), 61.42825),
+        pytest.param(beam((160, 100), 0.4, 6.0, (0, -1.0)), 61.42825, marks=pytest.mark.slow),
         (beam((60, 20), 0.5, 2.4, (20, 1.0), (0, -1.0)), 510.37278),
-        (beam((150, 150), 0.4, 6.0, (150, 1.0), (0, -1.0)), 69.20374),
+        pytest.param(beam((150, 150), 0.4, 6.0, (150, 1.0), (0, -1.0)), 69.20374, marks=pytest.mark.slow),
     ],
     ids=["cantilever", "large-cantilever", "two-loads", "large-two-loads"],
 )
