@@ -7,7 +7,7 @@ from physopt.topopt.multilevel import NARROWEST
 
 from .stages import Stage
 
-# Each the best of several settings; see `topopt_methods`.
+# Each the best of several settings; see `methods`.
 TUNED = MMA(Poles(0.5, 2.0, 0.6))
 FINISH = MMA(Poles(0.2, 2.0, 0.6), 0.3)  # smaller steps at first, for designs that others have begun
 CRITERIA = OptimalityCriteria(0.65, 0.2)
