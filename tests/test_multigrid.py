@@ -82,7 +82,11 @@ def cantilever(shape):
     return Structure(shape, force, held)
 
 
-@pytest.mark.parametrize("structure", [half_mbb((40, 22)), cantilever((18, 7)), cantilever((10, 6, 6))], ids=["mbb", "plane", "solid"])
+@pytest.mark.parametrize(
+    "structure",
+    [half_mbb((40, 22)), pytest.param(cantilever((18, 7)), marks=pytest.mark.slow), cantilever((10, 6, 6))],
+    ids=["mbb", "plane", "solid"],
+)
 def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure):
     young = optimized(structure, 25)
     assert young.max() / young.min() > 1e6
@@ -123,7 +127,7 @@ def test_thin_grids_with_islands_are_solved_as_directly(shape):
 
 def test_iterations_do_not_grow_with_the_grid():
     counts, design = [], optimized(half_mbb((24, 12)), 30)
-    for factor in (1, 2, 4):
+    for factor in (1, 4):
         structure = half_mbb((24 * factor, 12 * factor))
         multigrid = Multigrid(elastic_element((1.0, 1.0)), structure.held, coarsest=200)
         young = np.kron(design, np.ones((factor, factor)))

@@ -92,6 +92,8 @@ def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path):
         out = tmp_path / f"{number}.json"
         script = (
             "import os, signal, sys, physopt.core.stop as s; from physopt.cli import main\n"
+            # What a shell starts in the background ignores Ctrl-C.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "real, count = s.Stop.converged, [0]\n"
             "def stop(self, *a):\n    count[0] += 1\n"
             "    if count[0] == 3: os.kill(os.getpid(), int(sys.argv[1]))\n    return real(self, *a)\n"
