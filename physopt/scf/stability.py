@@ -19,7 +19,7 @@ UNSTABLE = 1e-5
 # Relative to the orbital-energy differences: how wrong a good model may be where it was not asked, and one that is believed in part.
 DOUBT, DISBELIEF = 0.1, 0.5
 CAUTION = 2.0  # the next direction may be worse than the worst that was seen
-RECENT = 5  # ... in so many products: what was wrong before is known by now
+RECENT = 15  # ... in so many products: what was wrong before is known by now. With 8 a mode that the model hides was overlooked.
 BUDGET = 40
 
 
@@ -30,7 +30,7 @@ class Stability(eqx.Module):
     - `curvature`: a Ritz value of the exact Hessian, so an upper bound of $\lambda$; infinite before the first product.
     - `error`: the norm of its residual: an eigenvalue lies within it. `mode`: its rotation, of norm 1.
     - `floor`: $\lambda$ is not below it, as long as the relative error of the model is nowhere larger than twice the largest of the last
-      five seen, or than 10 %. $-\infty$ for an unstable state, where it is not computed.
+      15 seen, or than 10 %. $-\infty$ for an unstable state, where it is not computed.
     - `products`: exact Hessian-vector products spent, each the price of one exact build.
     - `external`: the lowest curvature towards unequal spins: below zero it is the `curvature` of a proven instability, else the
       `floor`. `None` for an unrestricted determinant, and if it was not tested or not decided.
@@ -59,7 +59,7 @@ def analyze(model: Response, *, threshold: float = UNSTABLE, max_products: int =
 
     - a Ritz value of $H$ is below `-threshold`: unstable, without doubt; or
     - the corrected model's lowest curvature is not, even if the model's error on all untested directions is twice the largest of the
-      last five seen.
+      last 15 seen.
       That includes one product with random vectors, and a second search from other starts has to agree.
 
     Rotations of an atom, or of a linear molecule about its axis, cost no energy. This is known beforehand, and such modes are left out. A
