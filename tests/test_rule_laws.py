@@ -21,16 +21,16 @@ SCF_NAMES = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
 
 
 def pairs(problems, rules, every):
-    """Return a part of all pairs: each rule meets one problem of so many in a row, and each problem one rule."""
-    return [(p, name, rule) for i, p in enumerate(problems) for j, (name, rule) in enumerate(rules) if (i + j) % every == 0]
+    """Return all pairs; each rule meets one problem of so many in a row, and each problem one rule, by default, and the others if slow."""
+    return [
+        pytest.param(p, name, rule, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{p.name}-{name}")
+        for i, p in enumerate(problems)
+        for j, (name, rule) in enumerate(rules)
+    ]
 
 
 HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 2) + pairs(SCF_NAMES, ANCHORED_RULES, 2)
 TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 4)
-
-
-def named(chosen):
-    return {"argvalues": chosen, "ids": [f"{instance.name}-{name}" for instance, name, _ in chosen]}
 
 
 def lowers(values, value):
@@ -38,14 +38,14 @@ def lowers(values, value):
     assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize(("instance", "name", "rule"), **named(HOSTED))
+@pytest.mark.parametrize(("instance", "name", "rule"), HOSTED)
 def test_every_rule_lowers_every_problem(instance, name, rule):
     problem, point = instance.make()
     solution = minimize(problem, rule, point, stop=Stop(grad_norm=1e-10, max_evaluations=12))
     lowers(solution.history.value, solution.evaluation.value)
 
 
-@pytest.mark.parametrize(("instance", "name", "rule"), **named(TRACED))
+@pytest.mark.parametrize(("instance", "name", "rule"), TRACED)
 def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, name, rule):
     problem, point = instance.make()
     steps = 10
@@ -150,7 +150,7 @@ BAD = [("short", 1e-3), ("long", 1.0), ("far", 1e6), ("nan", float("nan"))]
 SOFT = [p for p in PROBLEMS if not p.name.startswith(("rks", "uhf", "pinn", "simp"))]
 
 
-@pytest.mark.parametrize(("instance", "name", "length"), **named(pairs(SOFT, BAD, 2)))
+@pytest.mark.parametrize(("instance", "name", "length"), pairs(SOFT, BAD, 2))
 def test_a_guarded_bad_rule_costs_little(instance, name, length):
     problem, point = instance.make()
     stop = Stop(grad_norm=1e-4, max_evaluations=100)

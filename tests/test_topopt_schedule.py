@@ -201,6 +201,15 @@ def test_the_loss_prefers_quick_and_low():
     assert Excess()(history) < Excess()(dataclasses.replace(history, value=slow))
 
 
+@pytest.mark.slow
+def test_training_again_gives_the_same_numbers(tmp_path):
+    reports = [tmp_path / f"{number}.json" for number in range(2)]
+    for report in reports:
+        assert main(["train", "topopt", "--steps", "1", "--tasks", "1", "--size", "16", "--json", str(report)]) == 0
+    first, again = (json.loads(report.read_text())["records"][0] for report in reports)
+    assert {k: again[k] for k in HAND} == {k: first[k] for k in HAND}
+
+
 def test_training_from_the_command_line(tmp_path, capsys):
     out, report = tmp_path / "schedule.safetensors", tmp_path / "report.json"
     arguments = ["train", "topopt", "--steps", "1", "--tasks", "1", "--size", "16", "--out", str(out), "--json", str(report)]

@@ -5,8 +5,6 @@ python data/build/topology_drawn.py
 None of them was looked at while the methods were made. They are small, so that all methods can be run on all of them.
 """
 
-import itertools
-
 import numpy as np
 from topology import box, named, write
 
@@ -28,7 +26,7 @@ def main() -> None:
 
 def drawn(dice: np.random.Generator, dim: int, number: int) -> Definition:
     """Return the next structure that can be solved."""
-    for _ in itertools.count():
+    while True:
         shape = tuple(int(side) for side in dice.integers(*SIDES[dim], size=dim, endpoint=True))
         if np.prod(shape) > LARGEST[dim]:
             continue

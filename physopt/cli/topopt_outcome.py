@@ -66,7 +66,7 @@ def tell(definition: "Definition", design: "Design", found: "Outcome", written: 
     value, steps = float(design.solution.evaluation.value), design.steps
     line = f"{design.problem.objective.label} {significant(value)}, volume {significant(found['volume'])} after {len(steps)} solves"
     screen().print(f"{line} worth {steps[-1].equivalents:.1f} of the finest grid, {steps[-1].seconds:.1f} s", soft_wrap=True)
-    screen().print(f"greyness {found['greyness']:.3f}{_surface_of(found)}", soft_wrap=True)
+    screen().print(f"greyness {found['greyness']:.3f}{_said_of_surface(found)}", soft_wrap=True)
     for concern in concerns(found):
         print(f"physopt: warning: {concern}", file=sys.stderr)
     for file in written:
@@ -116,7 +116,7 @@ def _surface(design: "Design", found: "Outcome", drop_loose: bool) -> "Surface |
     return surface.only(kept) if kept else surface
 
 
-def _surface_of(found: "Outcome") -> str:
+def _said_of_surface(found: "Outcome") -> str:
     if found["pieces"] is None:
         return f"; pieces are not counted ({OPTIONAL['skimage'].sentence})"
     pieces = "1 piece" if found["pieces"] == 1 else f"{found['pieces']} pieces"

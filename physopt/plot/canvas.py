@@ -7,6 +7,8 @@ from physopt.core.extras import need
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+INK, LINE, FAINT = "#222222", "#0b6e99", "#d9dde1"
+
 
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure of this size in inches; Matplotlib is loaded now, and its global state is left alone."""

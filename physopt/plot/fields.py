@@ -12,12 +12,10 @@ from numpy.typing import ArrayLike
 from physopt.core.iterate import History
 from physopt.topopt.surface import Surface
 
-from .canvas import new_figure, readable
+from .canvas import FAINT, INK, LINE, new_figure, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
 
 
 def plot_solution(
@@ -35,7 +33,7 @@ def plot_solution(
         image = axis.imshow(field.T, origin="lower", extent=(0, 1, 0, 1), cmap=colors, vmin=low, vmax=bound, interpolation="bilinear")
         figure.colorbar(image, ax=axis, shrink=0.85)
         axis.set(xticks=(0, 1), yticks=(0, 1))
-        axis.set_title(readable(name), fontsize=10, color=_INK, parse_math=False)
+        axis.set_title(readable(name), fontsize=10, color=INK, parse_math=False)
     _draw_history(axes[2], history.value, "value: half the mean squared residual", "evaluation (residual and Jacobian)")
     figure.savefig(path, dpi=160)
 
@@ -67,7 +65,7 @@ def plot_design(
     else:
         left = figure.add_subplot(grid[0], projection="3d")
         _draw_surface(left, surface)
-    left.set_title(readable(title), fontsize=10, color=_INK, parse_math=False)
+    left.set_title(readable(title), fontsize=10, color=INK, parse_math=False)
     counted = "finite-element solve" if work is None else "work / solves of the finest grid, all starts"
     _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
     figure.savefig(path, dpi=160)
@@ -79,7 +77,7 @@ def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]
     wide, high = kept[-1].shape[:2]
     figure = new_figure(6.4, max(1.6, 6.0 * high / wide + 0.5))
     axis = figure.subplots()
-    axis.set_title(readable(title), fontsize=9, color=_INK, parse_math=False)
+    axis.set_title(readable(title), fontsize=9, color=INK, parse_math=False)
     axis.set(xticks=(), yticks=())
     image = axis.imshow(np.zeros((high, wide)), origin="lower", cmap="gray_r", vmin=0.0, vmax=1.0, extent=(0, wide, 0, high))
     from matplotlib.animation import PillowWriter
@@ -94,7 +92,7 @@ def animate(path: str | Path, title: str, frames: Sequence[Float[ndarray, "..."]
 def _draw_surface(axis: Any, surface: Surface) -> None:
     x, y, z = surface.vertices.T
     # Matplotlib's third axis points up and its second one away from the viewer: y and -z, which keeps the hand.
-    axis.plot_trisurf(x, -z, y, triangles=surface.faces, color=_LINE, linewidth=0.0, antialiased=False, shade=True)
+    axis.plot_trisurf(x, -z, y, triangles=surface.faces, color=LINE, linewidth=0.0, antialiased=False, shade=True)
     axis.set(box_aspect=np.ptp(surface.vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
 
 
@@ -102,10 +100,10 @@ def _draw_history(axis: "Axes", values: ArrayLike, name: str, counted: str, work
     value = np.asarray(values, float)
     value = np.where(np.isfinite(value), value, np.nan)
     where = np.arange(1, len(value) + 1) if work is None else work
-    axis.plot(where, value, color=_LINE, linewidth=1.6, marker="." if len(value) <= 60 else None)
+    axis.plot(where, value, color=LINE, linewidth=1.6, marker="." if len(value) <= 60 else None)
     seen = value[np.isfinite(value)]
     # The output of a mechanism is negative, which a logarithm cannot show.
     axis.set(yscale="log" if len(seen) and seen.min() > 0.0 else "linear", xlabel=counted)
-    axis.set_title(name, fontsize=10, color=_INK)
-    axis.grid(color=_FAINT, linewidth=0.7)
+    axis.set_title(name, fontsize=10, color=INK)
+    axis.grid(color=FAINT, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)

@@ -7,9 +7,8 @@ import numpy as np
 
 from physopt.core.trajectory import Run
 
-from .canvas import new_figure, readable
+from .canvas import FAINT, INK, LINE, new_figure, readable
 
-_INK, _LINE, _FAINT = "#222222", "#0b6e99", "#d9dde1"
 _MAX_PANELS = 4
 
 
@@ -26,8 +25,8 @@ def plot_run(run: Run, path: str | Path) -> None:
     axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
     for ax, (label, values, logarithmic) in zip(axes, panels, strict=True):
         _draw(ax, label, values, logarithmic)
-    axes[-1].set_xlabel("record", color=_INK)
-    axes[0].set_title(f"{readable(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=_INK, parse_math=False)
+    axes[-1].set_xlabel("record", color=INK)
+    axes[0].set_title(f"{readable(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=INK, parse_math=False)
     figure.savefig(path, dpi=160)
 
 
@@ -51,8 +50,8 @@ def _draw(ax: Any, label: str, values: np.ndarray, logarithmic: bool) -> None:
         shown = np.where(shown > 0, shown, np.nan)
     if logarithmic and np.isfinite(shown).any():
         ax.set_yscale("log")
-    ax.plot(np.arange(len(shown)), shown, color=_LINE, linewidth=1.6, marker="o" if len(shown) <= 60 else None, markersize=3.5)
-    ax.set_ylabel(readable(label), color=_INK, parse_math=False)
-    ax.grid(color=_FAINT, linewidth=0.7)
+    ax.plot(np.arange(len(shown)), shown, color=LINE, linewidth=1.6, marker="o" if len(shown) <= 60 else None, markersize=3.5)
+    ax.set_ylabel(readable(label), color=INK, parse_math=False)
+    ax.grid(color=FAINT, linewidth=0.7)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(colors=_INK)
+    ax.tick_params(colors=INK)

@@ -10,9 +10,8 @@ from physopt.core.recording import Recording
 from physopt.core.rule import AbstractRule
 from physopt.core.run import Interrupted, Progress, Solution, minimize
 from physopt.core.stop import Stop
+from physopt.pinn.poisson import Poisson
 from physopt.rules.model_step import ModelStep
-
-from ..poisson import Poisson
 
 
 class Trained(NamedTuple):
