@@ -22,7 +22,7 @@ untrained = physopt.rules.Span(key=jax.random.key(0))
 optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-3))
 trained, training = meta.train(untrained, family, meta.Antithetic(40, sigma=0.01), optim, num_steps=60, key=jax.random.key(0))
 print(f"meta-loss {training.loss[0]:.3f} -> {training.loss[-10:].mean():.3f}")
-print(f"{training.evaluations[-1]} evaluations, {training.seconds[-1]:.0f} s")
+print(f"{training.cost[-1]:.0f} evaluations, {training.seconds[-1]:.0f} s")
 
 # %% Weights are arrays and a checksum in a safetensors file.
 with tempfile.TemporaryDirectory() as folder:

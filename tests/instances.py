@@ -130,6 +130,10 @@ def displaced(problem: SCF) -> tuple[SCF, Any]:
     return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
 
 
+def beam(**options: Any) -> SIMP:
+    return SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), **options)
+
+
 def roughened(problem: SIMP) -> tuple[SIMP, Any]:
     """Return the problem and an uneven design away from the bounds."""
     point = problem.init()
@@ -154,8 +158,8 @@ PROBLEMS = [
         lambda: started(Quadratics(dim=5, shape=log_cosh).problem(jnp.array([2.0, 1.0, 0.1, 3.0]))),
         traceable=True,
     ),
-    Instance("simp-mbb", lambda: roughened(SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5)))),
-    Instance("simp-mbb-ramp", lambda: roughened(SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), interpolation=Ramp()))),
+    Instance("simp-mbb", lambda: roughened(beam())),
+    Instance("simp-mbb-ramp", lambda: roughened(beam(interpolation=Ramp()))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 
@@ -189,6 +193,6 @@ BOXED_RULES: list[tuple[str, AbstractRule]] = [
     ("mma", MMA()),
     ("gcmma", GCMMA()),
     ("mirror", MirrorDescent()),
-    ("corrected-mma", Corrected(MMA(), SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), halvings=1), 3)),
+    ("corrected-mma", Corrected(MMA(), beam(halvings=1), 3, price=beam(halvings=1).equilibrium.unknowns / beam().equilibrium.unknowns)),
     ("guarded-mma", Guard(MMA(), MirrorDescent())),
 ]

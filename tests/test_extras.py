@@ -120,7 +120,7 @@ def test_everything_else_does_without(folder, quick):
 
 
 FLAT, BOX = np.tril(np.ones((8, 4))), np.pad(np.ones((2, 2, 2)), 1)
-HISTORY = History(*(np.ones(2),) * 3, np.ones(2, bool), np.ones(2))
+HISTORY = History(*(np.ones(2),) * 3, np.ones(2, bool), np.ones(2), np.ones(2))
 CALLS = {
     "matplotlib": {
         "run": lambda f: plot_run(load(f / "run"), f / "a.png"),

@@ -13,6 +13,7 @@ from physopt.core.tree import tree_add, tree_scale, tree_zeros
 from physopt.meta import estimators
 from physopt.meta.estimators import Antithetic, Backprop, draw, padded, trainable
 from physopt.meta.loss import LogArea, SmoothSteps
+from physopt.meta.persistent import Persistent
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.score import steps_to_tolerance
 from physopt.meta.training import train
@@ -57,7 +58,7 @@ def agree(estimate, reference) -> bool:
 
 @eqx.filter_jit
 def estimated(estimator, rule, tasks, key):
-    return estimator(LOSS, rule, MILD, tasks, key)
+    return estimator(LOSS, rule, MILD, tasks, key)[0]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ HEAVY = Antithetic(8, sigma=1e-2, pairs=64)
 
 def sampled(monkeypatch, tasks, losses):
     monkeypatch.setattr(Antithetic, "_traced", lambda *args: losses)
-    return HEAVY(LOSS, heavy_ball(), MILD, tasks, jax.random.key(2))
+    return HEAVY(LOSS, heavy_ball(), MILD, tasks, jax.random.key(2))[0]
 
 
 def differs(estimator, rule, tasks, exact) -> float:
@@ -152,9 +153,53 @@ class Stopped(AbstractRule):
 def test_a_backpropagation_that_stops_at_each_step_is_caught(tasks, losses_of_pairs, monkeypatch):
     whole = estimators.unroll
     monkeypatch.setattr(estimators, "unroll", lambda problem, rule, point, n: whole(problem, Stopped(rule), point, n))
-    truncated = eqx.filter_jit(lambda rule: Backprop(8)(LOSS, rule, MILD, tasks, jax.random.key(0)))(heavy_ball())
+    truncated = eqx.filter_jit(lambda rule: Backprop(8)(LOSS, rule, MILD, tasks, jax.random.key(0))[0])(heavy_ball())
     assert not agree(sampled(monkeypatch, tasks, losses_of_pairs), truncated.grad)
     assert differs(Backprop(8), heavy_ball(), tasks, truncated) > 1e-2
+
+
+def over_a_run(estimator, tasks):
+    """Return the mean of the estimates of all windows, and its standard error, once the first runs, which are shorter, have ended."""
+    call = eqx.filter_jit(lambda key, state: estimator(LOSS, heavy_ball(), MILD, tasks, key, state))
+    state, estimates = estimator.init(heavy_ball(), MILD, len(tasks.keys)), []
+    for k in range(40):
+        estimate, state = call(jax.random.key(k), state)
+        estimates.append(flat(estimate.grad))
+    late = np.array(estimates[8 // estimator.window :])
+    return late.mean(0), late.std(0, ddof=1) / np.sqrt(len(late))
+
+
+def forget_the_past(self, total, shift):
+    return shift
+
+
+def lose_the_minus(self, total, shift):
+    return -total
+
+
+@pytest.mark.parametrize(
+    ("window", "broken"), [pytest.param(1, None, marks=pytest.mark.slow), (4, None), (4, forget_the_past), (4, lose_the_minus)]
+)
+def test_a_persistent_estimator_has_no_bias_and_a_broken_one_is_caught(window, broken, tasks, exact, monkeypatch):
+    if broken is not None:
+        monkeypatch.setattr(Persistent, "_felt", broken)
+    many = jax.tree.map(lambda leaf: jnp.repeat(leaf, 16, axis=0), tasks)
+    mean, error = over_a_run(Persistent(8, window, sigma=1e-3), many)
+    off = np.abs(mean - flat(exact.grad))
+    assert (error < 0.15 * np.abs(flat(exact.grad))).all()
+    assert (off < 4.0 * error).all() == (broken is None)
+
+
+@pytest.mark.parametrize("arguments", [{"window": 3}, {"window": 0}, {"window": 4, "sigma": 0.0}])
+def test_a_persistent_estimator_of_uneven_windows_is_refused(arguments):
+    with pytest.raises(ValueError, match="multiple of window"):
+        Persistent(8, **arguments)
+
+
+def test_a_persistent_estimator_needs_traceable_problems():
+    settings = {"num_steps": 2, "key": jax.random.key(0), "tasks_per_step": 2}
+    with pytest.raises(TypeError, match="Antithetic"):
+        train(heavy_ball(), SpringFamily(False), Persistent(8, 4), optax.sgd(0.1), **settings)
 
 
 class Springs(AbstractProblem):
@@ -189,7 +234,7 @@ class SpringFamily(AbstractFamily):
 def test_antithetic_is_the_same_on_the_host():
     rule = Span(width=2, key=jax.random.key(0))
     estimator, key = Antithetic(5, sigma=0.05, pairs=2), jax.random.key(3)
-    results = [estimator(LogArea(), rule, f, draw(f, jax.random.key(4), 2), key) for f in (SpringFamily(True), SpringFamily(False))]
+    results = [estimator(LogArea(), rule, f, draw(f, jax.random.key(4), 2), key)[0] for f in (SpringFamily(True), SpringFamily(False))]
     np.testing.assert_allclose(flat(results[0].grad), flat(results[1].grad), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(results[0].loss, results[1].loss, rtol=1e-12)
 
@@ -202,7 +247,7 @@ def test_backprop_through_a_host_problem_says_what_to_do():
 
 def history(norms) -> History:
     rows = np.asarray(norms, float)
-    return History(rows, rows, rows, rows > 0, rows)
+    return History(rows, rows, rows, rows > 0, rows, rows)
 
 
 def test_the_area_is_the_mean_number_of_evaluations_over_all_tolerances():
@@ -219,7 +264,7 @@ def test_losses_are_free_of_units_and_finite_on_bad_runs(loss):
     np.testing.assert_allclose(loss(history(1e3 * good)), loss(history(good)), rtol=1e-10)
     assert loss(history(good)) < loss(history([2.0, 1.0, 0.5, 0.4, 0.3])) < loss(history([2.0, np.nan, np.inf, 4.0, 3.0]))
     for bad in ([np.nan] * 4, [np.inf, 1.0, 0.5, 0.1], [1.0, np.nan, np.nan, np.nan]):
-        slope = jax.grad(lambda n: loss(History(n, n, n, n > 0, n)))(jnp.array(bad))
+        slope = jax.grad(lambda n: loss(History(n, n, n, n > 0, n, n)))(jnp.array(bad))
         assert np.isfinite(loss(history(bad)))
         assert np.isfinite(slope).all()
 
@@ -252,7 +297,7 @@ def test_training_on_the_host_lowers_the_loss():
     settings = {"num_steps": 12, "key": jax.random.key(0), "tasks_per_step": 2}
     _, training = train(heavy_ball(), SpringFamily(False), Antithetic(8, pairs=2), optax.adam(0.1), **settings)
     assert training.loss[-3:].mean() < training.loss[0]
-    assert training.evaluations[-1] == 12 * 2 * 2 * 2 * 9
+    assert training.cost[-1] == 12 * 2 * 2 * 2 * 9
 
 
 def test_weights_that_overflow_are_refused():

@@ -22,15 +22,16 @@ ROOT = Path(__file__).resolve().parent
 STEPS = 60
 
 
-def start(folder: Path, weights: Path) -> subprocess.Popen:
+def start(folder: Path, weights: Path, estimator: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT.parent), str(ROOT)])}
-    command = [sys.executable, str(ROOT / "trained_quadratics.py"), str(folder), str(weights), str(STEPS)]
+    command = [sys.executable, str(ROOT / "trained_quadratics.py"), str(folder), str(weights), str(STEPS), estimator]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def test_killed_and_resumed_training_ends_with_identical_weights(tmp_path):
-    whole = start(tmp_path / "whole", tmp_path / "whole.safetensors")
-    killed = start(tmp_path / "killed", tmp_path / "killed.safetensors")
+@pytest.mark.parametrize("estimator", ["antithetic", "persistent"])
+def test_killed_and_resumed_training_ends_with_identical_weights(estimator, tmp_path):
+    whole = start(tmp_path / "whole", tmp_path / "whole.safetensors", estimator)
+    killed = start(tmp_path / "killed", tmp_path / "killed.safetensors", estimator)
     for line in killed.stdout:
         if int(line) == 17:
             break
@@ -38,7 +39,7 @@ def test_killed_and_resumed_training_ends_with_identical_weights(tmp_path):
     killed.communicate()
     assert not (tmp_path / "killed.safetensors").exists()
     assert 18 <= load(tmp_path / "killed").num_records < STEPS
-    resumed = start(tmp_path / "killed", tmp_path / "killed.safetensors")
+    resumed = start(tmp_path / "killed", tmp_path / "killed.safetensors", estimator)
     first = int(resumed.communicate()[0].split()[0])
     whole.communicate()
     assert first >= 18

@@ -99,7 +99,7 @@ def quadratics(
                 save_weights(out, trained, {"command": command_line(), "seed": seed, "steps_done": len(training.loss)})
             write_report(json_file, records)
             raise
-        cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": int(training.evaluations[-1])}
+        cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": round(training.cost[-1])}
         rules = {"trained": trained, "untrained": untrained, **BASELINES}
         rows = compare(rules, HELD_OUT, current, tolerance=TOLERANCE, budget=BUDGET)
         records += [{"family": "quadratics", **row, **(cost if row["method"] == "trained" else {})} for row in rows]

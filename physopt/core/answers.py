@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from .problem import AbstractProblem, Evaluation
-from .tree import tree_zeros
+from .tree import form, is_traced, namespace, tree_zeros
 
 
 def lent(tree: PyTree) -> PyTree:
@@ -60,7 +60,7 @@ class Answers:
     def __call__(self, point: PyTree) -> Evaluation:
         """Ask for the evaluation at `point`; its host arrays are read-only."""
         answer = kept(judged(self._problem, self._evaluate(lent(point))))
-        kind = _kind(answer.grad)
+        kind = form(answer.grad)
         if self._kind is None:
             check_tangent(self._problem, point, answer)
             self._kind = kind
@@ -84,7 +84,8 @@ def judged(problem: AbstractProblem, answer: Any) -> Evaluation:
     value = _real(answer.value if value is None else np.float64(value), f"{name} answered with a value that is")
     if np.shape(value) != ():
         raise ValueError(f"{name} answered with a value of shape {np.shape(value)}; one number is wanted, such as value.sum().")
-    return Evaluation(value[()] if isinstance(value, np.ndarray) else value, grad, answer.model)
+    value = value[()] if isinstance(value, np.ndarray) else value
+    return Evaluation(value, grad, answer.model, _priced(answer.cost, value, name))
 
 
 def check_tangent(problem: AbstractProblem, point: PyTree, answer: Evaluation) -> None:
@@ -94,13 +95,13 @@ def check_tangent(problem: AbstractProblem, point: PyTree, answer: Evaluation) -
         moved = eqx.filter_eval_shape(problem.retract, point, step) if problem.traceable else problem.retract(lent(point), step)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{_no_tangent(problem, answer)} The point cannot be moved along it: {error}") from error
-    before, after = _kind(point), _kind(moved)
+    before, after = form(point), form(moved)
     if before[1] != after[1]:
         raise ValueError(f"{_no_tangent(problem, answer)} Moved along it, {_described(before)} becomes {_described(after)}.")
-    kind = _kind(answer.grad)
+    kind = form(answer.grad)
     if kind[0] == before[0] and kind[1] != before[1]:
         # As by an angle, or by a vector that lacks components and is broadcast: the model tells.
-        known = _kind(answer.model.minimize())
+        known = form(answer.model.minimize())
         if known[1] != kind[1]:
             raise ValueError(f"{_no_tangent(problem, answer)} The model's steps are {_described(known)}.")
 
@@ -116,10 +117,18 @@ def _real(leaf: Any, what: str) -> Any:
     return leaf.astype(float)
 
 
-def _kind(tree: PyTree) -> tuple[Any, tuple[tuple[int, ...], ...]]:
-    """Return the structure of a pytree and the shapes of its leaves."""
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple(np.shape(leaf) for leaf in leaves)
+def _priced(cost: Any, value: Any, name: str) -> Any:
+    """Return the cost of an answer as a scalar of the value's kind."""
+    if not is_traced(cost):
+        try:
+            sound = 0.0 <= float(cost) < float("inf")
+        except (TypeError, ValueError):
+            sound = False
+        if not sound:
+            raise ValueError(
+                f"{name} answered with the cost {cost!r}; a number of at least 0 is wanted, 1 for one full call of the oracle."
+            )
+    return namespace(value).asarray(cost, value.dtype)[()]
 
 
 def _described(kind: tuple[Any, tuple[tuple[int, ...], ...]]) -> str:
@@ -128,7 +137,7 @@ def _described(kind: tuple[Any, tuple[tuple[int, ...], ...]]) -> str:
 
 
 def _no_tangent(problem: AbstractProblem, answer: Evaluation) -> str:
-    return f"{_name(problem)} answered with a gradient {_described(_kind(answer.grad))}, which is no tangent of the problem."
+    return f"{_name(problem)} answered with a gradient {_described(form(answer.grad))}, which is no tangent of the problem."
 
 
 def _name(problem: AbstractProblem) -> str:

@@ -50,11 +50,14 @@ class Evaluation(eqx.Module):
     - `value`: $f(x)$, in the problem's `unit`.
     - `grad`: the tangent $g$ with $\frac{d}{dt} f(\mathrm{retract}(x, t v))|_{t=0} = \langle g, v \rangle$ for every $v$.
     - `model`: the domain's cheap approximation of the oracle near this point.
+    - `cost`: what the problem has spent since its last answer, this one included, in units of one full call of its oracle: less than 1
+      for a batch in part, more where the model's own work is counted.
     """
 
     value: Scalar
     grad: PyTree
     model: AbstractModel
+    cost: Scalar = 1.0
 
 
 def finite(evaluation: Evaluation, grad_norm: Any | None = None) -> Any:
@@ -116,7 +119,12 @@ class AbstractProblem(eqx.Module):
 
 
 class AbstractFamily(eqx.Module):
-    """A distribution over problems, indexed by a task vector `mu`."""
+    """A distribution over problems, indexed by a task vector `mu`.
+
+    - `traceable`: are its problems? Read before one is built.
+    """
+
+    traceable: AbstractVar[bool]
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, " mu"]:

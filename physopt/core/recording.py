@@ -119,24 +119,29 @@ def named_leaves(**trees: PyTree) -> dict[str, np.ndarray]:
 class Tape:
     """One row per evaluation, in memory and, if asked, in a run folder together with a checkpoint to resume from."""
 
-    def __init__(self, record: str | Path | Recording | None, problem: AbstractProblem, rule: AbstractRule, point: PyTree):
+    def __init__(
+        self, record: str | Path | Recording | None, problem: AbstractProblem, rule: AbstractRule, point: PyTree, known: PyTree = None
+    ):
         recording = Recording.of(record)
         if recording is not None:
-            recording = recording.asking(problem=problem, rule=rule, start=sketch(point), **module_of(point)).prepared()
+            begun = {} if known is None else {"state": sketch(known)}
+            recording = recording.asking(problem=problem, rule=rule, start=sketch(point), **begun, **module_of(point)).prepared()
         self._recording = recording
         self._problem, unit = problem, problem.unit
         self._shown: tuple[Any, Mapping[str, np.ndarray]] = (None, {})
-        self._shows = True
+        self._shows, self._older = True, False  # an older record has no costs, and no state of the best point
         self._columns = {
             "value": Column(unit),
             "grad_norm": Column(f"{unit} / tangent"),
             "step_norm": Column("tangent"),
             "accept": Column("1", dtype="u1"),
+            "cost": Column("oracle call"),
             "seconds": Column("s"),
         }
         self._rows: list[tuple[float, ...]] = []
         self._recorder: Recorder | None = None
         self._started = time.perf_counter()
+        self.cost = 0.0  # of the run so far, in full calls of the oracle
         self.resumed = (0, 0)  # rows read from the record, and oracle calls beyond those that the rows count
 
     def __enter__(self) -> "Tape":
@@ -151,8 +156,10 @@ class Tape:
         """Seconds since the run began, those before a resume included."""
         return time.perf_counter() - self._started
 
-    def restore(self, evaluate: Callable[[PyTree], Evaluation], rule: AbstractRule, point: PyTree) -> tuple[Carry, Evaluation] | None:
-        """Return the carry and the best evaluation of the last committed record, or None if there is nothing to resume.
+    def restore(
+        self, evaluate: Callable[[PyTree], Evaluation], rule: AbstractRule, point: PyTree
+    ) -> tuple[Carry, tuple[Evaluation, PyTree]] | None:
+        """Return the carry of the last committed record, and the best evaluation with its state; None if there is nothing to resume.
 
         The oracle is called again at the stored trial (and at the best point, if that is another one). These few calls
         avoid storing its answers. Only the structure of `point` is used.
@@ -167,37 +174,52 @@ class Tape:
         evaluation = evaluate(trial)
         state = _refill(rule.init(evaluation), leaves)
         best_value, step_norm, accept = _refill((evaluation.value, evaluation.value, evaluation.value == 0.0), leaves)
-        carry = Carry(base, trial, evaluation, state, best, best_value, step_norm, accept)
         run = load(self._recording.folder)
-        self._shows = bool(run.leaves)  # a record of schema 1.0 goes on with the arrays that it has
-        self._rows = list(zip(*(run.columns[name][: stored.index] for name in self._columns), strict=True))
+        self._shows, self._older = bool(run.leaves), "cost" not in run.columns  # an older record goes on with the arrays that it has
+        cost = evaluation.cost if self._older else _refill(evaluation.value, leaves)
+        carry = Carry(base, trial, evaluation, state, best, best_value, step_norm, accept, cost)
+        columns = {"cost": np.ones(run.num_records), **run.columns}
+        self._rows = list(zip(*(columns[name][: stored.index] for name in self._columns), strict=True))
+        self.cost = float(sum(columns["cost"][: stored.index]))
         if self._rows:
             self._started -= float(self._rows[-1][-1])
         again = evaluation.value != best_value
         self.resumed = (stored.index, int(again))
-        return carry, evaluate(best) if again else evaluation
+        if not again:
+            return carry, (evaluation, state)
+        lowest = evaluate(best)
+        return carry, (lowest, rule.init(lowest) if self._older else _refill(state, leaves))
 
-    def write(self, carry: Carry, grad_norm: float) -> int:
-        """Commit one evaluation; returns its index. With a run folder, the row survives `kill -9` from here on."""
-        row = (float(carry.evaluation.value), grad_norm, float(carry.step_norm), bool(carry.accept), self.seconds)
+    def write(self, carry: Carry, grad_norm: float, lowest: PyTree) -> int:
+        """Commit one evaluation; returns its index. With a run folder, the row survives `kill -9` from here on.
+
+        **Arguments:** `lowest` is the state at the best point.
+        """
+        numbers = (float(carry.evaluation.value), grad_norm, float(carry.step_norm), bool(carry.accept), float(carry.cost))
+        row = (*numbers, self.seconds)
+        self.cost += numbers[-1]
         index = len(self._rows)
         self._rows.append(row)
         if self._recording is not None:
-            leaves = self._leaves(carry)
+            leaves = self._leaves(carry, lowest)
             if self._recorder is None:
-                self._recorder = self._recording.recorder(self._columns, leaves)
+                columns = {name: column for name, column in self._columns.items() if not (self._older and name == "cost")}
+                self._recorder = self._recording.recorder(columns, leaves)
             if self._recorder is None:
                 self._recording = None
             elif index >= self._recorder.next_index:
-                self._recorder.append(dict(zip(self._columns, row, strict=True)), list(leaves.values()))
+                named = zip(self._columns, row, strict=True)
+                told = {name: number for name, number in named if not (self._older and name == "cost")}
+                self._recorder.append(told, list(leaves.values()))
         return index
 
-    def _leaves(self, carry: Carry) -> dict[str, np.ndarray]:
+    def _leaves(self, carry: Carry, lowest: PyTree) -> dict[str, np.ndarray]:
         """Return what to resume from, and what others can read of the best point."""
         if self._shows and self._shown[0] is not carry.best:
             self._shown = (carry.best, self._problem.shown(lent(carry.best)))
-        names = ("base", "trial", "best", "state", "best_value", "step_norm", "accept")
-        return named_leaves(**{name: getattr(carry, name) for name in names}, shown=dict(self._shown[1]))
+        names = ("base", "trial", "best", "state", "best_value", "step_norm", "accept", *(() if self._older else ("cost",)))
+        state = {} if self._older else {"lowest": lowest}
+        return named_leaves(**{name: getattr(carry, name) for name in names}, **state, shown=dict(self._shown[1]))
 
     def accepted(self) -> list[float]:
         """Return the values of the accepted trials, those before a resume included; the last trial is decided by the next row."""
@@ -205,7 +227,7 @@ class Tape:
 
     def rows(self) -> list[np.ndarray]:
         """Return the columns of the whole run as arrays, in the order of `History`."""
-        kinds = (np.float64, np.float64, np.float64, np.bool_, np.float64)
+        kinds = (np.float64, np.float64, np.float64, np.bool_, np.float64, np.float64)
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(kinds)
         return [np.asarray(c, kind) for c, kind in zip(columns, kinds, strict=True)]
 

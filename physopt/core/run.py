@@ -8,7 +8,7 @@ import equinox as eqx
 from jaxtyping import PyTree
 
 from .answers import Answers, lent, shown
-from .iterate import Carry, History, begin, propose, settle
+from .iterate import Carry, History, again, begin, propose, settle
 from .problem import AbstractProblem, Evaluation, finite
 from .recording import Recording, Tape
 from .rule import AbstractRule
@@ -17,11 +17,15 @@ from .tree import tree_norm
 
 
 class Progress(eqx.Module):
-    """What a callback gets after each evaluation; if the callback returns `True`, the run stops."""
+    """What a callback gets after each evaluation; if the callback returns `True`, the run stops.
+
+    - `index`: of this evaluation, from 0. `cost`, `seconds`: of the whole run so far; cost in full calls of the oracle.
+    """
 
     index: int
     carry: Carry
     grad_norm: float
+    cost: float
     seconds: float
     converged: bool
 
@@ -39,9 +43,12 @@ class Solution(eqx.Module):
 
     - `point`, `evaluation`: the trial that converged or at which the callback stopped; otherwise the point of lowest finite
       value seen.
-    - `state`: the rule's state, to continue from. `history`: one row per evaluation of this run.
+    - `state`: the rule's state that belongs to `point`, before its answer was used: `minimize(problem, rule, point, state=state)` goes on
+      from there. `history`: one row per evaluation of this run.
     - `converged`: did every criterion of `Stop` hold? `reason`: "converged", "stalled", "budget", "non-finite" or "callback"; "interrupted"
       in an `Interrupted`.
+    - `carry`, `lowest`: how the run ended, and the lowest answer with its state; with them `minimize(problem, rule, solution)` goes on as
+      if the run had never stopped.
     - `restored`: evaluations of an earlier process that were read from the record. `repeated`: extra calls that the resume cost.
     """
 
@@ -51,6 +58,8 @@ class Solution(eqx.Module):
     history: History
     converged: bool
     reason: str
+    carry: Carry
+    lowest: tuple[Evaluation, PyTree]
     restored: int = 0
     repeated: int = 0
 
@@ -59,12 +68,18 @@ class Solution(eqx.Module):
         """Number of oracle calls of the whole run, those before a resume included."""
         return len(self.history.value)
 
+    @property
+    def cost(self) -> float:
+        """What the whole run has cost, in full calls of the oracle; those that a resume repeated are not in it."""
+        return float(self.history.cost.sum())
+
 
 def minimize(
     problem: AbstractProblem,
     rule: AbstractRule,
-    point: PyTree,
+    point: PyTree | Solution,
     *,
+    state: PyTree = None,
     stop: Stop = Stop(grad_norm=1e-6),
     record: str | Path | Recording | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
@@ -73,7 +88,10 @@ def minimize(
 
     **Arguments:**
 
-    - `point`: where to start; `problem.init(key)` gives one.
+    - `point`: where to start; `problem.init(key)` gives one. Or the `Solution` of a run of the same rule and problem, to take up where it
+      stopped: $n$ evaluations and then $m$ more give what $n + m$ in one run do, bit for bit, and the oracle is not asked again where it
+      stood. (The new run's first row is the old one's last, at no cost.)
+    - `state`: the state of an earlier run at `point`, if the rule is to begin with that; see `AbstractRule.take_up`.
     - `stop`: the criteria, the same for every rule.
     - `record`: a folder to write the run into, or a `Recording` that says more (resume, provenance).
     - `callback`: called with a `Progress` after each evaluation; `True` stops the run.
@@ -87,29 +105,38 @@ def minimize(
     something else; see `Recording`. `TypeError` if an answer is no `Evaluation` of real numbers, `ValueError` if its gradient is no
     tangent, or not of the kind of the first one's. `Interrupted`, a `KeyboardInterrupt` with the solution so far.
     """
+    last = point if isinstance(point, Solution) else None
+    if last is not None and state is not None:
+        raise ValueError("A Solution brings its own state; leave state out, or give minimize(problem, rule, solution.point, state=...).")
+    start, known = (point, state) if last is None else (last.carry.trial, last.carry.state)
     # The oracle is compiled apart from the rule: a resumed run asks it again, and must get the same bits.
     wrap = eqx.filter_jit if problem.traceable else lambda function: function
     evaluate, ask, take = Answers(problem, wrap(problem.evaluate)), wrap(propose), wrap(settle)
-    with Tape(record, problem, rule, point) as tape:
-        resumed = tape.restore(evaluate, rule, point)
-        carry, best = resumed or (begin(rule, point, first := evaluate(point)), first)
+    with Tape(record, problem, rule, start, known) as tape:
+        if resumed := tape.restore(evaluate, rule, start):
+            carry, lowest = resumed
+        elif last is not None:
+            carry, lowest = again(last.carry), last.lowest
+        else:
+            carry = begin(rule, start, evaluate(start), known)
+            lowest = carry.evaluation, carry.state
         reason, bad = None, 0
         try:
             while reason is None:
                 grad_norm = float(tree_norm(carry.evaluation.grad))
                 bad = 0 if finite(carry.evaluation, grad_norm) else bad + 1
                 if carry.evaluation.value == carry.best_value:
-                    best = carry.evaluation
-                index = tape.write(carry, grad_norm)
+                    lowest = carry.evaluation, carry.state
+                index = tape.write(carry, grad_norm, lowest[1])
                 converged = stop.converged(carry, grad_norm)
-                halted = callback is not None and callback(Progress(index, shown(carry), grad_norm, tape.seconds, converged))
+                halted = callback is not None and callback(Progress(index, shown(carry), grad_norm, tape.cost, tape.seconds, converged))
                 if converged:
                     reason = "converged"
                 elif halted:
                     reason = "callback"
                 elif stop.patience is not None and stop.stalled(tape.accepted(), float(carry.evaluation.value)):
                     reason = "stalled"
-                elif index + 1 >= stop.max_evaluations:
+                elif index + 1 >= stop.max_evaluations or tape.cost >= stop.max_cost:
                     reason = "budget"
                 elif bad >= stop.max_nonfinite:
                     reason = "non-finite"
@@ -117,9 +144,13 @@ def minimize(
                     new = ask(problem, rule, carry)
                     carry = take(carry, new, evaluate(new.trial))
         except KeyboardInterrupt as signal:
-            best = carry.evaluation if carry.evaluation.value == carry.best_value else best
-            found = Solution(lent(carry.best), best, carry.state, History(*tape.rows()), False, "interrupted", *tape.resumed)
+            lowest = (carry.evaluation, carry.state) if carry.evaluation.value == carry.best_value else lowest
+            rows = History(*tape.rows())
+            found = Solution(lent(carry.best), lowest[0], lowest[1], rows, False, "interrupted", carry, lowest, *tape.resumed)
             raise Interrupted(found) from signal
-        point, evaluation = (carry.best, best) if reason in ("stalled", "budget", "non-finite") else (carry.trial, carry.evaluation)
+        end, evaluation, state = carry.trial, carry.evaluation, carry.state
+        if reason in ("stalled", "budget", "non-finite"):
+            end, (evaluation, state) = carry.best, lowest
         tape.finish(reason, evaluation.value)
-    return Solution(lent(point), evaluation, carry.state, History(*tape.rows()), reason == "converged", reason, *tape.resumed)
+    rows = History(*tape.rows())
+    return Solution(lent(end), evaluation, state, rows, reason == "converged", reason, carry, lowest, *tape.resumed)

@@ -24,7 +24,8 @@ class Stop(eqx.Module):
       accepted: a step that a line search has shortened does not count.
     - `patience`: the run also ends, as stalled and not as converged, when after so many evaluations the lowest value has fallen by no more
       than the fraction `gain` of itself, or is still above `ceiling`. Rejected trials do not count: a rule that steps back may recover.
-    - `max_evaluations`: the budget, counting the evaluation of the starting point.
+    - `max_evaluations`: the budget, counting the evaluation of the starting point. `max_cost`: the same in full calls of the oracle, see
+      `History`; the iteration that reaches it is the last.
     - `max_nonfinite`: give up after this many evaluations in a row with a non-finite value or gradient.
 
     A non-finite point is never called converged.
@@ -38,6 +39,7 @@ class Stop(eqx.Module):
     gain: float = 1e-3
     ceiling: float = math.inf
     max_evaluations: int = 1000
+    max_cost: float = math.inf
     max_nonfinite: int = 10
 
     def __check_init__(self) -> None:
@@ -49,6 +51,8 @@ class Stop(eqx.Module):
             raise ValueError("Stop(value=nan): no value is below that; give a number, or leave it out.")
         if (self.patience is not None and self.patience < 1) or not self.gain >= 0.0:
             raise ValueError(f"Stop(patience={self.patience!r}, gain={self.gain!r}): patience is at least 1, and gain a number >= 0.")
+        if not self.max_cost > 0.0:
+            raise ValueError(f"Stop(max_cost={self.max_cost!r}): a budget is a number above 0, in full calls of the oracle.")
         if self.max_evaluations < 1 or self.max_nonfinite < 1:
             raise ValueError(
                 f"Stop(max_evaluations={self.max_evaluations!r}, max_nonfinite={self.max_nonfinite!r}): both must allow one evaluation."

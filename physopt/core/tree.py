@@ -51,6 +51,12 @@ def tree_combine(coefficients: Sequence[Any] | Any, terms: Sequence[PyTree]) -> 
     return jax.tree.map(lambda *leaves: sum(c * x for c, x in zip(coefficients, leaves, strict=True)), *terms)
 
 
+def form(tree: PyTree) -> tuple[Any, tuple[tuple[int, ...], ...]]:
+    """Return the structure of a pytree and the shapes of its leaves."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple(np.shape(leaf) for leaf in leaves)
+
+
 def is_traced(*values: Any) -> bool:
     """Say whether any leaf is a JAX tracer, i.e. whether a Python `if` on it would fail."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))

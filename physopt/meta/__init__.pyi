@@ -7,6 +7,7 @@ from .estimators import (
     draw as draw,
 )
 from .loss import AbstractLoss as AbstractLoss, LogArea as LogArea, SmoothSteps as SmoothSteps
+from .persistent import Particle as Particle, Persistent as Persistent
 from .protocol import break_even as break_even, compare as compare
 from .quadratics import Quadratics as Quadratics, Well as Well, log_cosh as log_cosh, parabola as parabola
 from .score import steps_to_tolerance as steps_to_tolerance

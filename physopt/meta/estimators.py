@@ -36,17 +36,19 @@ def draw(family: AbstractFamily, key: PRNGKeyArray, num_tasks: int) -> Tasks:
 
 
 class Estimate(eqx.Module):
-    """A meta-loss, its gradient, and the standard error of the gradient.
+    """A meta-loss, its gradient, the standard error of the gradient, and what the estimate has cost.
 
     - `loss`: the mean over the tasks.
     - `grad`: the gradient of that mean, shaped like the rule's inexact arrays (`trainable(rule)[0]`).
     - `grad_std_error`: standard error of each component over the random draws of the estimator itself, for the given tasks;
       zero for an exact gradient.
+    - `cost`: of all runs, in full calls of the oracle; backpropagation through them does not count.
     """
 
     loss: Float[Array, ""]
     grad: PyTree
     grad_std_error: PyTree
+    cost: Float[Array, ""]
 
 
 def trainable(rule: PyTree) -> tuple[PyTree, PyTree]:
@@ -55,17 +57,19 @@ def trainable(rule: PyTree) -> tuple[PyTree, PyTree]:
 
 
 class AbstractEstimator(eqx.Module):
-    """Estimates a meta-loss and its gradient over a batch of tasks."""
+    """Estimates a meta-loss and its gradient over a batch of tasks; what it keeps between calls, such as unfinished runs, is its state."""
 
     num_steps: eqx.AbstractVar[int]
 
-    @abc.abstractmethod
-    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
-        """Return the estimate; `key` is for what the estimator draws, the tasks are given."""
+    def init(self, rule: PyTree, family: AbstractFamily, num_tasks: int) -> PyTree:
+        """Return the state before the first call, a pytree of arrays; by default there is none."""
+        return None
 
     @abc.abstractmethod
-    def num_evaluations(self, num_tasks: int) -> int:
-        """Return the oracle calls of one estimate over `num_tasks` tasks may cost; backpropagation does not count."""
+    def __call__(
+        self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray, state: PyTree = None
+    ) -> tuple[Estimate, PyTree]:
+        """Return the estimate and the next state; `key` is for what the estimator draws, the tasks are given."""
 
 
 class Backprop(AbstractEstimator):
@@ -82,27 +86,26 @@ class Backprop(AbstractEstimator):
     num_steps: int = eqx.field(static=True)
     clip: float = float("inf")
 
-    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+    def __call__(
+        self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray, state: PyTree = None
+    ) -> tuple[Estimate, PyTree]:
         """Return the exact loss and gradient. Raises `TypeError` for a family of host problems."""
-        if not family.problem(tasks.mus[0]).traceable:
+        if not family.traceable:
             raise TypeError(
                 f"{type(family).__name__} makes problems that run on the host: JAX cannot differentiate them. Use Antithetic() instead."
             )
         weights, rest = trainable(rule)
 
-        def one(mu: Any, key: PRNGKeyArray) -> tuple[Any, PyTree]:
-            def loss(weights: PyTree) -> Any:
+        def one(mu: Any, key: PRNGKeyArray) -> tuple[Any, Any, PyTree]:
+            def loss(weights: PyTree) -> tuple[Any, Any]:
                 return _unrolled_loss(meta_loss, eqx.combine(weights, rest), family, self.num_steps, mu, key)
 
-            value, grad = jax.value_and_grad(loss)(weights)
-            return value, self._clipped(grad)
+            (value, cost), grad = jax.value_and_grad(loss, has_aux=True)(weights)
+            return value, cost, self._clipped(grad)
 
-        losses, grads = jax.vmap(one)(tasks.mus, tasks.keys)
-        return Estimate(losses.mean(), jax.tree.map(lambda g: g.mean(0), grads), jax.tree.map(jnp.zeros_like, weights))
-
-    def num_evaluations(self, num_tasks: int) -> int:
-        """Return one run per task."""
-        return num_tasks * (self.num_steps + 1)
+        losses, costs, grads = jax.vmap(one)(tasks.mus, tasks.keys)
+        error = jax.tree.map(jnp.zeros_like, weights)
+        return Estimate(losses.mean(), jax.tree.map(lambda g: g.mean(0), grads), error, costs.sum()), state
 
     def _clipped(self, grad: PyTree) -> PyTree:
         if self.clip == float("inf"):
@@ -146,7 +149,9 @@ class Antithetic(AbstractEstimator):
                 f"Antithetic(sigma={self.sigma}, pairs={self.pairs}): error bars need sigma > 0 and at least 2 pairs per task."
             )
 
-    def __call__(self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray) -> Estimate:
+    def __call__(
+        self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray, state: PyTree = None
+    ) -> tuple[Estimate, PyTree]:
         """Return the mean loss of all runs, the gradient of the smoothed loss, and its standard error over the perturbations."""
         weights, rest = trainable(rule)
         flat, unravel = jax.flatten_util.ravel_pytree(weights)
@@ -155,38 +160,33 @@ class Antithetic(AbstractEstimator):
         def perturbed(shift: Any) -> PyTree:
             return eqx.combine(unravel(flat + self.sigma * shift), rest)
 
-        if family.problem(tasks.mus[0]).traceable:
-            losses = self._traced(meta_loss, perturbed, family, tasks, noise)
-        else:
-            losses = self._hosted(meta_loss, perturbed, family, tasks, noise)
+        run = self._traced if family.traceable else self._hosted
+        losses, costs = run(meta_loss, perturbed, family, tasks, noise)
         slopes = self._slopes(losses, noise)
         variance = slopes.var(axis=1, ddof=1).sum(axis=0) / (self.pairs * len(tasks.keys) ** 2)
         grad, error = (a.astype(flat.dtype) for a in (slopes.mean((0, 1)), jnp.sqrt(variance)))
-        return Estimate(losses.mean(), unravel(grad), unravel(error))
-
-    def num_evaluations(self, num_tasks: int) -> int:
-        """Return two runs per pair and task."""
-        return 2 * self.pairs * num_tasks * (self.num_steps + 1)
+        return Estimate(losses.mean(), unravel(grad), unravel(error), costs.sum()), state
 
     def _slopes(self, losses: Any, noise: Any) -> Any:
         """Return each pair's estimate, shape `(tasks, pairs, weights)`; `losses` are `(tasks, pairs, sign)`."""
         return ((losses[..., 0] - losses[..., 1]) / (2.0 * self.sigma))[..., None] * noise
 
-    def _traced(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
-        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> Any:
+    def _traced(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> tuple[Any, Any]:
+        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> tuple[Any, Any]:
             return _unrolled_loss(meta_loss, perturbed(shift), family, self.num_steps, mu, key)
 
         over_signs = jax.vmap(run, (None, None, 0))
         over_pairs = jax.vmap(over_signs, (None, None, 0))
         return jax.vmap(over_pairs)(tasks.mus, tasks.keys, jnp.stack([noise, -noise], axis=2))
 
-    def _hosted(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> Any:
-        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> float:
+    def _hosted(self, meta_loss: AbstractLoss, perturbed: Perturbed, family: AbstractFamily, tasks: Tasks, noise: Any) -> tuple[Any, Any]:
+        def run(mu: Any, key: PRNGKeyArray, shift: Any) -> tuple[float, float]:
             history = self.run(family.problem(mu), perturbed(shift), key, self.num_steps)
-            return float(meta_loss(padded(history, self.num_steps + 1)))
+            return float(meta_loss(padded(history, self.num_steps + 1))), float(history.cost.sum())
 
         rows = zip(tasks.mus, tasks.keys, noise, strict=True)
-        return jnp.asarray([[[run(mu, key, e), run(mu, key, -e)] for e in shifts] for mu, key, shifts in rows])
+        found = jnp.asarray([[[run(mu, key, e), run(mu, key, -e)] for e in shifts] for mu, key, shifts in rows])
+        return found[..., 0], found[..., 1]
 
 
 def padded(history: History, rows: int) -> History:
@@ -194,6 +194,10 @@ def padded(history: History, rows: int) -> History:
     return jax.tree.map(lambda a: np.pad(a, (0, rows - len(a)), mode="edge"), history)
 
 
-def _unrolled_loss(meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, num_steps: int, mu: Any, key: PRNGKeyArray) -> Any:
+def _unrolled_loss(
+    meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, num_steps: int, mu: Any, key: PRNGKeyArray
+) -> tuple[Any, Any]:
+    """Return the loss of one run, and what it costs."""
     problem = family.problem(mu)
-    return meta_loss(unroll(problem, rule, problem.init(key), num_steps)[1])
+    history = unroll(problem, rule, problem.init(key), num_steps)[1]
+    return meta_loss(history), history.cost.sum()

@@ -90,6 +90,7 @@ class Quadratics(AbstractFamily):
     log_condition: tuple[float, float] = (1.0, 4.0)
     log_spread: tuple[float, float] = (0.5, 1.5)
     log_bias: tuple[float, float] = (-0.25, 0.25)
+    traceable: bool = eqx.field(default=True, static=True)
 
     def __check_init__(self) -> None:
         if self.dim < 2:

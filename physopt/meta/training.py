@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily
 from physopt.core.recording import Recording, module_of, named_leaves
@@ -22,16 +22,16 @@ from physopt.core.tree import tree_norm
 from .estimators import AbstractEstimator, draw, trainable
 from .loss import AbstractLoss, LogArea
 
-COLUMNS = {"loss": Column("1"), "grad_norm": Column("1 / weight"), "seconds": Column("s"), "evaluations": Column("1", dtype="i8")}
+COLUMNS = {"loss": Column("1"), "grad_norm": Column("1 / weight"), "seconds": Column("s"), "cost": Column("oracle call")}
 
 
 class Training(eqx.Module):
-    """One row per step: the meta-loss, the norm of its gradient, seconds and oracle calls spent since the beginning."""
+    """One row per step: the meta-loss, the norm of its gradient, and what was spent since the beginning: seconds, full oracle calls."""
 
     loss: Float[np.ndarray, " n"]
     grad_norm: Float[np.ndarray, " n"]
     seconds: Float[np.ndarray, " n"]
-    evaluations: Int[np.ndarray, " n"]
+    cost: Float[np.ndarray, " n"]
 
 
 class TrainingProgress(eqx.Module):
@@ -59,7 +59,7 @@ def train(
 ) -> tuple[PyTree, Training]:
     r"""Minimize $E_{\mu} L(\mathrm{run}(\mathrm{rule}, \mu))$ over the rule's inexact arrays, by `optim` on the gradients of `estimator`.
 
-    Step $k$ draws its tasks and perturbations from `fold_in(key, k)` alone, and the weights and the state of `optim` are
+    Step $k$ draws its tasks and perturbations from `fold_in(key, k)` alone, and the weights and the states of `optim` and `estimator` are
     saved after each step. So a killed and resumed training ends with the weights of an unbroken one, bit for bit on the
     same machine.
 
@@ -82,12 +82,9 @@ def train(
     if recording is not None:
         asked = {"rule": rule, "family": family, "estimator": estimator, "optim": optim, "meta_loss": meta_loss}
         recording = recording.asking(**asked, tasks_per_step=tasks_per_step, key=key, **module_of(rule))
-    carry, rows = _restore(recording, (weights, optim.init(weights)))
-    traceable = family.problem(family.sample(key)).traceable
-    work = estimator.num_evaluations(tasks_per_step)
-
-    go = _improve_compiled if traceable else _improve
-    started = time.perf_counter() - (rows[-1][2] if rows else 0.0)
+    carry, rows = _restore(recording, (weights, optim.init(weights), estimator.init(rule, family, tasks_per_step)))
+    go = _improve_compiled if family.traceable else _improve
+    started, spent = time.perf_counter() - (rows[-1][2] if rows else 0.0), rows[-1][3] if rows else 0.0
     with contextlib.ExitStack() as resources:
         recorder = None
         if recording is not None and len(rows) < num_steps and (ready := recording.prepared()) is not None:
@@ -97,9 +94,9 @@ def train(
         try:
             for index in range(len(rows), num_steps):
                 of_step = jax.random.fold_in(key, index)
-                carry, loss, grad_norm = go(carry, rest, family, estimator, optim, meta_loss, tasks_per_step, of_step)
+                carry, loss, grad_norm, cost = go(carry, rest, family, estimator, optim, meta_loss, tasks_per_step, of_step)
                 _refuse_nonfinite(carry[0], index)
-                rows.append((float(loss), float(grad_norm), time.perf_counter() - started, work * (index + 1)))
+                rows.append((float(loss), float(grad_norm), time.perf_counter() - started, spent := spent + float(cost)))
                 if recorder is not None:
                     recorder.append(dict(zip(COLUMNS, rows[-1], strict=True)), list(_leaves(carry).values()))
                 if callback is not None and callback(TrainingProgress(index, eqx.combine(carry[0], rest), *rows[-1][:3])):
@@ -120,13 +117,14 @@ def _improve(
     meta_loss: AbstractLoss,
     num_tasks: int,
     key: PRNGKeyArray,
-) -> tuple[PyTree, Any, Any]:
-    """Return weights and optimizer state after one step, the loss, and the norm of its gradient."""
-    weights, state = carry
+) -> tuple[PyTree, Any, Any, Any]:
+    """Return weights and states after one step, the loss, the norm of its gradient, and the cost of the estimate."""
+    weights, state, particles = carry
     of_tasks, of_estimator = jax.random.split(key)
-    estimate = estimator(meta_loss, eqx.combine(weights, rest), family, draw(family, of_tasks, num_tasks), of_estimator)
+    tasks = draw(family, of_tasks, num_tasks)
+    estimate, particles = estimator(meta_loss, eqx.combine(weights, rest), family, tasks, of_estimator, particles)
     updates, state = optim.update(estimate.grad, state, weights)
-    return (eqx.apply_updates(weights, updates), state), estimate.loss, tree_norm(estimate.grad)
+    return (eqx.apply_updates(weights, updates), state, particles), estimate.loss, tree_norm(estimate.grad), estimate.cost
 
 
 # One compiled function for all calls: trainings that differ only in their seeds share the compilation.
@@ -134,11 +132,11 @@ _improve_compiled = eqx.filter_jit(_improve)
 
 
 def _leaves(carry: PyTree) -> dict[str, np.ndarray]:
-    return named_leaves(weights=carry[0], optimizer=carry[1])
+    return named_leaves(weights=carry[0], optimizer=carry[1], estimator=carry[2])
 
 
-def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float | int, ...]]]:
-    """Return weights and optimizer state, and the rows, of the last committed step; those given if there is none."""
+def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[tuple[float, ...]]]:
+    """Return weights and states, and the rows, of the last committed step; those given if there is none."""
     stored = load_checkpoint(recording.folder) if recording is not None and recording.resume else None
     if recording is None or stored is None:
         return carry, []
@@ -146,7 +144,7 @@ def _restore(recording: Recording | None, carry: PyTree) -> tuple[PyTree, list[t
     ours, theirs = [(np.shape(a), np.asarray(a).dtype) for a in leaves], [(a.shape, a.dtype) for a in stored.leaves]
     if ours != theirs:
         raise ValueError(
-            f"{recording.folder} holds the training of another rule or optimizer: its {len(theirs)} arrays are not "
+            f"{recording.folder} holds the training of another rule, optimizer or estimator: its {len(theirs)} arrays are not "
             f"the {len(ours)} of this one in number, shape or type. Resume with the same ones, or record into a new folder."
         )
     columns = load(recording.folder).columns
@@ -162,6 +160,5 @@ def _refuse_nonfinite(weights: PyTree, index: int) -> None:
         )
 
 
-def _training(rows: list[tuple[float | int, ...]]) -> Training:
-    loss, grad_norm, seconds, evaluations = (np.asarray([row[k] for row in rows], float) for k in range(len(COLUMNS)))
-    return Training(loss, grad_norm, seconds, evaluations.astype(np.int64))
+def _training(rows: list[tuple[float, ...]]) -> Training:
+    return Training(*(np.asarray([row[k] for row in rows], float) for k in range(len(COLUMNS))))

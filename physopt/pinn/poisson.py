@@ -103,6 +103,7 @@ class PoissonFamily(AbstractFamily):
     """
 
     template: Poisson
+    traceable: bool = eqx.field(default=True, static=True)
 
     def sample(self, key: PRNGKeyArray | Array) -> Float[Array, " mu"]:
         """Draw the amplitudes."""

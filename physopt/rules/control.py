@@ -1,5 +1,6 @@
 """Switch between rules: a quick one while it converges, a descending one when it does not, a classical one if the model is not used."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -72,7 +73,7 @@ class Control(AbstractRule):
         if turn == DESCENT:
             best = watched.base
             move, classical = self.classical.step(best, self.classical.init(best))
-            move = Move(move.step, move.accept, recall=True)
+            move = dataclasses.replace(move, recall=True)
             return move, self._next(state, CLASSICAL, 0, strikes, norm, descent=watched, classical=classical)
         if turn == CLASSICAL and count <= self.dwell and not self.descent.knows(evaluation, state.descent):
             move, classical = self.classical.step(evaluation, state.classical)

@@ -15,7 +15,7 @@ from .mma import exact_program
 
 
 class CorrectedState(eqx.Module):
-    """The state of the rule, how far the cheap problem is trusted, and how often it was evaluated.
+    """The state of the rule, and how far the cheap problem is trusted.
 
     `rule` is the rule's state after the last proposal, `before` that at the base, whose evaluation is `base`. `trial` is the proposal
     from there, `trusted` the number of steps on the cheap problem that led to it. `rejected` counts rejected trials, `accepted`
@@ -30,7 +30,6 @@ class CorrectedState(eqx.Module):
     trusted: Float[ndarray, ""]
     rejected: Float[ndarray, ""]
     accepted: Float[ndarray, ""]
-    asked: Float[ndarray, ""]
 
 
 class Corrected(AbstractRule):
@@ -46,6 +45,7 @@ class Corrected(AbstractRule):
 
     - `rule`: one that proposes designs, such as `MMA`; its state passes through all steps.
     - `cheap`: a problem on the same designs. `steps`: at most this many steps on it for each evaluation of the expensive one.
+    - `price`: what one evaluation of it costs, in evaluations of the expensive one.
     - `slack`: the fraction by which a value may rise; infinite if the way to a good design leads past worse ones, as for mechanisms.
 
     **Raises:** `ValueError` if the slopes are not the derivatives of the values.
@@ -58,15 +58,27 @@ class Corrected(AbstractRule):
     cheap: AbstractProblem
     steps: int = 8
     slack: float = 1e-3
+    price: float = 1.0
 
     def init(self, evaluation: Evaluation) -> CorrectedState:
         """Trust the cheap problem."""
-        return self.begun(evaluation, self.rule.init(evaluation))
+        return self._begun(evaluation, self.rule.init(evaluation))
 
-    def begun(self, evaluation: Evaluation, known: PyTree) -> CorrectedState:
-        """Return the state before the first step if that of `rule` is known."""
+    def take_up(self, evaluation: Evaluation, known: PyTree) -> CorrectedState:
+        """Trust the cheap problem; `known` is a state of `rule`."""
+        return self._begun(evaluation, self.rule.take_up(evaluation, known))
+
+    def known(self, state: PyTree) -> PyTree:
+        """Return what `rule` can take up."""
+        return self.rule.known(state)
+
+    def doubts(self, state: CorrectedState) -> bool:
+        """Say whether it takes fewer steps on the cheap problem than it may."""
+        return bool(state.trusted < self.steps)
+
+    def _begun(self, evaluation: Evaluation, known: PyTree) -> CorrectedState:
         nought, design = np.array(0.0), exact_program(evaluation).design
-        return CorrectedState(known, known, evaluation, np.array(np.inf), design, np.array(float(self.steps)), nought, nought, nought)
+        return CorrectedState(known, known, evaluation, np.array(np.inf), design, np.array(float(self.steps)), nought, nought)
 
     def step(self, evaluation: Evaluation, state: CorrectedState) -> tuple[Move, CorrectedState]:
         """Accept the trial and go on from it, or return to the base and take a shorter step."""
@@ -84,23 +96,25 @@ class Corrected(AbstractRule):
             return self._propose(state.base, state.before, state, state.trusted // 4.0, rejected, nought, accept=False)
         start = boxed_program(state.base).design
         trial = start + 0.5 * (state.trial - start)
-        known = (state.rule, state.before, state.base, state.value, trial, state.trusted, np.asarray(rejected), nought, state.asked)
+        known = (state.rule, state.before, state.base, state.value, trial, state.trusted, np.asarray(rejected), nought)
         return Move(Endpoint(trial), accept=False), CorrectedState(*known)
 
     def _propose(
         self, base: Evaluation, before: PyTree, state: CorrectedState, trusted: Any, rejected: Any, accepted: Any, *, accept: bool
     ) -> tuple[Move, CorrectedState]:
         """Take one step from the base, and the others on the corrected cheap problem."""
-        program, asked = exact_program(base), state.asked
+        program, asked = exact_program(base), 0.0
         move, after = self.rule.step(base, before)
         if trusted > 0.0:
             known = boxed_program(self.cheap.evaluate(program.design))
             for _ in range(int(trusted)):
                 answer = _corrected(self.cheap.evaluate(_named(move)), program, known)
                 move, after = self.rule.step(answer, after)
-            asked = asked + trusted + 1.0
-        counts = (np.asarray(count) for count in (trusted, rejected, accepted, asked))
-        return Move(move.step, accept), CorrectedState(after, before, base, np.asarray(base.value), _named(move), *counts)
+            asked = float(trusted) + 1.0
+        counts = (np.asarray(count) for count in (trusted, rejected, accepted))
+        return Move(move.step, accept, cost=self.price * asked), CorrectedState(
+            after, before, base, np.asarray(base.value), _named(move), *counts
+        )
 
 
 def _named(move: Move) -> Float[ndarray, "..."]:
@@ -119,4 +133,4 @@ def _corrected(answer: Evaluation, here: Program, known: Program) -> Evaluation:
     def where(model: AbstractBoxed) -> tuple[Any, Any]:
         return model.program.values, model.program.slopes
 
-    return Evaluation(values.max(), answer.grad, eqx.tree_at(where, answer.model, (values, slopes)))
+    return Evaluation(values.max(), answer.grad, eqx.tree_at(where, answer.model, (values, slopes)), answer.cost)

@@ -1,6 +1,9 @@
 """A safeguard: any rule, learned or not, with a classical rule as fallback."""
 
+import dataclasses
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
@@ -90,7 +93,7 @@ class Guard(AbstractRule):
 
         def relieve(_: None) -> tuple[Move, PyTree, PyTree]:
             move, fallback = self.fallback.step(best, self.fallback.init(best))
-            return _as_arrays(Move(move.step, move.accept, recall=True)), state.rule, fallback
+            return _as_arrays(dataclasses.replace(move, recall=True)), state.rule, fallback
 
         def follow(_: None) -> tuple[Move, PyTree, PyTree]:
             move, fallback = self.fallback.step(evaluation, state.fallback)
@@ -99,7 +102,11 @@ class Guard(AbstractRule):
         move, rule, fallback = branch(state.tripped, follow, lambda _: branch(relieved, relieve, lead, None), None)
         return move, GuardState(rule, fallback, best, best_norm, recent, count, strikes, state.tripped | relieved, mark)
 
+    def doubts(self, state: GuardState) -> bool:
+        """Say whether `fallback` has taken over."""
+        return bool(state.tripped)
+
 
 def _as_arrays(move: Move) -> Move:
     # Both branches of a traced choice need the same types.
-    return Move(move.step, jnp.asarray(move.accept), jnp.asarray(move.recall)) if is_traced(move.accept) else move
+    return jax.tree.map(jnp.asarray, move) if is_traced(move.accept) else move

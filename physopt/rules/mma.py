@@ -3,8 +3,9 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 from numpy import ndarray
 
 from physopt.core.boxed import Program, boxed_program, declined
@@ -90,6 +91,19 @@ class MMA(AbstractRule):
         asymptotes = self.poles.moved(program, state.asymptotes)
         design, price = approximate(program, asymptotes, self.move, CONVEX * _mean_slopes(program)).minimizer(state.price)
         return Move(Endpoint(design), accept=True), MMAState(asymptotes, price or state.price, design, True)
+
+    def take_up(self, evaluation: Evaluation, known: MMAState) -> MMAState:
+        """Return the state known; at another design the asymptotes keep their distance to it."""
+        known, x = super().take_up(evaluation, known), exact_program(evaluation).design
+        if np.array_equal(known.trial, x):
+            return known
+        half = known.asymptotes.half_width()
+        return dataclasses.replace(known, asymptotes=Asymptotes(x - half, x + half, x, x))
+
+    def known(self, state: PyTree) -> MMAState | None:
+        """Return the state of `MMA` that there is in a state, such as that of a rule around it."""
+        parts = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, MMAState))
+        return next((part for part in parts if isinstance(part, MMAState)), None)
 
 
 class GCMMAState(eqx.Module):

@@ -71,7 +71,7 @@ class TrustRegion(AbstractRule):
         if not state.based:
             return Move(tree_zeros(state.base.grad), accept=False, recall=True), state
         move, state = self._propose(state, state.radius, accept=False)
-        return Move(move.step, accept=False, recall=True), state
+        return dataclasses.replace(move, recall=True), state
 
     def knows(self, evaluation: Evaluation, state: TrustState) -> bool:
         """Say whether an answer repeats an earlier one: the change since then is less than a millionth of the residual."""

@@ -14,6 +14,7 @@ from physopt.core.anchored import AbstractAnchored, Descended
 from physopt.core.problem import Endpoint
 from physopt.core.tree import Scalar, tree_combine, tree_dot, tree_norm
 
+from .clock import timed
 from .oracle import Oracle
 from .secants import Secants
 from .semicanonical import OpenShell, Respond, SemiCanonical
@@ -72,6 +73,7 @@ class Response(AbstractAnchored):
         r"""Return $m \sum_s \mathrm{tr}\, P_{1,s} F_{2,s}$ in hartree."""
         return float(self.oracle.electrons * np.vdot(first.density, second.fock))
 
+    @timed
     def carried(self, point: Orbitals) -> "Response":
         """Return the model anchored at the density of another point and the Fock matrix that it predicts there."""
         density = self.oracle.density(point.coeff)
@@ -79,6 +81,7 @@ class Response(AbstractAnchored):
         fock = self.anchor.fock + self._induced(density - self.anchor.density, induced - self.anchor.induced)
         return dataclasses.replace(self, anchor=Anchor(fock, density, induced), orbitals=point)
 
+    @timed
     def energy(self, point: Orbitals) -> float:
         r"""Return $m \sum_s \mathrm{tr}\, \Delta_s (F_{0,s} + \tfrac12 G_s[\Delta])$ with $\Delta = P - P_0$: hartree above the anchor."""
         return self._above(self.carried(point))
@@ -91,6 +94,7 @@ class Response(AbstractAnchored):
         """Return the model at another anchor."""
         return dataclasses.replace(self, anchor=anchor)
 
+    @timed
     def taught(self, anchors: Sequence[Anchor]) -> "Response":
         """Return the model whose response also explains the differences between its anchor and others, newest last."""
         densities = [a.density - self.anchor.density for a in reversed(anchors)]
@@ -100,6 +104,7 @@ class Response(AbstractAnchored):
             excess = [f - self.share * g for f, g in zip(excess, induced, strict=True)]
         return dataclasses.replace(self, secants=Secants.of(densities, excess))
 
+    @timed
     def target(
         self, *, accuracy: float = 0.0, respond: bool = True, shift: float | Float[ndarray, " spin"] = 0.0, about: Anchor | None = None
     ) -> Endpoint:
@@ -124,6 +129,7 @@ class Response(AbstractAnchored):
             coeff = rotations.aufbau(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
         return Endpoint(Orbitals(coeff))
 
+    @timed
     def minimize(self, tilt: tuple[ndarray, ...] | None = None, radius: Scalar | None = None) -> tuple[ndarray, ...]:
         r"""Minimize the quadratic model over rotations by preconditioned conjugate gradients, inside the trust radius.
 
@@ -158,6 +164,7 @@ class Response(AbstractAnchored):
             direction = _axpy(weight / previous, direction, tuple(-z for z in rest))
         return step
 
+    @timed
     def descend(self, radius: Scalar) -> Descended:
         """Descend on the model's own energy, which is not quadratic in the rotations, by Newton steps. See `AbstractAnchored.descend`."""
         here, change, length, reach = self, 0.0, 0.0, float(radius)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from pyscf import scf
 
+from .clock import Clock
 from .kernel import ResponseKernel
 from .rotations import Rotations
 from .supported import real, user_class
@@ -30,6 +31,7 @@ class Oracle:
     def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None):
         self.mf = mf
         self.kernel = kernel
+        self.clock = Clock()
         shared = mf.istype("ROHF")
         self.restricted = not (shared or mf.istype("UHF"))
         self.electrons = 2.0 if self.restricted else 1.0
@@ -65,7 +67,8 @@ class Oracle:
 
     def build(self, dm: ndarray) -> tuple[float, Float[ndarray, "spin mo mo"]]:
         """Return the energy in hartree and the exact Fock matrices of an AO density: the expensive call."""
-        vhf = self.mf.get_veff(self.mf.mol, dm, *self._last)
+        with self.clock.building():
+            vhf = self.mf.get_veff(self.mf.mol, dm, *self._last)
         self._last = (dm, vhf)
         self.energy = float(self.mf.energy_tot(dm, self.hcore, vhf))
         fock = self.mf.get_fock(self.hcore, self.overlap, vhf, dm)

@@ -1,6 +1,7 @@
 """A self-consistent field as a problem of the core."""
 
 import gc
+import time
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from physopt.core.problem import AbstractProblem, Evaluation
 
 from .asked import described_field
 from .auxiliary import AbstractAuxiliary
+from .clock import timed
 from .kernel import ResponseKernel, exchange_terms
 from .learned import trained
 from .model import Anchor, Orbitals, Response
@@ -58,10 +60,17 @@ class SCF(AbstractProblem):
 
         A Hamiltonian that is not the molecule's has no basis functions for a kernel.
         """
+        started = time.perf_counter()
+        problem = cls(mf, cls._kernel(mf, auxiliary))
+        with problem.oracle.clock.working(time.perf_counter() - started):
+            return problem
+
+    @staticmethod
+    def _kernel(mf: scf.hf.SCF, auxiliary: AbstractAuxiliary | None) -> ResponseKernel | None:
         check_supported(mf)
         if not is_molecular(mf, mf.get_ovlp()):
             logger.info(mf, "The Hamiltonian is not on the functions of this molecule's atoms: no response model, classical rules.")
-            return cls(mf, None)
+            return None
         needed = free = 0.0
         for each in [trained()] if auxiliary is None else [auxiliary, trained()]:
             needed, free = ResponseKernel.megabytes(mf.mol, exchange_terms(mf), each), mf.max_memory - lib.current_memory()[0]
@@ -69,10 +78,10 @@ class SCF(AbstractProblem):
                 gc.collect()  # mean fields refer to themselves, so that those a script has dropped may still be there
                 free = mf.max_memory - lib.current_memory()[0]
             if needed <= free:
-                return cls(mf, ResponseKernel.of(mf, each))
+                return ResponseKernel.of(mf, each)
         advice = "this run goes without it. Raise mf.max_memory."
         logger.warn(mf, "The response model needs %.0f MB and max_memory leaves %.0f: %s", needed, free, advice)
-        return cls(mf, None)
+        return None
 
     def init(self, key: Array | PRNGKeyArray | None = None) -> Orbitals:
         """Return `start` from PySCF's own initial guess; the key is not used."""
@@ -84,10 +93,12 @@ class SCF(AbstractProblem):
         other.oracle.basis, other.oracle.inverse = self.oracle.basis, self.oracle.inverse
         return other
 
+    @timed
     def start(self, dm: ndarray) -> Orbitals:
         """Return the stationary point of the model anchored at an AO density (not idempotent in general); one exact build."""
         return self.stationary(self.anchored(dm))
 
+    @timed
     def anchored(self, dm: ndarray) -> Response:
         """Return the model at an AO density in PySCF's shape, by one exact build; only its `anchor` is meaningful, not its point."""
         dm = self.oracle.in_shape(dm)
@@ -96,6 +107,7 @@ class SCF(AbstractProblem):
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
+    @timed
     def stationary(self, model: Response) -> Orbitals:
         """Return the stationary point of a model, to 2 % of its residual; the model is not more accurate.
 
@@ -124,11 +136,13 @@ class SCF(AbstractProblem):
         """Include the functional's response at a determinant in the kernel; nothing happens without a kernel or a functional."""
         self.oracle.respond_at(self.oracle.density(point.coeff))
 
+    @timed
     def evaluate(self, point: Orbitals) -> Evaluation:
-        """Build the exact Fock matrix of the determinant."""
+        """Build the exact Fock matrix of the determinant. The cost is measured; the work of the model since the last answer is in it."""
         energy, fock = self.oracle.build(self.oracle.dm(point.coeff))
         model = self._model(Anchor(fock, self.oracle.density(point.coeff), self.oracle.induced(self.oracle.occupied(point.coeff))), point)
-        return Evaluation(np.float64(energy), model.gradient(), model)
+        gradient = model.gradient()
+        return Evaluation(np.float64(energy), gradient, model, np.float64(self.oracle.clock.due()))
 
     def _model(self, anchor: Anchor, point: Orbitals) -> Response:
         # The response to the whole density is known for nothing: what the Fock matrix has beyond the core Hamiltonian. A kernel that
@@ -145,6 +159,7 @@ class SCF(AbstractProblem):
         """Return orbitals and occupations in PySCF's shape."""
         return {"mo_coeff": self.oracle.mo_coeff(point.coeff), "mo_occ": self.oracle.mo_occ()}
 
+    @timed
     def retract(self, point: Orbitals, step: tuple[Float[ndarray | Array, "_rows _columns"], ...]) -> Orbitals:
         """Rotate occupied into virtual orbitals."""
         return Orbitals(self.oracle.rotations.turn(point.coeff, step))

@@ -1,5 +1,6 @@
 """Random structures to train on: boxes with a few supports and loads anywhere."""
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -21,6 +22,7 @@ class RandomStructures(AbstractFamily):
     """
 
     size: int = 64
+    traceable: bool = eqx.field(default=False, static=True)
 
     def __check_init__(self) -> None:
         if self.size % 8 or self.size < 16:

@@ -149,6 +149,14 @@ class _Accelerated(Dress):
         self.build(self.mol)
         warn_of_ignored(self)
         problem = self._problem()
+        with problem.oracle.clock.working():
+            self._reach(problem, recording, dm0, dump_chk, **kwargs)
+        logger.timer(self, "SCF", *started)
+        self._finalize()
+        return self.e_tot
+
+    def _reach(self: Any, problem: SCF, recording: Recording | None, dm0: ndarray | None, dump_chk: bool, **kwargs: Any) -> None:
+        """Run from the start to the target, and fill in PySCF's attributes."""
         point, energy = self._predicted(problem) if dm0 is None else None, np.nan
         if point is not None:
             dm = problem.oracle.dm(point.coeff)
@@ -174,9 +182,6 @@ class _Accelerated(Dress):
             self.solution, self.state = polish(problem, self.solution, self.state)
             report.extra(self.solution.point.coeff, self.solution.evaluation)
         self._take_over(report)
-        logger.timer(self, "SCF", *started)
-        self._finalize()
-        return self.e_tot
 
     def _take_over(self: Any, report: Report) -> None:
         """Fill in PySCF's attributes and checkpoint file from the solution."""

@@ -88,7 +88,8 @@ class Schedule(eqx.Module):
         if coarsest is None:  # where half the resolution has to do, its solves are expensive
             coarsest, layout = cheap, layout // 2
         options = {} if problem.objective.falling else {"slack": math.inf}
-        own = Stage(problem, Corrected(rule, cheap, between, **options), solutions)
+        price = cheap.equilibrium.unknowns / problem.equilibrium.unknowns
+        own = Stage(problem, Corrected(rule, cheap, between, price=price, **options), solutions)
         return [Stage(coarsest, rule, layout), Stage(cheap, rule, before), own]
 
 
@@ -116,4 +117,4 @@ def run(problem: AbstractProblem, schedule: Schedule, key: PRNGKeyArray, solutio
     first = steps[0].value  # a design not begun is worth the uniform one
     values = [min([value for spent, value in fine if spent <= count], default=first) for count in range(solutions + 1)]
     nothing = np.full(solutions + 1, math.nan)
-    return History(np.array(values), nothing, nothing, np.ones(solutions + 1, bool), nothing)
+    return History(np.array(values), nothing, nothing, np.ones(solutions + 1, bool), np.ones(solutions + 1), nothing)

@@ -5,20 +5,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, PyTree
 from numpy import ndarray
 
 from physopt.core.described import describe
 from physopt.core.parts import Parts
-from physopt.core.problem import Evaluation
 from physopt.core.recording import Recording
-from physopt.core.rule import AbstractRule, Move
+from physopt.core.rule import AbstractRule
 from physopt.core.run import Interrupted, Progress, Solution, minimize
 from physopt.core.stop import Stop
-from physopt.rules.asymptotes import Asymptotes
-from physopt.rules.corrected import Corrected, CorrectedState
-from physopt.rules.mma import MMA, MMAState
 from physopt.topopt import SIMP
 from physopt.topopt.multilevel import coarser, prolonged, refined
 from physopt.topopt.outcome import Outcome, outcome_of
@@ -29,21 +26,6 @@ from .resume import recall
 WINDOW = 20  # solves over which the last stage's gain is measured
 STALLED = 3e-3  # fraction: a stage whose lowest value falls by less makes room for another start
 HOPELESS = 0.01  # fraction: so does one that is this much above the lowest design before it
-
-
-class Continued(AbstractRule):
-    """A rule that begins with a given state; for `Corrected` this is the state of its inner rule."""
-
-    rule: AbstractRule
-    state: PyTree
-
-    def init(self, evaluation: Evaluation) -> PyTree:
-        """Return the given state."""
-        return self.rule.begun(evaluation, self.state) if isinstance(self.rule, Corrected) else self.state
-
-    def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
-        """Return the step of the rule."""
-        return self.rule.step(evaluation, state)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,13 +177,13 @@ def _through(
             continue
         blurred = stage.blur is not None or (blurred and not stage.fresh)
         own, last = stage.problem is problem, number == len(stages) - 1
-        rule, point = stage.rule, stage.problem.init() if start is None else start
+        point, state = stage.problem.init() if start is None else start, None
         if stage.blur is not None and lowest is not None:
             point = transferred(stage.problem, problem.density(lowest.point), stage.blur * problem.densities.filtering.rmin)
         elif stage.best and lowest is not None:
-            point, rule = _handed_on(problem, lowest, stage)
+            point, state = _handed_on(problem, lowest, stage)
         elif solution is not None and not stage.fresh:
-            point, rule = _handed_on(stages[number - 1].problem, solution, stage)
+            point, state = _handed_on(stages[number - 1].problem, solution, stage)
         known = _value(lowest)
         ceiling = math.inf if stage.floor else known + HOPELESS * abs(known)
         most = min(stage.solutions, left) if own else stage.solutions
@@ -211,7 +193,7 @@ def _through(
         tell = _teller(steps, number, stage, problem, callback)
         before = len(steps)
         try:
-            solution = minimize(stage.problem, rule, point, stop=stop, record=parts[number], callback=tell)
+            solution = minimize(stage.problem, stage.rule, point, state=state, stop=stop, record=parts[number], callback=tell)
         except Interrupted as signal:
             recall(steps, before, signal.found)
             cut = (stage.problem, signal.found) if lowest is None or (own and _value(signal.found) < known) else (problem, lowest)
@@ -222,7 +204,9 @@ def _through(
             found = _value(solution)
             lowest = solution if lowest is None or found < known else lowest
             gained, stalled = known - found, solution.reason == "stalled"
-            misled = (found > ceiling and _distrusts(stage.rule, solution)) or (blurred and stalled and gained <= STALLED * abs(found))
+            misled = (found > ceiling and stage.rule.doubts(solution.carry.state)) or (
+                blurred and stalled and gained <= STALLED * abs(found)
+            )
             idle = blurred and stalled and gained <= gain * abs(found)
             if left < 1 or (idle and gain > 0.0):
                 break
@@ -237,14 +221,14 @@ def _teller(
     steps: list[Step], number: int, stage: Stage, problem: SIMP, callback: Callable[[Step], bool | None] | None
 ) -> Callable[[Progress], bool]:
     """Return what a stage calls after each solve: it adds a step to those before."""
-    finest = problem.equilibrium.unknowns
+    price = stage.problem.equilibrium.unknowns / problem.equilibrium.unknowns
     work, seconds = (steps[-1].equivalents, steps[-1].seconds) if steps else (0.0, 0.0)
 
     def tell(progress: Progress) -> bool:
         trial, volume = progress.carry.trial, float(stage.problem.density(progress.carry.trial).mean())
-        solved = (progress.index + 1) * stage.problem.equilibrium.unknowns + _cheap_work(stage, progress.carry.state)
         value, own = float(progress.carry.evaluation.value), stage.problem is problem
-        steps.append(Step(number, own, stage.problem, work + solved / finest, seconds + progress.seconds, value, volume, trial))
+        spent = work + price * progress.cost
+        steps.append(Step(number, own, stage.problem, spent, seconds + progress.seconds, value, volume, trial))
         return callback is not None and bool(callback(steps[-1]))
 
     return tell
@@ -256,27 +240,10 @@ def _value(solution: Solution | None) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _distrusts(rule: AbstractRule, solution: Solution) -> bool:
-    return isinstance(rule, Corrected) and bool(solution.state.trusted < rule.steps)
-
-
-def _cheap_work(stage: Stage, state: PyTree) -> float:
-    """Return how many unknowns a rule has solved for on its own cheap problem."""
-    rule = stage.rule.rule if isinstance(stage.rule, Continued) else stage.rule
-    if not (isinstance(rule, Corrected) and isinstance(rule.cheap, SIMP)):
-        return 0.0
-    return float(state.asked) * rule.cheap.equilibrium.unknowns
-
-
-def _handed_on(before: SIMP, solution: Solution, stage: Stage) -> tuple[Float[ndarray, "..."], AbstractRule]:
-    """Return where the next stage starts, and its rule with what the rule before had learned."""
-    same = before.equilibrium.structure.shape == stage.problem.equilibrium.structure.shape
-    point = solution.point if same else refined(stage.problem, solution.point)
-    state = solution.state.rule if isinstance(solution.state, CorrectedState) else solution.state
-    rule = stage.rule
-    if not isinstance(state, MMAState) or not isinstance(rule.rule if isinstance(rule, Corrected) else rule, MMA):
-        return point, rule
-    if not same:
-        half = np.asarray(prolonged(state.asymptotes.half_width()))
-        state = dataclasses.replace(state, asymptotes=Asymptotes(point - half, point + half, point, point))
-    return point, Continued(rule, state)
+def _handed_on(before: SIMP, solution: Solution, stage: Stage) -> tuple[Float[ndarray, "..."], PyTree]:
+    """Return where the next stage starts, and what its rule can take up of the state of the rule before."""
+    point, shape = solution.point, before.equilibrium.structure.shape
+    state = stage.rule.known(solution.state)
+    if shape == stage.problem.equilibrium.structure.shape:
+        return point, state
+    return refined(stage.problem, point), jax.tree.map(lambda leaf: prolonged(leaf) if np.shape(leaf) == shape else leaf, state)
