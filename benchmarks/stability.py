@@ -26,7 +26,7 @@ def judged(mf: Any) -> Stability:
     problem = SCF.of(mf)
     density = problem.oracle.density_of_ao(np.asarray(mf.make_rdm1(mf.mo_coeff, mf.mo_occ)))
     point = Orbitals(problem.oracle.rotations.natural(density))
-    problem.respond_at(point)
+    problem = problem.at(point)
     model = problem.evaluate(point).model
     return analyze(model)
 

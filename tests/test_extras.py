@@ -148,7 +148,7 @@ def test_calls_raise_the_sentence(folder, monkeypatch, package, call):
 
 def test_an_outcome_without_surfaces_warns_of_what_it_knows():
     found = {"verified": 1.0, "volume": 0.3, "greyness": 0.5} | dict.fromkeys(
-        ("level", "surface_volume", "pieces", "carrying", "uncarried")
+        ("level", "surface_volume", "pieces", "carrying", "uncarried", "dropped")
     )
     (said,) = concerns(found)
     assert said.startswith("the greyness is 0.50")

@@ -131,7 +131,7 @@ def topopt(
                 raise
     if solved is not None:
         remember(solved, definition, design)
-    found = design.verify()
+    found = design.verify(drop_loose=drop_loose)
     result = {
         **settings,
         "evaluations": len(design.steps),

@@ -67,7 +67,7 @@ def topopt(
         try:
             schedule, training = train(
                 Schedule.by_hand(),
-                RandomStructures(size),
+                RandomStructures(size=size),
                 Antithetic(SOLUTIONS, sigma=0.5, pairs=2, run=run),
                 optax.adam(0.1),
                 num_steps=steps,

@@ -43,7 +43,7 @@ def described_field(oracle: Oracle) -> dict[str, Any]:
     if not mol.natm and mf._eri is not None:
         found["eri"] = sketch(np.asarray(mf._eri))
     if oracle.kernel is not None:
-        found["response"] = sketch(np.asarray(oracle.kernel.auxmol._env))
+        found["response"] = sketch(np.asarray(oracle.kernel.charges.auxmol._env))
     return found
 
 

@@ -192,11 +192,11 @@ class Response(AbstractAnchored):
     def responder(self) -> Respond:
         r"""Return the map from first-order changes $D_s$ of the occupied orbitals $C_s$ to $G[D_s C_s^T + C_s D_s^T]$."""
         occupied = self.oracle.occupied(self.orbitals.coeff)
-        transformed = self.oracle.transformed(occupied) if self.share else []
+        known = self.oracle.prepared(occupied) if self.share else []
 
         def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
             change = np.stack([(half := d @ o.T) + half.T for o, d in zip(occupied, moved, strict=True)])
-            return self._induced(change, self.oracle.induced_change(occupied, list(moved), transformed) if self.share else change)
+            return self._induced(change, self.oracle.induced_change(occupied, list(moved), known) if self.share else change)
 
         return respond
 

@@ -1,5 +1,6 @@
 """The oracle: exact Fock builds of a PySCF mean field, in an orthonormal basis."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy import ndarray
 from pyscf import scf
 
 from .clock import Clock
-from .kernel import ResponseKernel
+from .kernel import Density, ResponseKernel
 from .rotations import Rotations
 from .supported import real, user_class
 
@@ -102,10 +103,13 @@ class Oracle:
         """Return the spin densities of a determinant."""
         return np.stack([c @ c.T for c in self.occupied(coeff)])
 
-    def respond_at(self, density: Float[ndarray, "spin mo mo"]) -> None:
-        """Include the functional's response at spin densities in the kernel; nothing happens without a kernel or a functional."""
-        if self.kernel is not None:
-            self.kernel.respond_locally(self.mf, self.dm_of(density))
+    def at(self, density: Float[ndarray, "spin mo mo"]) -> "Oracle":
+        """Return the oracle whose kernel has the functional's response at spin densities; the same without a kernel."""
+        if self.kernel is None:
+            return self
+        other = copy.copy(self)
+        other.kernel = self.kernel.at(self.mf, self.dm_of(density))
+        return other
 
     def mo_coeff(self, coeff: tuple[ndarray, ...]) -> Float[ndarray, "..."]:
         """Return coefficients in PySCF's shape: `(ao, mo)` restricted, `(2, ao, mo)` unrestricted."""
@@ -132,16 +136,16 @@ class Oracle:
         weights = [np.ones(c.shape[1]) for c in orbitals] if weights is None else weights
         return self.basis.T @ self.kernel([self.basis @ c for c in orbitals], weights, self.electrons) @ self.basis
 
-    def transformed(self, orbitals: list[ndarray]) -> list[list[ndarray]]:
-        """Return the transformed integrals that `induced_change` needs."""
-        return [] if self.kernel is None else self.kernel.transformed([self.basis @ c for c in orbitals])
+    def prepared(self, orbitals: list[ndarray]) -> list[Any]:
+        """Return what `induced_change` needs to know of orbitals that stay the same."""
+        return [] if self.kernel is None else self.kernel.prepared([self.basis @ c for c in orbitals])
 
-    def induced_change(self, orbitals: list[ndarray], moved: list[ndarray], transformed: list[list[ndarray]]) -> ndarray:
+    def induced_change(self, orbitals: list[ndarray], moved: list[ndarray], known: list[Any]) -> ndarray:
         """Return the kernel's response to $M C^T + C M^T$ of each spin, `(spin, mo, mo)`, zero without a kernel."""
         if self.kernel is None:
             return self.induced(orbitals)
         occupied, changes = ([self.basis @ c for c in each] for each in (orbitals, moved))
-        return self.basis.T @ self.kernel.transition(occupied, changes, transformed, self.electrons) @ self.basis
+        return self.basis.T @ self.kernel.transition(occupied, changes, known, self.electrons) @ self.basis
 
     def induced_by_density(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
         """Return the kernel's response to any symmetric density, through its natural orbitals."""
@@ -150,7 +154,7 @@ class Oracle:
 
     def induced_semilocally(self, density: Float[ndarray, "spin mo mo"]) -> Float[ndarray, "spin mo mo"]:
         """Return the functional's part of the kernel's response to a density."""
-        if self.kernel is None:
+        if self.kernel is None or self.kernel.semilocal is None:
             return np.zeros_like(density)
-        moments = [self.electrons * self.kernel.moments(self.basis @ p @ self.basis.T) for p in density]
-        return self.basis.T @ self.kernel.semilocal(moments) @ self.basis
+        moments = [self.electrons * self.kernel.charges.moments(self.basis @ p @ self.basis.T) for p in density]
+        return self.basis.T @ self.kernel.semilocal.of(Density([], moments)) @ self.basis

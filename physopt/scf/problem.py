@@ -35,7 +35,7 @@ class SCF(AbstractProblem):
 
     **Arguments:**
 
-    - `mf`: a PySCF mean field: RHF, UHF, ROHF, RKS, UKS or ROKS, density-fitted or not, with or without solvent.
+    - `mf`: a PySCF mean field: RHF, UHF, ROHF, RKS, UKS or ROKS, density-fitted or not, with or without solvent; or an `Oracle`.
     - `kernel`: the model's response; `None` freezes the Fock matrix. `SCF.of(mf)` makes the standard one.
 
     **Raises:** `TypeError` for a mean field of another kind, with what to use instead.
@@ -48,9 +48,10 @@ class SCF(AbstractProblem):
     traceable: bool = eqx.field(default=False, static=True)
     unit: str = eqx.field(default="hartree", static=True)
 
-    def __init__(self, mf: scf.hf.SCF, kernel: ResponseKernel | None = None):
-        check_supported(mf)
-        self.oracle = Oracle(mf, kernel)
+    def __init__(self, mf: scf.hf.SCF | Oracle, kernel: ResponseKernel | None = None):
+        if not isinstance(mf, Oracle):
+            check_supported(mf)
+        self.oracle = mf if isinstance(mf, Oracle) else Oracle(mf, kernel)
         self.traceable = False
         self.unit = "hartree"
 
@@ -87,6 +88,15 @@ class SCF(AbstractProblem):
         """Return `start` from PySCF's own initial guess; the key is not used."""
         return self.start(self.oracle.mf.get_init_guess(self.oracle.mf.mol, self.oracle.mf.init_guess))
 
+    def at(self, where: ndarray | Orbitals) -> "SCF":
+        """Return the problem whose kernel has the functional's response at an AO density in PySCF's shape, or at a determinant.
+
+        Without this it is the response at PySCF's initial guess. Hartree-Fock has none.
+        """
+        oracle = self.oracle
+        density = oracle.density(where.coeff) if isinstance(where, Orbitals) else oracle.density_of_ao(oracle.in_shape(where))
+        return SCF(oracle.at(density))
+
     def on(self, mf: scf.hf.SCF) -> "SCF":
         """Return the problem of another mean field of the same molecule, in this one's basis and with its kernel."""
         other = SCF(mf, self.oracle.kernel)
@@ -103,7 +113,6 @@ class SCF(AbstractProblem):
         """Return the model at an AO density in PySCF's shape, by one exact build; only its `anchor` is meaningful, not its point."""
         dm = self.oracle.in_shape(dm)
         density, fock = self.oracle.density_of_ao(dm), self.oracle.build(dm)[1]
-        self.oracle.respond_at(density)
         identity = Orbitals(tuple(np.eye(fock.shape[-1]) for _ in fock))
         return self._model(Anchor(fock, density, self.oracle.induced_by_density(density)), identity)
 
@@ -131,10 +140,6 @@ class SCF(AbstractProblem):
         if np.linalg.norm(model.error()) > 0.1 * np.sqrt(sum(self.oracle.nocc)):
             return None
         return Orbitals(self.oracle.rotations.natural(density))
-
-    def respond_at(self, point: Orbitals) -> None:
-        """Include the functional's response at a determinant in the kernel; nothing happens without a kernel or a functional."""
-        self.oracle.respond_at(self.oracle.density(point.coeff))
 
     @timed
     def evaluate(self, point: Orbitals) -> Evaluation:

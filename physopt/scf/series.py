@@ -19,11 +19,12 @@ CAUTIONS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # per hartree
 
 
 class Prediction(eqx.Module):
-    """A start for a new geometry, a determinant, and the converged frame nearest to it."""
+    """A start for a new geometry, a determinant, the converged frame nearest to it, and the density that the model was taken at."""
 
     orbitals: Orbitals
     nearest: Frame
     body: Body = eqx.field(static=True)
+    density: Float[ndarray, "spin mo mo"]
 
     def overlap(self, point: Orbitals) -> float:
         """Return the smallest cosine between the occupied spaces of a determinant at the new geometry and of the nearest frame."""
@@ -82,14 +83,16 @@ class Series:
         share = credible_share(potential, induced)
         unexplained = body.to_oracle(body.core) + potential - share * induced - (known if local else 0.0)
         point = Orbitals(tuple(np.eye(p.shape[-1]) for p in potential))
+        here = density
         for _ in range(2 if local else 1):  # the potential on the grid is not linear in the density
-            oracle.respond_at(density)
+            here = density
+            oracle = oracle.at(here)
             induced = oracle.induced_by_density(density)
             fock = unexplained + share * (induced - oracle.induced_semilocally(density))
             fock = fock + body.coarse_potential(density) if local else fock
             point = Response(Anchor(fock, density, induced), point, oracle, share).target(accuracy=accuracy).point
             density = oracle.density(point.coeff)
-        return Prediction(point, near[0], body)
+        return Prediction(point, near[0], body, here)
 
     def _body(self, oracle: Oracle) -> Body:
         return Body(oracle, [frame.coords for frame in self._frames])

@@ -1,6 +1,5 @@
 """Stability of a converged determinant: the lowest curvature, found on the model and confirmed by exact products."""
 
-import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -163,9 +162,8 @@ def _opposite(model: Response) -> Respond:
     oracle, share = model.oracle, model.share
     if oracle.kernel is None or not share:
         return lambda moved: np.zeros_like(model.anchor.fock)
-    kernel, (o,) = copy.copy(oracle.kernel), oracle.occupied(model.orbitals.coeff)
-    half = 0.5 * oracle.dm_of(model.anchor.density)
-    kernel.respond_locally(oracle.mf, np.stack([half, half]))
+    half, (o,) = 0.5 * oracle.dm_of(model.anchor.density), oracle.occupied(model.orbitals.coeff)
+    kernel = oracle.kernel.at(oracle.mf, np.stack([half, half]))
 
     def respond(moved: Sequence[ndarray]) -> Float[ndarray, "spin mo mo"]:
         (d,) = moved

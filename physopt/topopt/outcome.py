@@ -28,19 +28,20 @@ class Outcome(TypedDict):
     pieces: int | None
     carrying: int | None
     uncarried: int | None
+    dropped: int | None
 
 
-def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
-    """Return an independent check of a design.
+def outcome_of(problem: SIMP, point: Float[ndarray, "..."], *, drop_loose: bool = False) -> Outcome:
+    """Return an independent check of a design; with `drop_loose`, of its surface without the pieces that carry no load.
 
     - `verified`: the value, by a direct solve up to 150000 unknowns. `volume`: the mean density.
     - `greyness`: the mean of $4 x (1 - x)$: 0 for solid and void, 1 for density 1/2 everywhere.
     - `level`, `surface_volume`: the density at which the surface keeps the volume best, and the fraction of the box in it; `None`
       for a design without contrast.
     - `pieces`, `carrying`: the bodies that this surface bounds, and how many of them touch both a load and a support.
-    - `uncarried`: the load cases, and outputs of a mechanism, that act on none of these.
+    - `uncarried`: the load cases, and outputs of a mechanism, that act on none of these. `dropped`: the pieces left out.
 
-    All five that say something of the surface are `None` without scikit-image, which the extra `mesh` brings.
+    All six that say something of the surface are `None` without scikit-image, which the extra `mesh` brings.
     """
     small, density = problem.equilibrium.structure.held.size <= DIRECT, problem.density(point)
     judge = problem.changed(iterative=False) if small else problem
@@ -53,20 +54,25 @@ def outcome_of(problem: SIMP, point: Float[ndarray, "..."]) -> Outcome:
         "pieces": None,
         "carrying": None,
         "uncarried": None,
+        "dropped": None,
     }
     if installed("skimage"):
-        _judge_surface(found, problem.equilibrium.structure, density)
+        _judge_surface(found, problem.equilibrium.structure, density, drop_loose)
     return found
 
 
-def _judge_surface(found: Outcome, structure: Structure, density: Float[ndarray, "..."]) -> None:
+def _judge_surface(found: Outcome, structure: Structure, density: Float[ndarray, "..."], drop_loose: bool) -> None:
+    found["dropped"] = 0
     if np.ptp(density) <= 1e-6:
         found["pieces"], found["carrying"], found["uncarried"] = 0, 0, 0
         return
     surface = surface_of(density)
+    bodies = carrying(surface, structure)
+    if drop_loose and bodies:
+        found["dropped"] = surface.pieces - len(bodies)
+        surface = surface.only(bodies)
     found["level"], found["pieces"] = surface.level, surface.pieces
     found["surface_volume"] = surface.volume / density.size / (1 if density.ndim == 3 else thickness(density.shape))
-    bodies = carrying(surface, structure)
     found["carrying"], found["uncarried"] = len(bodies), sum(not surface.at(np.any(f != 0.0, axis=0)) & bodies for f in structure.force)
 
 
@@ -113,5 +119,9 @@ def _concerns_of_pieces(found: Outcome) -> list[str]:
         said.append(
             f"the surface is in {pieces} pieces, {pieces - carrying} of which carry no load from where it acts to a support; "
             "--drop-loose leaves these out, more volfrac or a finer shape may join them"
+        )
+    if found["dropped"]:
+        said.append(
+            f"{found['dropped']} pieces that carry no load are left out of the surface; more volfrac or a finer shape may join them"
         )
     return said

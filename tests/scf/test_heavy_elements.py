@@ -7,7 +7,7 @@ from pyscf import dft, gto, scf
 
 from physopt import Stop, accelerate, minimize
 from physopt.rules.control import CLASSICAL, DESCENT, Control
-from physopt.scf.kernel import ResponseKernel
+from physopt.scf.kernel import Density, ResponseKernel
 from physopt.scf.meter import Meter
 from physopt.scf.problem import SCF
 
@@ -37,11 +37,13 @@ def test_a_response_that_diverges_is_left_out_spin_by_spin(make, kept):
     mf = make().set(max_cycle=8)
     mf.grids.level = 0
     mf.kernel()
-    kernel = ResponseKernel.of(mf)
-    kernel.respond_locally(mf, np.asarray(mf.make_rdm1()))
-    assert [bool(block.any()) for block in kernel.local] == kept
+    term = ResponseKernel.of(mf).at(mf, np.asarray(mf.make_rdm1())).semilocal
+    assert [bool(block.any()) for block in term.local] == kept
     dm = np.asarray(mf.make_rdm1()).reshape(-1, mf.mol.nao, mf.mol.nao)
-    change = kernel.semilocal([kernel.moments(d) for d in dm])
+    charges = ResponseKernel.of(mf).charges
+    change = term.of(Density([], [charges.moments(d) for d in dm]))
+    with pytest.raises(ValueError, match="is known for"):
+        term.of(Density([], 3 * [charges.moments(dm[0])]))
     assert np.linalg.norm(change) < np.linalg.norm(mf.get_fock() - mf.get_hcore())
 
 

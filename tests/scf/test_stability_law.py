@@ -21,7 +21,7 @@ def model_at(mf):
     problem = SCF.of(mf)
     density = problem.oracle.density_of_ao(np.asarray(mf.make_rdm1(mf.mo_coeff, mf.mo_occ)))
     point = Orbitals(problem.oracle.rotations.natural(density))
-    problem.respond_at(point)
+    problem = problem.at(point)
     return problem.evaluate(point).model
 
 

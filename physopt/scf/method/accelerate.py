@@ -157,16 +157,17 @@ class _Accelerated(Dress):
 
     def _reach(self: Any, problem: SCF, recording: Recording | None, dm0: ndarray | None, dump_chk: bool, **kwargs: Any) -> None:
         """Run from the start to the target, and fill in PySCF's attributes."""
-        point, energy = self._predicted(problem) if dm0 is None else None, np.nan
-        if point is not None:
+        predicted, energy = self._predicted(problem) if dm0 is None else None, np.nan
+        if predicted is not None:
+            problem, point = predicted
             dm = problem.oracle.dm(point.coeff)
         else:
             dm = problem.oracle.in_shape(self._first_density(s1e=problem.oracle.overlap, **kwargs) if dm0 is None else dm0)
         if self.chkfile and dump_chk:
             chkfile.save_mol(self.mol, self.chkfile)
         self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
-        if point is None:
-            point, energy = first_point(self, problem, dm)
+        if predicted is None:
+            problem, point, energy = first_point(self, problem, dm)
         report = Report(self, problem, dm, energy, dump_chk)
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         stop = Stop(max_evaluations=self.max_cycle)
@@ -218,7 +219,7 @@ class _Accelerated(Dress):
     def _problem(self: Any) -> SCF:
         return SCF.of(self, self.auxiliary)
 
-    def _predicted(self, problem: SCF) -> Orbitals | None:
+    def _predicted(self, problem: SCF) -> tuple[SCF, Orbitals] | None:
         return None
 
     def _first_density(self: Any, **kwargs: Any) -> ndarray:

@@ -52,8 +52,8 @@ class ResponseDIIS(lib.diis.DIIS):
                 raise TypeError(
                     f"ResponseDIIS knows RHF, UHF, RKS and UKS of real orbitals, not {kind}. Set mf.DIIS = pyscf.scf.diis.CDIIS there."
                 )
-            self._oracle = Oracle(mf, ResponseKernel.of(mf) if is_molecular(mf, s) else None)
-            self._oracle.respond_at(self._oracle.density_of_ao(d))
+            oracle = Oracle(mf, ResponseKernel.of(mf) if is_molecular(mf, s) else None)
+            self._oracle = oracle.at(oracle.density_of_ao(d))
         fock = np.asarray(f) if not self.damp or f_prev is None else (1.0 - self.damp) * np.asarray(f) + self.damp * np.asarray(f_prev)
         oracle = self._oracle
         density = oracle.density_of_ao(d)

@@ -75,7 +75,7 @@ class SeriesScanner(SCF_Scanner):
         # A richer model pays here: what it does not explain is all that has to be extrapolated.
         return SCF.of(self, Tabulated() if self.auxiliary is None else self.auxiliary)
 
-    def _predicted(self: Any, problem: SCF) -> Orbitals | None:
+    def _predicted(self: Any, problem: SCF) -> tuple[SCF, Orbitals] | None:
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         prediction = self.series.predict(problem.oracle, accuracy=0.1 * float(grad_tol))
         if prediction is None:
@@ -86,7 +86,7 @@ class SeriesScanner(SCF_Scanner):
             return None
         logger.info(self, "Start predicted from %d frames, overlap %.4f with the nearest.", len(self.series), cosine)
         self._prediction = prediction
-        return prediction.orbitals
+        return SCF(problem.oracle.at(prediction.density)), prediction.orbitals
 
     def _is_doubtful(self: Any, prediction: Prediction) -> bool:
         model, point, here = self.solution.evaluation.model, self.solution.point, prediction.body.occupied(self.solution.point)
@@ -95,7 +95,7 @@ class SeriesScanner(SCF_Scanner):
         if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
             return False
         self._looked = Frame.of(model, prediction.body)
-        fresh, _ = first_point(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        _, fresh, _ = first_point(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
         return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
 
     def _compare_with_fresh_run(self: Any) -> None:

@@ -37,8 +37,8 @@ def default_rule(mf: Any) -> Control:
     return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
-def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
-    """Return the start of `problem`, near the minimum of cheap surfaces, from an AO density; and the energy in hartree, if known.
+def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, float]:
+    """Return a start near the minimum of cheap surfaces, from an AO density, the problem at it, and its energy in hartree, if known.
 
     A saddle that the gradient can see is left on the first surface, where that is cheap. For a target beyond the nearest
     state, any saddle is left. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock with fitted integrals
@@ -46,15 +46,16 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
     if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
+        problem = problem.at(dm)
         model = problem.anchored(dm)
-        return problem.solved(model) or problem.stationary(model), problem.oracle.energy
+        return problem, problem.solved(model) or problem.stationary(model), problem.oracle.energy
     stages = STAGES if kohn_sham else STAGES[-1:]
-    cheap = problem.on(cheap_surface(mf, stages[0][0]))
+    cheap = problem.on(cheap_surface(mf, stages[0][0])).at(dm)
     model = cheap.anchored(dm)
     if solved := cheap.solved(model):
-        problem.respond_at(solved)
-        return solved, cheap.oracle.energy
-    problem.respond_at(point := cheap.stationary(model))
+        return problem.at(solved), solved, cheap.oracle.energy
+    point = cheap.stationary(model)
+    problem, cheap = problem.at(point), cheap.at(point)
     converge = _converger(cheap, stages[0][1])
     solution = converge(default_rule(mf), point)
     path = response_of(solution).descend(RADIUS)
@@ -64,11 +65,11 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[Orbitals, float]:
         solution, state = descend(cheap, solution, converge, trusting=True)
         logger.note(mf, "On a cheap surface: %s", state)
     for level, goal in stages[1:]:
-        problem.respond_at(solution.point)
+        problem = problem.at(solution.point)
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
         solution = _converger(cheap, goal)(default_rule(mf), solution.point)
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
-    return solution.point, float(solution.evaluation.value)
+    return problem, solution.point, float(solution.evaluation.value)
 
 
 def _converger(cheap: SCF, goal: float) -> Converge:

@@ -10,7 +10,8 @@ from numpy import ndarray
 from pyscf import gto
 
 from physopt.scf.auxiliary import Auxiliary, auxiliary_mol, real_symbols
-from physopt.scf.kernel import ResponseKernel, exchange_factors, exchange_potential
+from physopt.scf.kernel import Coulomb, Density, ResponseKernel
+from physopt.scf.kernel.terms import exchange_factors, exchange_potential
 from physopt.scf.method.accelerate import accelerate
 
 LENGTH = 0.01  # of a finite difference: norm of the change of the spin densities
@@ -84,7 +85,7 @@ def harvest(mf: Any, *, seed: int = 0) -> Lesson | None:
         raise ValueError(f"{mf.xc} has no exact exchange, and nothing else of the kernel is learned. Train with hf or a hybrid functional.")
     dm, spins = np.asarray(mf.make_rdm1()), 2 if mf.istype("UHF") else 1
     electrons, nao = 3.0 - spins, mf.mol.nao
-    kernel.respond_locally(mf, visited[0])
+    kernel = kernel.at(mf, visited[0])
     coeff, energy, occ = (np.reshape(x, (spins, *np.shape(x)[-k:])) for x, k in ((mf.mo_coeff, 2), (mf.mo_energy, 1), (mf.mo_occ, 1)))
     virtual, occupied = ([c[:, (n > 0) == filled] for c, n in zip(coeff, occ, strict=True)] for filled in (False, True))
     gaps = [np.maximum(e[n == 0][:, None] - e[n > 0], 0.1) for e, n in zip(energy, occ, strict=True)]
@@ -93,8 +94,8 @@ def harvest(mf: Any, *, seed: int = 0) -> Lesson | None:
         step = LENGTH * electrons * change.reshape(dm.shape)
         exact = (np.asarray(mf.get_veff(mf.mol, dm + step)) - np.asarray(mf.get_veff(mf.mol, dm - step))) / (2.0 * LENGTH)
         exact = exact.reshape(spins, nao, nao)
-        moments = [electrons * kernel.moments(p) for p in change]
-        rest = exact - kernel.coulomb(moments) - kernel.semilocal(moments)
+        fitted = Density([], [electrons * kernel.charges.moments(p) for p in change])
+        rest = exact - Coulomb(kernel.charges).of(fitted) - (0.0 if kernel.semilocal is None else kernel.semilocal.of(fitted))
         lesson.halves.append([_half(p) for p in change])
         lesson.wanted.append(lesson.rotation(rest))
         lesson.norms.append(float(np.linalg.norm(lesson.rotation(exact))))

@@ -100,9 +100,9 @@ class Design:
         """The physical densities."""
         return self.problem.density(self.solution.point)
 
-    def verify(self) -> Outcome:
+    def verify(self, *, drop_loose: bool = False) -> Outcome:
         """Return an independent check: the value by a direct solve, volume, greyness, the pieces of the surface."""
-        return outcome_of(self.problem, self.solution.point)
+        return outcome_of(self.problem, self.solution.point, drop_loose=drop_loose)
 
     def trace(self) -> Trace:
         """Return the value of every solve of the problem itself, over all starts."""
