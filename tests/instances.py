@@ -28,7 +28,7 @@ from physopt.rules.model_step import ModelStep
 from physopt.rules.oc import OptimalityCriteria
 from physopt.rules.trust import TrustRegion
 from physopt.scf.problem import SCF
-from physopt.topopt import SIMP, DensityFilter, Ramp, half_mbb
+from physopt.topopt import SIMP, AbstractObjective, DensityFilter, PowerMean, Ramp, Structure, half_mbb
 
 
 class Instance(NamedTuple):
@@ -134,6 +134,15 @@ def beam(**options: Any) -> SIMP:
     return SIMP(half_mbb((12, 6)), 0.5, DensityFilter(1.5), **options)
 
 
+def two_sided(objective: AbstractObjective) -> SIMP:
+    """Return a plate held on the left that is pulled up in one case and, twice as hard, to the right in another."""
+    force, held = np.zeros((2, 2, 13, 13)), np.zeros((2, 13, 13), bool)
+    held[:, 0] = True
+    force[0, 1, -1, 0] = 1.0
+    force[1, 0, -1, -1] = 2.0
+    return SIMP(Structure((12, 12), force, held), 0.4, DensityFilter(1.5), objective=objective)
+
+
 def roughened(problem: SIMP) -> tuple[SIMP, Any]:
     """Return the problem and an uneven design away from the bounds."""
     point = problem.init()
@@ -160,6 +169,7 @@ PROBLEMS = [
     ),
     Instance("simp-mbb", lambda: roughened(beam())),
     Instance("simp-mbb-ramp", lambda: roughened(beam(interpolation=Ramp()))),
+    Instance("simp-power-mean", lambda: roughened(two_sided(PowerMean(6.0)))),
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 

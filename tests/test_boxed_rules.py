@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.optimize
+from instances import two_sided
 
 from physopt import Recording, Stop, minimize
 from physopt.core.boxed import Program, boxed_program
@@ -16,7 +17,7 @@ from physopt.rules.model_step import ModelStep
 from physopt.rules.oc import OptimalityCriteria
 from physopt.rules.price import priced
 from physopt.rules.search import FullStep
-from physopt.topopt import SIMP, DensityFilter, MeanCompliance, SensitivityFilter, Structure, WorstCompliance, half_mbb
+from physopt.topopt import SIMP, DensityFilter, MeanCompliance, PowerMean, SensitivityFilter, Structure, WorstCompliance, half_mbb
 
 RULES = {
     "oc": lambda problem: OptimalityCriteria(),
@@ -30,15 +31,6 @@ rule_by_name = pytest.mark.parametrize("make", RULES.values(), ids=RULES)
 
 def beam(filtering=DensityFilter(1.5), **options):
     return SIMP(half_mbb((24, 8)), 0.5, filtering, **options)
-
-
-def two_sided(objective):
-    """Return a plate held on the left that is pulled up in one case and, twice as hard, to the right in another."""
-    force, held = np.zeros((2, 2, 13, 13)), np.zeros((2, 13, 13), bool)
-    held[:, 0] = True
-    force[0, 1, -1, 0] = 1.0
-    force[1, 0, -1, -1] = 2.0
-    return SIMP(Structure((12, 12), force, held), 0.4, DensityFilter(1.5), objective=objective)
 
 
 def run(problem, rule, solutions=60):
@@ -126,8 +118,9 @@ def test_a_hopeless_cheap_problem_loses_all_trust():
 
 
 def test_a_cheap_problem_asked_is_counted():
-    solution = run(beam(), Corrected(MMA(), beam(halvings=1), 3), 5)
-    assert solution.state.asked % 4 == 0 and solution.state.asked >= 4
+    solution = run(beam(), Corrected(MMA(), beam(halvings=1), 3, price=0.25), 5)
+    assert solution.history.cost[0] == 1.0 and set(solution.history.cost[1:]) <= {1.0, 1.25, 1.5, 1.75, 2.0}
+    assert solution.cost > 5.0
 
 
 @pytest.mark.parametrize("rule", [GCMMA(), MirrorDescent()], ids=["gcmma", "mirror"])
@@ -167,6 +160,18 @@ def test_the_worst_case_is_better_than_under_the_mean():
     assert one.evaluation.value < 0.97 * worst.evaluate(other.point).value
     values = boxed_program(one.evaluation).values
     assert values.min() > 0.98 * values.max()  # both loads count
+
+
+def test_the_power_mean_lies_between_the_mean_and_the_worst_case_and_any_rule_lowers_it():
+    work = np.array([[3.0, 0.4], [0.4, 1.0]])
+    values = [float(o.linearized(work)[0].max()) for o in (MeanCompliance(), PowerMean(2.0), PowerMean(64.0), WorstCompliance())]
+    assert values[0] < values[1] < values[2] < values[3] and values[2] > 0.98 * values[3]
+    np.testing.assert_allclose(PowerMean(1.0).linearized(work)[0], values[0])
+    worst = two_sided(WorstCompliance())
+    best, smooth = run(worst, MMA(), 80), run(two_sided(PowerMean(24.0)), OptimalityCriteria(), 80)
+    assert worst.evaluate(smooth.point).value < 1.05 * best.evaluation.value
+    with pytest.raises(ValueError, match="from 1 to 100"):
+        PowerMean(0.5)
 
 
 def test_prices():

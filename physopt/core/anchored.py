@@ -4,6 +4,8 @@ import abc
 from collections.abc import Sequence
 
 import equinox as eqx
+import numpy as np
+import scipy.linalg
 from jaxtyping import Float, PyTree
 from numpy import ndarray
 
@@ -71,3 +73,21 @@ class AbstractAnchored(AbstractModel):
     @abc.abstractmethod
     def descend(self, radius: Scalar) -> Descended:
         """Return a lower point of the model on a curved path of length at most `radius`; the minimum if it is within that length."""
+
+
+def least_residual(errors: Float[ndarray, "k e"], floor: float = 1e-14) -> Float[ndarray, " k"]:
+    r"""Return $c$ that minimizes $|\sum_k c_k e_k|$ subject to $\sum_k c_k = 1$.
+
+    **Arguments:** `floor`: directions of the normal equations with smaller eigenvalues are left out; by default PySCF's value. For residuals
+    that are small themselves take 0: then only rounding is left out.
+
+    ??? cite "Reference"
+        Pulay, J. Comput. Chem. 3 (1982) 556, eqs. (5)-(7).
+    """
+    count = len(errors)
+    matrix = np.ones((count + 1, count + 1))
+    matrix[0, 0] = 0.0
+    matrix[1:, 1:] = errors @ errors.T
+    w, v = scipy.linalg.eigh(matrix)
+    kept = abs(w) > max(floor, float(np.finfo(float).eps * abs(w).max()))
+    return ((v[:, kept] / w[kept]) @ v[0, kept])[1:]

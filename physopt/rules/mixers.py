@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import equinox as eqx
 import numpy as np
-import scipy.linalg
 import scipy.optimize
 from jaxtyping import Float
 from numpy import ndarray
+
+from physopt.core.anchored import least_residual
 
 
 class AbstractMixer(eqx.Module):
@@ -34,9 +35,7 @@ class AbstractMixer(eqx.Module):
 
 
 class Commutator(AbstractMixer):
-    r"""Minimize $|\sum_k c_k e_k|$ subject to $\sum_k c_k = 1$ (CDIIS).
-
-    Directions of the normal matrix with eigenvalues below `1e-14` are left out, as in PySCF.
+    r"""Minimize $|\sum_k c_k e_k|$ subject to $\sum_k c_k = 1$ (CDIIS), see `least_residual`.
 
     ??? cite "Reference"
         Pulay, J. Comput. Chem. 3 (1982) 556, eqs. (5)-(7).
@@ -48,13 +47,7 @@ class Commutator(AbstractMixer):
         self, errors: Float[ndarray, "k e"], values: Float[ndarray, " k"], pairings: Float[ndarray, "k k"] | None
     ) -> Float[ndarray, " k"]:
         """See `AbstractMixer.coefficients`."""
-        count = len(errors)
-        matrix = np.ones((count + 1, count + 1))
-        matrix[0, 0] = 0.0
-        matrix[1:, 1:] = errors @ errors.T
-        w, v = scipy.linalg.eigh(matrix)
-        kept = abs(w) > 1e-14
-        return ((v[:, kept] / w[kept]) @ v[0, kept])[1:]
+        return least_residual(errors)
 
 
 class EnergyInterpolation(AbstractMixer):

@@ -6,11 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.anchored import AbstractAnchored, Descended
+from physopt.core.anchored import AbstractAnchored, Descended, least_residual
 from physopt.core.problem import Endpoint
 from physopt.core.tree import Scalar, tree_combine, tree_dot, tree_norm
 
@@ -126,7 +125,7 @@ class Response(AbstractAnchored):
             if norm < tolerance or not np.isfinite(norm):
                 break  # where the kernel yields nonsense from the start, this is the classical step
             history = [*history[-7:], (rotations.effective(model.anchor.fock, density), error)]
-            coeff = rotations.aufbau(np.tensordot(_commutator_weights([e for _, e in history]), [f for f, _ in history], 1))
+            coeff = rotations.aufbau(np.tensordot(least_residual(np.stack([e for _, e in history]), 0.0), [f for f, _ in history], 1))
         return Endpoint(Orbitals(coeff))
 
     @timed
@@ -204,13 +203,6 @@ class Response(AbstractAnchored):
         """Return the response to a density, given the kernel's (which is not looked at where its share is zero)."""
         result = self.share * kernel if self.share else np.zeros_like(density)
         return result if self.secants is None else result + self.secants(density)
-
-
-def _commutator_weights(errors: list[ndarray]) -> ndarray:
-    matrix = np.ones((len(errors) + 1, len(errors) + 1))
-    matrix[0, 0] = 0.0
-    matrix[1:, 1:] = [[a @ b for b in errors] for a in errors]
-    return scipy.linalg.lstsq(matrix, np.eye(len(errors) + 1)[0])[0][1:]
 
 
 def _axpy(factor: float, a: tuple[ndarray, ...], b: tuple[ndarray, ...]) -> tuple[ndarray, ...]:

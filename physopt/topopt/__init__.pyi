@@ -21,6 +21,7 @@ from .objective import (
     AbstractObjective as AbstractObjective,
     MeanCompliance as MeanCompliance,
     Output as Output,
+    PowerMean as PowerMean,
     WorstCompliance as WorstCompliance,
 )
 from .parts import Continuation as Continuation, Load as Load, Passive as Passive, Spring as Spring, Support as Support, Target as Target

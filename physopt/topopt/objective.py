@@ -22,11 +22,32 @@ class AbstractObjective(eqx.Module):
     transferable: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
+    def count(self, cases: int) -> int:
+        """Return the number of functions for this many load cases; `ValueError` if that many make no sense."""
+
+    @abc.abstractmethod
+    def linearized(self, work: Float[ndarray, "case case"]) -> tuple[Float[ndarray, " k"], Float[ndarray, "k case case"]]:
+        r"""Return the values $f_k(C)$, and their derivatives $\partial f_k / \partial C_{ij}$, symmetric."""
+
+
+class AbstractLinear(AbstractObjective):
+    r"""Functions that are linear in the work, $f_k = \sum_{ij} W^k_{ij} C_{ij}$."""
+
+    @abc.abstractmethod
     def coefficients(self, cases: int) -> Float[ndarray, "k case case"]:
-        r"""Return symmetric $W^k$ with $f_k = \sum_{ij} W^k_{ij} C_{ij}$, for this many load cases; `ValueError` if not possible."""
+        r"""Return symmetric $W^k$ for this many load cases; `ValueError` if not possible."""
+
+    def count(self, cases: int) -> int:
+        """See `AbstractObjective.count`."""
+        return len(self.coefficients(cases))
+
+    def linearized(self, work: Float[ndarray, "case case"]) -> tuple[Float[ndarray, " k"], Float[ndarray, "k case case"]]:
+        """See `AbstractObjective.linearized`."""
+        coefficients = self.coefficients(len(work))
+        return np.einsum("kij,ij->k", coefficients, work), coefficients
 
 
-class MeanCompliance(AbstractObjective):
+class MeanCompliance(AbstractLinear):
     """The weighted mean of the compliances of all load cases; equal weights by default."""
 
     weights: tuple[float, ...] | None = None
@@ -42,7 +63,7 @@ class MeanCompliance(AbstractObjective):
         return np.diag(weights / weights.sum())[None]
 
 
-class WorstCompliance(AbstractObjective):
+class WorstCompliance(AbstractLinear):
     """The largest compliance of any load case."""
 
     label: ClassVar[str] = "largest compliance"
@@ -54,7 +75,39 @@ class WorstCompliance(AbstractObjective):
         return np.einsum("ki,kj->kij", np.eye(cases), np.eye(cases))
 
 
-class Output(AbstractObjective):
+class PowerMean(AbstractObjective):
+    r"""The power mean of the compliances, $(\frac1n \sum_i c_i^p)^{1/p}$: near the largest for a high $p$, and one smooth function.
+
+    So every rule serves, where `WorstCompliance` needs one for several functions.
+
+    **Arguments:** `power`: $p \ge 1$; 1 is the mean.
+
+    ??? cite "Reference"
+        Duysinx, Sigmund, AIAA-98-4906 (1998), for stresses.
+    """
+
+    power: float = 8.0
+    label: ClassVar[str] = "power mean of compliances"
+    falling: ClassVar[bool] = True
+    transferable: ClassVar[bool] = True
+
+    def __check_init__(self) -> None:
+        if not 1.0 <= self.power <= 100.0:
+            raise ValueError(f"PowerMean(power={self.power}): write a number from 1 to 100, such as 8.")
+
+    def count(self, cases: int) -> int:
+        """Return one."""
+        return 1
+
+    def linearized(self, work: Float[ndarray, "case case"]) -> tuple[Float[ndarray, "1"], Float[ndarray, "1 case case"]]:
+        r"""Return the value, and $\frac1n (c_i / f)^{p - 1}$ on the diagonal."""
+        compliances = np.diag(work)
+        largest = compliances.max()
+        value = largest * np.mean((compliances / largest) ** self.power) ** (1.0 / self.power)
+        return np.array([value]), np.diag((compliances / value) ** (self.power - 1.0) / len(compliances))[None]
+
+
+class Output(AbstractLinear):
     """Minus the displacement that the first load causes along the second: the output of a compliant mechanism.
 
     The way to a good mechanism leads past worse ones: where values only fall, it falls apart. And from the densities of a neighbor the

@@ -132,13 +132,13 @@ class SIMP(AbstractProblem):
         if not np.isfinite(point).all():
             # The sparse solver would raise, and divergence is a result.
             nothing = np.full_like(point, np.nan)
-            program = self._program(point, np.full(len(self.coefficients), np.nan), np.broadcast_to(nothing, (1, *point.shape)))
+            program = self._program(point, np.full(self.functions, np.nan), np.broadcast_to(nothing, (1, *point.shape)))
             return Evaluation(np.float64(np.nan), nothing, Separable(program, box, nothing, np.nan))
         density = self.density(point)
         work = self.equilibrium.work(self.young(density))
-        values = np.einsum("kij,ij->k", self.coefficients, work.matrix)
+        values, weights = self.objective.linearized(work.matrix)
         stiffening = self.interpolation.slope(density, self.penal, self.solid - self.softest)
-        slopes = np.stack([self.densities.pulled(point, stiffening * slope) for slope in work.slopes(self.coefficients)])
+        slopes = np.stack([self.densities.pulled(point, stiffening * slope) for slope in work.slopes(weights)])
         largest = int(np.argmax(values))
         price, grad = multiplier(box, slopes[largest], (self.lower, self.upper))
         return Evaluation(values[largest], grad, Separable(self._program(point, values, slopes), box, slopes[largest], price))
@@ -186,9 +186,9 @@ class SIMP(AbstractProblem):
         return self.volfrac * self.weights.size - self.densities.prescribed_volume
 
     @property
-    def coefficients(self) -> Float[ndarray, "k case case"]:
-        """The coefficients of each function of the objective on the matrix of work."""
-        return self.objective.coefficients(len(self.equilibrium.structure.force))
+    def functions(self) -> int:
+        """The number of functions of the objective."""
+        return self.objective.count(len(self.equilibrium.structure.force))
 
     def _box(self, point: Float[ndarray, "..."]) -> Box:
         lower, upper = np.maximum(self.lower, point - self.move), np.minimum(self.upper, point + self.move)

@@ -115,11 +115,11 @@ class ExactExchange(AbstractTerm):
         """Return the response."""
         return -self._fraction * np.stack([exchange_potential(self._factors, half, sign) for half, sign in density.halves])
 
-    def prepared(self, orbitals: list[ndarray]) -> list[Float[ndarray, "ao aux k"]]:
+    def prepared(self, orbitals: list[ndarray]) -> list[Float[ndarray, "ao aux _k"]]:
         """Return $B C_s$."""
         return [self._factors @ c for c in orbitals]
 
-    def of_change(self, change: Change, known: list[Float[ndarray, "ao aux k"]]) -> Float[ndarray, "spin ao ao"]:
+    def of_change(self, change: Change, known: list[Float[ndarray, "ao aux _k"]]) -> Float[ndarray, "spin ao ao"]:
         """Return the response: half the work of a density."""
         halves = [np.tensordot(self._factors @ m, fixed, ((1, 2), (1, 2))) for m, fixed in zip(change.moved, known, strict=True)]
         return -self._fraction * np.stack([half + half.T for half in halves])

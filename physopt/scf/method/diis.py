@@ -7,8 +7,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from pyscf import lib
 
+from physopt.core.anchored import least_residual
 from physopt.core.tree import tree_combine
-from physopt.rules.mixers import Commutator
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.model import Anchor
 from physopt.scf.oracle import Oracle
@@ -86,6 +86,4 @@ class ResponseDIIS(lib.diis.DIIS):
 
 
 def _extrapolate(history: list[tuple[Anchor, ndarray]]) -> Anchor:
-    errors = np.stack([error for _, error in history])
-    weights = Commutator().coefficients(errors, np.zeros(len(errors)), None)
-    return tree_combine(weights, [anchor for anchor, _ in history])
+    return tree_combine(least_residual(np.stack([error for _, error in history])), [anchor for anchor, _ in history])

@@ -17,7 +17,7 @@ def near_rule(problem: SIMP) -> AbstractRule:
     """Return the rule that needs the fewest solves from a start near the optimal design."""
     if not problem.densities.filtering.exact:
         return OptimalityCriteria()
-    if problem.objective.falling and len(problem.coefficients) == 1:
+    if problem.objective.falling and problem.functions == 1:
         return Guard(MirrorDescent(FIRST), MMA(), patience=5.0, share=0.3)
     return MMA()
 

@@ -45,7 +45,7 @@ def race(problem: SIMP, solutions: int) -> list[Stage]:
     again. The other start begins with the criteria, whose even pace does neither; `MMA` with smaller steps ends it. If the criteria refuse
     the problem, as with several functions, tuned `MMA` runs alone.
     """
-    if len(problem.coefficients) > 1 or not problem.densities.filtering.exact:
+    if problem.functions > 1 or not problem.densities.filtering.exact:
         return [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True)]
     until = {"patience": HEAT, "gain": GAIN, "floor": True}
     return [

@@ -61,7 +61,7 @@ class Schedule(eqx.Module):
             return [*race(problem, solutions), *(Stage(problem, FINISH, solutions, patience=FLOOR // 2, blur=blur) for blur in BLURS)]
         sketch, cheap, last = first
         own, layout = dataclasses.replace(last, patience=PATIENCE), sketch.solutions
-        several = len(problem.coefficients) > 1
+        several = problem.functions > 1
         if unhelpful(problem):
             stages = [*race(problem, solutions), dataclasses.replace(sketch, fresh=True), cheap, own]
         else:
