@@ -78,7 +78,7 @@ class AbstractAnchored(AbstractModel):
 def least_residual(errors: Float[ndarray, "k e"], floor: float = 1e-14) -> Float[ndarray, " k"]:
     r"""Return $c$ that minimizes $|\sum_k c_k e_k|$ subject to $\sum_k c_k = 1$.
 
-    **Arguments:** `floor`: directions of the normal equations with smaller eigenvalues are left out; by default PySCF's value. For residuals
+    **Arguments:** `floor`: directions of the normal equations with smaller eigenvalues are left out, by default as in PySCF. For residuals
     that are small themselves take 0: then only rounding is left out.
 
     ??? cite "Reference"

@@ -78,7 +78,8 @@ class WorstCompliance(AbstractLinear):
 class PowerMean(AbstractObjective):
     r"""The power mean of the compliances, $(\frac1n \sum_i c_i^p)^{1/p}$: near the largest for a high $p$, and one smooth function.
 
-    So every rule serves, where `WorstCompliance` needs one for several functions.
+    So rules for one function serve, such as `MirrorDescent`, where `WorstCompliance` needs one for several. (The optimality criteria
+    oscillate where one load dominates: use `MMA`.)
 
     **Arguments:** `power`: $p \ge 1$; 1 is the mean.
 
