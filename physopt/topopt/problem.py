@@ -154,20 +154,20 @@ class SIMP(AbstractProblem):
 
     def changed(self, **changes: Any) -> "SIMP":
         """Return the problem with some arguments changed, by name."""
-        names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest")
         densities, chosen = self.densities, self.equilibrium.iterative is not None
-        arguments: dict[str, Any] = {name: getattr(self, name) for name in names}
-        arguments |= {"structure": self.equilibrium.structure, "filtering": densities.filtering, "sharpness": densities.sharpness}
+        arguments = self._own() | {"filtering": densities.filtering, "sharpness": densities.sharpness}
         arguments |= {"mirrors": densities.mirrors, "passive": densities.passive}
-        arguments["halvings"] = self.equilibrium.halvings
         arguments["iterative"] = None if changes.keys() & {"structure", "halvings"} else chosen
         return SIMP(**arguments | changes)
 
     def asked(self) -> dict[str, Any]:
         """Return what defines the problem, by name; how its equations are solved is not part of that."""
-        names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest", "densities")
-        structure = self.equilibrium.structure
-        return {name: getattr(self, name) for name in names} | {"structure": structure, "halvings": self.equilibrium.halvings}
+        return self._own() | {"densities": self.densities}
+
+    def _own(self) -> dict[str, Any]:
+        names = ("volfrac", "objective", "interpolation", "penal", "move", "poisson", "solid", "softest")
+        of_grid = {"structure": self.equilibrium.structure, "halvings": self.equilibrium.halvings}
+        return {name: getattr(self, name) for name in names} | of_grid
 
     def shown(self, point: Float[ndarray, "..."]) -> dict[str, Float[ndarray, "..."]]:
         """Return the physical densities of a design."""
