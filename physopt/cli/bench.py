@@ -10,7 +10,7 @@ from .bench_methods import Methods, chosen
 from .bench_report import report
 from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
 from .bench_topopt import fe, topopt
-from .outputs import check_outputs, write_report
+from .outputs import Report
 from .progress import Progress
 
 app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothing is dropped, failures are records.")
@@ -30,7 +30,7 @@ def scf(
     rohf: bool = False,
     weights: Path | None = None,
     lowest: Annotated[Path | None, Parameter(name="--lowest")] = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Report = Report(),
     stability: bool = True,
 ) -> int:
     """Count exact Fock builds of SCF methods over a folder of molecules.
@@ -52,15 +52,13 @@ def scf(
         Weight file of `physopt train scf`; adds the method physopt-own, which uses these weights.
     lowest
         CSV file of known lowest energies (case,energy,...); adds whether each run reached them.
-    json_file
-        Where to write the records.
     stability
         Test whether each converged state is internally stable.
     """
     from physopt.bench import scf, scf_methods
     from physopt.scf.xyz import read_xyz
 
-    check_outputs(json_file, read=[directory])
+    outputs.check(read=[directory])
     files = [directory] if directory.is_file() else sorted(directory.glob("*.xyz"))
     if not files:
         raise ValueError(f"{directory}: holds no *.xyz. Give a folder of XYZ files, such as data/molecules.")
@@ -78,13 +76,13 @@ def scf(
                     scf.compare(case, molecule, its_xc, its_basis, method, judge, stability=stability, rohf=rohf, methods=available)
                 )
                 progress.update(len(records), case=case, method=method, builds=records[-1]["exact_builds"])
-            write_report(json_file, records)  # nothing is lost if the rest is stopped
+            outputs.write(records)  # nothing is lost if the rest is stopped
     if known is not None:
         judge_lowest(records, known)
     print_cases(records, names)
     print_summary(records, names)
     print_ratios(records, names)
-    write_report(json_file, records)
+    outputs.write(records)
     return 0
 
 
@@ -95,7 +93,7 @@ def series(
     xc: str | None = None,
     basis: str | None = None,
     methods: Methods = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Report = Report(),
 ) -> int:
     """Count exact Fock builds along the frames of one molecule: a scan, an optimization, a trajectory.
 
@@ -107,13 +105,11 @@ def series(
         "hf" or a functional that PySCF knows; otherwise the one of the first frame, or hf.
     basis
         Basis set of all atoms; otherwise the one of the first frame, or def2-svp.
-    json_file
-        Where to write the records.
     """
     from physopt.bench import scf, scf_methods
     from physopt.scf.xyz import read_frames
 
-    check_outputs(json_file, read=[file])
+    outputs.check(read=[file])
     frames = read_frames(file)
     names = chosen(methods, scf_methods.SERIES_METHODS, {})
     xc, basis = _level(file, frames[0], xc, basis)
@@ -123,7 +119,7 @@ def series(
             for record in scf.compare_series(file.stem, frames, xc, basis, method):
                 records.append(record)
                 progress.update(len(records), case=record["case"], method=method, builds=record["exact_builds"])
-            write_report(json_file, records)
+            outputs.write(records)
     print_summary(records, names)
     print_ratios(records, names)
     return 0

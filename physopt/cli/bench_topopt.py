@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from rich.table import Table
 
 from . import bench_topopt_tables
@@ -13,7 +12,7 @@ from .arguments import check_count
 from .bench_methods import Methods, chosen
 from .bench_topopt_tables import print_tables
 from .inputs import read_rows
-from .outputs import check_outputs, write_report
+from .outputs import Drawn, Report
 from .progress import Progress, screen
 from .topopt import read_problem, read_shape
 
@@ -24,8 +23,7 @@ def topopt(
     methods: Methods = None,
     solutions: int = 250,
     best: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
-    plot: Path | None = None,
+    outputs: Drawn = Drawn(),
 ) -> int:
     """Count the finite-element solves that methods need to come near the best design.
 
@@ -40,13 +38,9 @@ def topopt(
         Work that each method gets, in solves on the finest grid.
     best
         CSV file of the best values known (case,value,...).
-    json_file
-        Where to write the records.
-    plot
-        Picture of the performance profiles: .png, .pdf, .svg or .jpg.
     """
     check_count("--solutions", solutions)
-    check_outputs(json_file, picture=plot, read=[Path(problem)])
+    outputs.check(read=[Path(problem)])
     folder = Path(problem)
     files = [str(file) for file in sorted(folder.glob("*.toml"))] if folder.is_dir() else [problem]
     if not files:
@@ -64,10 +58,10 @@ def topopt(
             case, done = definition.name, len(records)
             tell = lambda method: progress.update(done + names.index(method), case=case, method=method)  # noqa: B023, E731
             records += compare(case, its_problem, names, solutions, known.get(case), tell)
-            write_report(json_file, records)
+            outputs.write(records)
     print_tables(records)
-    if plot is not None:
-        bench_topopt_tables.plot(plot, records)
+    if outputs.plot is not None:
+        bench_topopt_tables.plot(outputs.plot, records)
     return 0
 
 
@@ -76,7 +70,7 @@ def fe(
     shape: str = "1000x500",
     iterates: str = "1,10,40",
     direct: bool = True,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Report = Report(),
 ) -> int:
     """Time one finite-element solve of a high-contrast design: multigrid against SciPy's direct solver.
 
@@ -90,10 +84,8 @@ def fe(
         Which iterates to solve for; 1 is the uniform design.
     direct
         Factorize the last one, too; minutes above a million unknowns.
-    json_file
-        Where to write the records.
     """
-    check_outputs(json_file)
+    outputs.check()
     if not re.fullmatch(r"[1-9]\d{0,3}(,[1-9]\d{0,3})*", iterates, re.ASCII):
         raise ValueError(f"--iterates {iterates!r} names no iterates; write numbers from 1 on, such as 1,10,40.")
     numbers = tuple(sorted({int(text) for text in iterates.split(",")}))
@@ -108,7 +100,7 @@ def fe(
             records.append(record)
             progress.update(len(records), **record)
     print_solves(records)
-    write_report(json_file, records)
+    outputs.write(records)
     return 0
 
 

@@ -7,6 +7,7 @@ import cyclopts
 
 from physopt.core.extras import need
 
+from .outputs import Recorded
 from .progress import screen
 from .scf import label, run, show
 
@@ -32,7 +33,7 @@ def demo(*, folder: Path = Path("runs")) -> int:
     molecule, basis = read_xyz(Path(__file__).with_name("alanine.xyz")), "def2-svp"
     panels = {}
     for xc in ("hf", "b3lyp"):
-        traces = run(molecule, "alanine", xc, basis, compare=True, record=here / xc)
+        traces = run(molecule, "alanine", xc, basis, compare=True, recorded=Recorded(record=here / xc))
         panels[label(xc, basis, 0)] = traces
         console.print(f"\nalanine, {label(xc, basis, 0)}")
         show(traces)

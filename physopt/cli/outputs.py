@@ -7,10 +7,12 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from cyclopts import Parameter
 
 from physopt.core.extras import need
 
@@ -22,6 +24,69 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg")
 WRITERS = {".gif": ("matplotlib",), ".stl": ("trimesh", "skimage"), ".vti": ("pyevtk",), **dict.fromkeys(PICTURES, ("matplotlib",))}
 # What the numbers of a report depend on.
 PACKAGES = ("physopt", "jax", "equinox", "numpy", "scipy", "pyscf", "h5py", "openorbitaloptimizer-pyscf")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Report:
+    """The file for the result, which every command has."""
+
+    json_file: Annotated[Path | None, Parameter(name="--json", help="File to write the result in.")] = None
+
+    @property
+    def picture(self) -> Path | None:
+        """The picture, where a command draws one."""
+        return None
+
+    def check(self, *files: Path | None, read: Sequence[Path] = ()) -> None:
+        """Raise an error now for a place that could not be written when the work is done; `files` are the command's own."""
+        check_outputs(self.json_file, *files, picture=self.picture, read=read)
+
+    def write(self, records: Sequence[Mapping[str, Any]], **more: Any) -> None:
+        """Write the result, if it was asked for."""
+        write_report(self.json_file, records, **more)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Drawn(Report):
+    """The same, and a picture."""
+
+    plot: Annotated[Path | None, Parameter(help="Picture to draw: .png, .pdf, .svg or .jpg.")] = None
+
+    @property
+    def picture(self) -> Path | None:
+        """The picture."""
+        return self.plot
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Recorded(Report):
+    """The file for the result, and a folder for the record."""
+
+    record: Annotated[Path | None, Parameter(help="Folder to record the run in.")] = None
+    resume: Annotated[bool, Parameter(help="Continue the run in that folder, if it was killed.")] = False
+
+    def check(self, *files: Path | None, read: Sequence[Path] = ()) -> None:
+        """See `Report.check`; `--resume` needs `--record`."""
+        super().check(*files, read=read)
+        if self.record is None and self.resume:
+            raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
+
+    def recording(self, spec: Mapping[str, Any], asked: Mapping[str, Any], part: str | None = None) -> "Recording | None":
+        """Return the recording that was asked for, of a part of the run if named; a resumed run must agree with `asked`."""
+        if self.record is None:
+            return None
+        from physopt.core.recording import Recording
+
+        return Recording(self.record if part is None else self.record / part, spec=spec, resume=self.resume, asked=asked)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Outputs(Recorded, Drawn):
+    """The file for the result, a folder for the record, and a picture."""
 
 
 def check_outputs(*files: Path | None, picture: Path | None = None, read: Sequence[Path] = ()) -> None:
@@ -69,22 +134,6 @@ def _check_writable(file: Path) -> None:
         raise IsADirectoryError(f"{file}: is a folder. Name a file in it.")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise PermissionError(f"{file}: may not be written. Write elsewhere.")
-
-
-def check_recording(folder: Path | None, resume: bool) -> None:
-    """Raise a `ValueError` for `--resume` without `--record`."""
-    if folder is None and resume:
-        raise ValueError("--resume continues a recorded run: name its folder with --record DIR.")
-
-
-def recording(folder: Path | None, resume: bool, spec: Mapping[str, Any], asked: Mapping[str, Any]) -> "Recording | None":
-    """Return what `--record` and `--resume` ask for; `None` if nothing is to be recorded. A resumed run must agree with `asked`."""
-    check_recording(folder, resume)
-    if folder is None:
-        return None
-    from physopt.core.recording import Recording
-
-    return Recording(folder, spec=spec, resume=resume, asked=asked)
 
 
 def command_line() -> str:

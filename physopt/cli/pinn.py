@@ -1,14 +1,13 @@
 """`physopt pinn`: train a physics-informed network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import cyclopts
-from cyclopts import Parameter
 
 from .arguments import check_count, check_positive, check_seed
 from .exits import NotConverged
-from .outputs import check_outputs, check_recording, recording, write_report
+from .outputs import Outputs
 from .progress import Progress, screen
 
 if TYPE_CHECKING:
@@ -28,10 +27,7 @@ def poisson(
     steps: int = 300,
     seed: int = 0,
     target: float = 1e-5,
-    record: Path | None = None,
-    resume: bool = False,
-    plot: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Outputs = Outputs(),
 ) -> None:
     """Solve Poisson's equation on the unit square; the solution, sin(k pi x) sin(k pi y), is known.
 
@@ -51,22 +47,13 @@ def poisson(
         Seed of the collocation points and of the first network.
     target
         Stop when the relative L2 error is below this.
-    record
-        Folder to record the run in.
-    resume
-        Continue the run in that folder, if it was killed.
-    plot
-        PNG file to draw the solution in.
-    json_file
-        File to write the result in.
     """
-    check_outputs(json_file, picture=plot)
+    outputs.check()
     check_positive("--target", target, "1e-5")
     check_seed(seed)
     counts = {"frequency": frequency, "width": width, "depth": depth, "points": points, "steps": steps}
     for option, count in counts.items():
         check_count(f"--{option}", count)
-    check_recording(record, resume)
     import jax
 
     from physopt.core.run import Interrupted, Progress as Step
@@ -76,7 +63,7 @@ def poisson(
     scattered, first = jax.random.split(jax.random.key(seed))
     problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
     asked = {name: value for name, value in settings.items() if name != "target"}
-    wanted, interrupted = recording(record, resume, {"problem": "poisson", **settings}, asked), None
+    wanted, interrupted = outputs.recording({"problem": "poisson", **settings}, asked), None
     with Progress("poisson", total=steps) as progress:
 
         def tell(step: Step, error: float) -> None:
@@ -97,9 +84,9 @@ def poisson(
         "reached": error <= target,
     }
     screen().print(f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s")
-    write_report(json_file, [result])
-    if plot is not None:
-        _draw(plot, problem, solution, frequency)
+    outputs.write([result])
+    if outputs.plot is not None:
+        _draw(outputs.plot, problem, solution, frequency)
     if interrupted is not None:
         raise interrupted  # after all was written that was asked for
     if error > target:

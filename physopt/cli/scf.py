@@ -1,15 +1,14 @@
 """`physopt scf`: converge the self-consistent field of a molecule."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import cyclopts
 import numpy as np
-from cyclopts import Parameter
 from rich.table import Table
 
 from .exits import NotConverged
-from .outputs import check_outputs, recording, write_report
+from .outputs import Outputs, Recorded
 from .progress import Progress, screen
 
 app = cyclopts.App(name="scf", help="Converge the self-consistent field of a molecule in few exact Fock builds.")
@@ -25,10 +24,7 @@ def scf(
     spin: int | None = None,
     compare: bool = False,
     target: Literal["nearest", "stable", "lowest"] = "nearest",
-    record: Path | None = None,
-    resume: bool = False,
-    plot: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Outputs = Outputs(),
 ) -> None:
     """Converge the self-consistent field of the molecule in an XYZ file.
 
@@ -48,29 +44,21 @@ def scf(
         Run PySCF's default, too.
     target
         The state: the one nearest to the start, a minimum, or the lowest of several starts.
-    record
-        Folder to record the run in.
-    resume
-        Continue the run in that folder, if it was killed.
-    plot
-        PNG file to draw the convergence in.
-    json_file
-        File to write the result in.
     """
     from physopt.scf.xyz import read_xyz
 
-    check_outputs(json_file, picture=plot, read=[file])
+    outputs.check(read=[file])
     molecule = read_xyz(file, charge=charge, spin=spin)
     xc, basis = xc or molecule.xc or "hf", basis or molecule.basis or "def2-svp"
-    traces = run(molecule, file.stem, xc, basis, compare=compare, target=target, record=record, resume=resume)
+    traces = run(molecule, file.stem, xc, basis, compare=compare, target=target, recorded=outputs)
     level = {"atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
-    write_report(json_file, [_record(file.stem, t) for t in traces], **level)
+    outputs.write([_record(file.stem, t) for t in traces], **level)
     show(traces)
-    if plot is not None:
+    if outputs.plot is not None:
         from physopt.plot.scf import plot_traces
 
-        plot_traces(plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces})
-        screen().print(f"drawn in {plot}")
+        plot_traces(outputs.plot, file.stem, molecule, {label(xc, basis, molecule.spin): traces})
+        screen().print(f"drawn in {outputs.plot}")
     if traces[-1].interrupted is not None:
         raise traces[-1].interrupted  # after all was written that was asked for
     if not traces[-1].converged:
@@ -85,8 +73,7 @@ def run(
     *,
     compare: bool,
     target: str = "nearest",
-    record: Path | None,
-    resume: bool = False,
+    recorded: Recorded = Recorded(),
 ) -> list[Any]:
     """Run physopt, and PySCF before it if asked, with live progress; returns their traces."""
     from physopt.scf.method.accelerate import accelerate
@@ -94,7 +81,7 @@ def run(
     from physopt.scf.trace import trace
 
     spec = {"molecule": name, "atoms": molecule.atoms, "charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis}
-    wanted = recording(record, resume, spec, {"charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis})
+    wanted = recorded.recording(spec, {"charge": molecule.charge, "spin": molecule.spin, "xc": xc, "basis": basis})
     if wanted is not None:
         wanted.check()  # before PySCF's run, not after it
     contenders = [("pyscf", lambda mf: mf)] if compare else []

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from .arguments import check_count, check_share
 from .exits import NotConverged
-from .outputs import check_recording, recording, write_report
+from .outputs import Outputs
 from .progress import Progress, screen
 from .topopt_outcome import Files, draw, history, tell
 
@@ -40,14 +40,11 @@ def topopt(
     gain: float = 1e-3,
     max_iterations: int = 300,
     library: Path | None = None,
-    record: Path | None = None,
-    resume: bool = False,
-    plot: Path | None = None,
     gif: Path | None = None,
     vti: Path | None = None,
     stl: Path | None = None,
     drop_loose: bool = False,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Outputs = Outputs(),
 ) -> None:
     """Optimize a structure until no density changes by more than 0.01, or the value no longer falls.
 
@@ -72,12 +69,6 @@ def topopt(
         Give up after this many finite-element solves on the finest grid.
     library
         Folder of designs found before: start from the nearest one, if any is near, and add the outcome.
-    record
-        Folder to record the run in.
-    resume
-        Continue the run in that folder, if it was killed.
-    plot
-        Picture of the design: .png, .pdf, .svg or .jpg.
     gif
         Animation of the designs of all starts.
     vti
@@ -86,13 +77,10 @@ def topopt(
         Printable surface of the design, in the units and at the position of an STL file in [space].
     drop_loose
         Leave pieces that do not connect a load to a support out of the surface.
-    json_file
-        File to write the result in.
     """
     check_count("--max-iterations", max_iterations)
     check_share("--gain", gain, "1e-3, or 0 to go on")
-    check_recording(record, resume)
-    files = Files(plot, gif, vti, stl, json_file, drop_loose)
+    files = Files(outputs, gif, vti, stl, drop_loose)
     files.check(problem)
     changes = {"volfrac": volfrac, "rmin": rmin, "penal": penal, "beta": beta, "filter": filtering}
     definition = read_problem(problem, shape, {name: value for name, value in changes.items() if value is not None})
@@ -105,7 +93,7 @@ def topopt(
     from physopt.topopt.method.stages import Step
 
     chosen = ("oc" if definition.filter == "sensitivity" else "physopt") if method == "auto" else method
-    solved, start = _near(library, definition, resume)
+    solved, start = _near(library, definition, outputs.resume)
     if chosen == "physopt" and start is None and (why := unhelpful(definition.problem())) is not None:
         screen().print(f"on the design's own grid first: {why}")
     sides = "x".join(map(str, definition.shape))
@@ -121,7 +109,7 @@ def topopt(
                 density = step.density
                 frames.append((density if density.ndim == 2 else density.mean(axis=2)).astype(np.float32))
 
-        wanted, interrupted = recording(record, resume, settings, _asked(definition, chosen)), None
+        wanted, interrupted = outputs.recording(settings, _asked(definition, chosen)), None
         options = {"solutions": max_iterations, "gain": gain, "record": wanted, "callback": follow}
         try:
             design = solve(definition, chosen, start=start, **options)
@@ -142,7 +130,7 @@ def topopt(
         "converged": design.settled,
         "history": history(design.steps),
     }
-    write_report(json_file, [result])
+    outputs.write([result])
     written, failed = draw(definition, design, found, frames, files, place)
     tell(definition, design, found, written)
     if failed:

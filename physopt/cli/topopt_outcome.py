@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from physopt.core.extras import OPTIONAL, need
 
-from .outputs import WRITERS, check_ending, check_folder, check_outputs
+from .outputs import WRITERS, Outputs, check_ending, check_folder
 from .progress import screen, significant
 
 if TYPE_CHECKING:
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 class Files:
     """The files that were asked for, and whether pieces that carry no load are left out of surfaces."""
 
-    plot: Path | None
+    outputs: Outputs
     gif: Path | None
     vti: Path | None
     stl: Path | None
-    json: Path | None
     drop_loose: bool
+
+    @property
+    def plot(self) -> Path | None:
+        """The picture of the design."""
+        return self.outputs.plot
 
     def check(self, problem: str) -> None:
         """Raise `ValueError` or `OSError` for a file that could not be written when the work is done."""
-        check_outputs(self.json, self.gif, self.stl, picture=self.plot, read=[Path(problem)] if Path(problem).suffix else [])
+        self.outputs.check(self.gif, self.stl, read=[Path(problem)] if Path(problem).suffix else [])
         check_ending(self.gif, ".gif", "animations")
         check_ending(self.stl, ".stl", "surfaces")
         if self.vti is not None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import optax
-from cyclopts import Parameter
 from rich.table import Table
 
 from physopt.core.problem import AbstractFamily
@@ -24,7 +23,7 @@ from physopt.rules.lbfgs import LBFGS
 from physopt.rules.learned import Span
 
 from .arguments import check_count, check_seed
-from .outputs import check_outputs, check_recording, command_line, recording, write_report
+from .outputs import Recorded, command_line
 from .progress import Progress, screen
 
 TOLERANCE = 1e-6
@@ -51,9 +50,7 @@ def quadratics(
     seeds: int = 5,
     estimator: Literal["antithetic", "backprop"] = "antithetic",
     out: Path | None = None,
-    record: Path | None = None,
-    resume: bool = False,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Recorded = Recorded(),
 ) -> None:
     """Train the rule Span on random quadratic wells, once per seed, and compare it on held-out tasks.
 
@@ -71,25 +68,18 @@ def quadratics(
         How the gradient of the meta-loss is estimated.
     out
         Weight file to write: the rule of the first seed.
-    record
-        Folder to record the trainings in, one run folder per seed.
-    resume
-        Continue the trainings in that folder, if they were killed.
-    json_file
-        File to write the held-out results in.
     """
     for option, count in {"steps": steps, "tasks": tasks, "seeds": seeds}.items():
         check_count(f"--{option}", count)
     check_seed(seed)
-    check_outputs(out, json_file)
-    check_recording(record, resume)
+    outputs.check(out)
     method, rate = ESTIMATORS[estimator]
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(rate, steps)))
     records = []
     for current in range(seed, seed + seeds):
         spec = {"command": command_line(), "seed": current}
         asked = {"seed": current, "estimator": estimator, "tasks": tasks}
-        wanted = recording(None if record is None else record / f"seed-{current}", resume, spec, asked)
+        wanted = outputs.recording(spec, asked, f"seed-{current}")
         untrained = Span(key=jax.random.key(current))
         try:
             trained, training = _train(untrained, method, optim, current, steps, tasks, wanted)
@@ -97,7 +87,7 @@ def quadratics(
             trained, training = signal.found
             if out is not None and current == seed:
                 save_weights(out, trained, {"command": command_line(), "seed": seed, "steps_done": len(training.loss)})
-            write_report(json_file, records)
+            outputs.write(records)
             raise
         cost = {"meta_training_s": float(training.seconds[-1]), "meta_training_evaluations": round(training.cost[-1])}
         rules = {"trained": trained, "untrained": untrained, **BASELINES}
@@ -109,7 +99,7 @@ def quadratics(
     _print(records)
     if out is not None:
         screen().print(f"weights of seed {seed} in {out}", soft_wrap=True)
-    write_report(json_file, records)
+    outputs.write(records)
 
 
 def _train(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from cyclopts import Parameter
 from rich.table import Table
 
 from .arguments import check_count, check_seed
-from .outputs import check_outputs, command_line, write_report
+from .outputs import Report, command_line
 from .progress import Progress, screen
 
 EVALUATIONS = 200  # of the loss, from nothing; every fifth of it for a family, which starts from the shipped weights
@@ -25,7 +24,7 @@ def scf(
     seed: int = 0,
     evaluations: int | None = None,
     out: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Report = Report(),
 ) -> None:
     """Train the response kernel on the XYZ files of a folder, and count exact builds on those left out.
 
@@ -45,15 +44,13 @@ def scf(
         Largest number of evaluations of the loss for the exponents that are common to all elements.
     out
         Weight file to write, for accelerate(mf, weights=...).
-    json_file
-        File to write the counts in.
     """
     source = folder if family is None else family
     if source is None or (folder is not None and family is not None):
         raise ValueError("Name one folder of XYZ files: `physopt train scf data/training`, or `physopt train scf --family DIR`.")
     check_count("--evaluations", evaluations)
     check_seed(seed)
-    check_outputs(out, json_file)
+    outputs.check(out)
     molecules = _read(source)
     from physopt.core.weights import save_weights
     from physopt.scf.learned import SHIPPED, KernelWeights, load_kernel
@@ -80,7 +77,7 @@ def scf(
         provenance = {"command": command_line(), "seed": seed, "molecules": sorted(taught), "loss": losses, "exact_builds": builds}
         save_weights(out, weights, provenance)
         screen().print(f"weights in {out}", soft_wrap=True)
-    write_report(json_file, records, loss=losses, training_builds=builds)
+    outputs.write(records, loss=losses, training_builds=builds)
 
 
 def split(molecules: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,12 +1,9 @@
 """`physopt train topopt`: learn how to use averaged grids, on random structures."""
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from .arguments import check_count, check_seed
-from .outputs import check_outputs, check_recording, command_line, recording, write_report
+from .outputs import Recorded, command_line
 from .progress import Progress, screen
 
 
@@ -17,9 +14,7 @@ def topopt(
     size: int = 96,
     seed: int = 0,
     out: Path | None = None,
-    record: Path | None = None,
-    resume: bool = False,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    outputs: Recorded = Recorded(),
 ) -> None:
     """Train the seven numbers of the learned method by evolution strategies, on random structures of one size.
 
@@ -35,18 +30,11 @@ def topopt(
         Seed of structures and perturbations.
     out
         Weight file to write.
-    record
-        Folder to record the training in.
-    resume
-        Continue the training in that folder, if it was killed.
-    json_file
-        File to write the result in.
     """
     for option, count in {"steps": steps, "tasks": tasks, "size": size}.items():
         check_count(f"--{option}", count)
     check_seed(seed)
-    check_outputs(out, json_file)
-    check_recording(record, resume)
+    outputs.check(out)
     import jax
     import optax
 
@@ -74,7 +62,7 @@ def topopt(
                 key=jax.random.key(seed),
                 tasks_per_step=tasks,
                 meta_loss=Excess(),
-                record=recording(record, resume, settings, {"seed": seed, "tasks": tasks, "size": size}),
+                record=outputs.recording(settings, {"seed": seed, "tasks": tasks, "size": size}),
                 callback=tell,
             )
         except Interrupted as signal:
@@ -86,6 +74,6 @@ def topopt(
     if out is not None:
         save_weights(out, schedule, {**settings, "steps_done": len(training.loss)})
         screen().print(f"wrote {out}")
-    write_report(json_file, [{**settings, **numbers, "steps_done": len(training.loss), "seconds": float(training.seconds[-1])}])
+    outputs.write([{**settings, **numbers, "steps_done": len(training.loss), "seconds": float(training.seconds[-1])}])
     if interrupted is not None:
         raise interrupted  # after all was written that was asked for
