@@ -26,6 +26,7 @@ def plot_run(run: Run, path: str | Path) -> None:
     for ax, (label, values, logarithmic) in zip(axes, panels, strict=True):
         _draw(ax, label, values, logarithmic)
     axes[-1].set_xlabel("record", color=INK)
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)  # there is no record 0.5
     axes[0].set_title(f"{readable(run.folder.name)}   {run.num_records} records, {run.status}", loc="left", color=INK, parse_math=False)
     figure.savefig(path, dpi=160)
 
