@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def ls(folder: Path = Path(), /) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; name one that holds run folders.")
     table = Table("run", "status", "records", "created (UTC)", "outcome", box=None, pad_edge=False, header_style="bold")
-    found = [(entry, summary) for entry in sorted(folder.iterdir()) if (summary := _summary(entry)) is not None]
+    entries = sorted(folder.iterdir(), key=lambda entry: [int(p) if p.isdecimal() else p for p in re.split(r"([0-9]+)", entry.name)])
+    found = [(entry, summary) for entry in entries if (summary := _summary(entry)) is not None]
     for entry, summary in found:
         table.add_row(*map(_plain, (entry.name, *summary)))
     if found:
@@ -153,7 +155,9 @@ def _summary(folder: Path) -> tuple[str, str, str, str] | None:
     except (UnreadableRunError, OSError) as error:
         return "unreadable", "", "", str(error)
     status = status_of_whole(folder, manifest)
-    records = f"{len(inside)} parts" if inside else str(manifest.get("records", ""))
+    ended = manifest.get("ended")
+    known = manifest.get("records", ended.get("evaluations", "") if isinstance(ended, dict) else "")
+    records = f"{len(inside)} parts" if inside else str(known)
     return status, records, manifest["created"], _compact(manifest.get("summary") or manifest.get("ended") or "")
 
 
@@ -190,7 +194,9 @@ def _last_records(run: Run, rows: int) -> Table:
     for name in scalars:
         table.add_column(_plain(f"{name}\n({run.units[name]})"), justify="right")
     for index in range(max(0, run.num_records - rows), run.num_records):
-        table.add_row(str(index), *(f"{column[index]:.10g}" for column in scalars.values()))
+        # The first column tells runs apart in its last digits; the others need not be cut in a narrow terminal.
+        digits = (10 if number == 0 else 4 for number in range(len(scalars)))
+        table.add_row(str(index), *(f"{column[index]:.{n}g}" for n, column in zip(digits, scalars.values(), strict=True)))
     return table
 
 

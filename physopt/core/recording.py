@@ -135,7 +135,7 @@ class Tape:
             "grad_norm": Column(f"{unit} / tangent"),
             "step_norm": Column("tangent"),
             "accept": Column("1", dtype="u1"),
-            "cost": Column("oracle call"),
+            "cost": Column("call"),
             "seconds": Column("s"),
         }
         self._rows: list[tuple[float, ...]] = []

@@ -22,7 +22,7 @@ from physopt.core.tree import tree_norm
 from .estimators import AbstractEstimator, draw, trainable
 from .loss import AbstractLoss, LogArea
 
-COLUMNS = {"loss": Column("1"), "grad_norm": Column("1 / weight"), "seconds": Column("s"), "cost": Column("oracle call")}
+COLUMNS = {"loss": Column("1"), "grad_norm": Column("1 / weight"), "seconds": Column("s"), "cost": Column("call")}
 
 
 class Training(eqx.Module):

@@ -40,6 +40,13 @@ class Rotations(eqx.Module):
         closed, half, empty = slice(0, beta), slice(beta, alpha), slice(alpha, None)
         return [Block(half, closed, (1,)), Block(empty, closed, (0, 1)), Block(empty, half, (0,))]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what each block rotates into what."""
+        if self.shared:
+            return ("closed-open", "closed-empty", "open-empty")
+        return ("occupied-empty",) if len(self.nocc) == 1 else ("alpha", "beta")
+
     def pairs(self, coeff: Coefficients) -> list[tuple[ndarray, ndarray]]:
         """Return the orbitals of each block's rows and columns."""
         return [(coeff[b.spins[0]][:, b.rows], coeff[b.spins[0]][:, b.columns]) for b in self.blocks]

@@ -7,12 +7,13 @@ import numpy as np
 from numpy import ndarray
 from pyscf import df, dft, gto, scf
 
-from .model import Orbitals
+from .model import Orbitals, Response
 from .oracle import Oracle
 from .problem import SCF
 
 FIT = "def2-universal-jkfit"
 LAST_FITTED = 86  # radon: what is heavier has no functions in that set
+NEAR = 0.5  # hartree, between orbitals that may change places
 # Superposed neutral atoms, extended Hueckel with fitted parameters, atomic calculations, atomic potentials: they differ where it matters.
 GUESSES = ("minao", "mod_huckel", "atom", "sap")
 
@@ -28,6 +29,20 @@ def guesses(problem: SCF) -> Iterator[tuple[str, Orbitals | Exception]]:
             yield name, error
         else:
             yield name, problem.start(dm)
+
+
+def swapped(problem: SCF, model: Response) -> Iterator[tuple[str, Orbitals]]:
+    """Yield the points where an occupied and a virtual orbital have changed places: in each block of rotations those of nearest energies.
+
+    Guesses of densities seldom differ in which shell of an atom is open; this does. Orbitals farther apart than `NEAR` stay.
+    """
+    frames, names = model.frame().gaps(), problem.oracle.rotations.names
+    for block, (gaps, virtual, occupied) in enumerate(frames):
+        if gaps.size and gaps.min() < NEAR:
+            to, out = np.unravel_index(np.argmin(gaps), gaps.shape)
+            turn = [np.zeros((len(v), len(o))) for _, v, o in frames]
+            turn[block] = 0.5 * np.pi * np.outer(virtual[:, to], occupied[:, out])
+            yield f"swap {names[block]}", problem.retract(model.orbitals, tuple(turn))
 
 
 def shaken(problem: SCF, point: Orbitals, amplitude: float, seed: int) -> Orbitals:

@@ -225,8 +225,9 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         return box, material[box]
 
 
-def read_definition(file: Path) -> Definition:
+def read_definition(file: str | Path) -> Definition:
     """Return the problem of a TOML file; `ValueError` for anything but a well-formed one, `OSError` for one that cannot be opened."""
+    file = Path(file)
     if not file.exists():
         raise FileNotFoundError(f"{file}: there is no such file.")
     if not file.is_file():

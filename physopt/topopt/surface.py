@@ -101,7 +101,7 @@ def keeping_volume(density: Float[ndarray, "..."]) -> float:
 
 
 def thickness(shape: tuple[int, ...]) -> int:
-    """Return the thickness, in elements, of the surface of a 2D design: a tenth of its longer side."""
+    """Return the thickness, in elements, of the surface of a 2D design: a tenth of its longer side, rounded down, and at least one."""
     return max(max(shape) // 10, 1)
 
 

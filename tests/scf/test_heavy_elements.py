@@ -63,7 +63,13 @@ def test_metals_take_the_builds_of_ordinary_molecules(make):
         (lambda: lanthanide("Ce", "O 0 0 1.82", 2), 12),
         (lambda: lanthanide("Nd", "O 0 0 1.8", 4), 22),
         (lambda: lanthanide("Nd", "O 0 0 1.8", 4, dft.UKS, xc="pbe"), 22),
-        (lambda: lanthanide("Eu", "Cl 2.45 0 0; Cl -1.225 2.1218 0; Cl -1.225 -2.1218 0", 6), 40),
+        pytest.param(
+            lambda: lanthanide("Eu", "Cl 2.45 0 0; Cl -1.225 2.1218 0; Cl -1.225 -2.1218 0", 6),
+            50,
+            marks=pytest.mark.xfail(
+                strict=True, raises=AssertionError, reason="creeps along a curved valley, see docs/scf.md, When not to use it"
+            ),
+        ),
     ],
     ids=["UH2", "CeO", "NdO", "NdO-pbe", "EuCl3"],
 )

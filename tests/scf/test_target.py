@@ -62,6 +62,14 @@ def test_lowest_finds_the_state_that_no_common_guess_leads_to():
     assert {"settled"} < {c.outcome for c in mf.state.tried}
 
 
+@pytest.mark.slow
+def test_an_open_shell_that_no_guess_leads_to_is_found_by_exchanging_orbitals():
+    make = lambda: scf.ROHF(molecule("Fe 0 0 0", basis="def2-svp", spin=4))  # noqa: E731
+    mf, nearest = accelerate(make(), target="lowest").run(), accelerate(make()).run()
+    assert mf.converged and mf.state.stable and mf.e_tot < nearest.e_tot - 0.09
+    assert mf.e_tot == pytest.approx(-1262.25627818, abs=1e-6)  # the lowest of 32 starts of plain PySCF
+
+
 def test_lowest_needs_little_where_all_starts_lead_to_one_state():
     nearest, lowest = accelerate(scf.RHF(molecule(WATER))).run(), accelerate(scf.RHF(molecule(WATER)), target="lowest").run()
     assert lowest.e_tot == pytest.approx(nearest.e_tot, abs=1e-8)

@@ -1,6 +1,7 @@
 """Train a network on a problem whose solution is known, until its error is small enough."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import equinox as eqx
@@ -28,7 +29,7 @@ def solve(
     rule: AbstractRule = ModelStep(),
     target: float = 1e-5,
     steps: int = 300,
-    record: Recording | None = None,
+    record: str | Path | Recording | None = None,
     callback: Callable[[Progress, float], bool | None] | None = None,
 ) -> Trained:
     """Return the network trained by `rule` until its relative $L_2$ error against the known solution is at most `target`.

@@ -11,9 +11,9 @@ from pyscf.lib import logger
 from physopt.core.iterate import Carry, begin, propose, settle
 from physopt.core.tree import tree_norm
 from physopt.rules.trust import TrustRegion
-from physopt.scf.model import Orbitals
+from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
-from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken
+from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken, swapped
 
 SAME = 0.1  # electrons: closer determinants lead to one state
 LEVEL = 1e-4  # hartree: settled runners as close as this are one state, reflected or rotated
@@ -75,8 +75,9 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
 
     There is more than one point only if the cheap surface cannot decide which is lower.
 
-    Each start is rotated by a fixed small rotation that breaks its symmetries, so that a descent cannot end at a saddle that symmetry
-    alone protects. It runs in rounds with the trust region on the corrected model. Starts and runners that coincide are merged.
+    The starts are the given one, those with an occupied and a virtual orbital exchanged, and PySCF's guesses. Each is rotated by a fixed
+    small rotation that breaks its symmetries, so that a descent cannot end at a saddle that symmetry alone protects. It runs in rounds
+    with the trust region on the corrected model. Starts and runners that coincide are merged.
     """
     in_memory = is_fitted(mf) or mf._eri is not None or mf.mol.incore_anyway or mf._is_mem_enough()
     cheap = None if in_memory and not isinstance(mf, dft.rks.KohnShamDFT) else cheap_surface(mf, level=0)
@@ -85,7 +86,17 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
     rule, account = TrustRegion(), []
     runners: list[Runner] = []
     distinct: list[Orbitals] = []
-    for name, start, cost in _starts(problem, point):
+
+    def starts() -> Iterator[tuple[str, Orbitals | Exception, int]]:
+        yield "given", point, 0
+        model = runners[0].carry.evaluation.model
+        assert isinstance(model, Response)
+        for name, start in swapped(problem, model):
+            yield name, start, 0
+        for name, start in guesses(problem):
+            yield name, start, int(not isinstance(start, Exception))
+
+    for name, start, cost in starts():
         if isinstance(start, Exception):
             account.append(Candidate(name, np.nan, cost, f"cannot be made: {start}"))
         elif any(distance(problem.oracle, start, other) < SAME for other in distinct):
@@ -113,9 +124,3 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
         logger.info(mf, "start %s", c)
     margin = 0.0 if cheap is None else MARGIN
     return [(r.name, r.carry.best) for r in runners if r.energy <= runners[0].energy + margin], account
-
-
-def _starts(problem: SCF, point: Orbitals) -> Iterator[tuple[str, Orbitals | Exception, int]]:
-    yield "given", point, 0
-    for name, start in guesses(problem):
-        yield name, start, int(not isinstance(start, Exception))

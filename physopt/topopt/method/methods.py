@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from physopt.core.recording import Recording
@@ -87,7 +88,7 @@ def solve(
     solutions: int = 300,
     change: float | None = 0.01,
     gain: float = 1e-3,
-    record: Recording | None = None,
+    record: str | Path | Recording | None = None,
     callback: Callable[[Step], bool | None] | None = None,
 ) -> Design:
     """Return the design for a definition.
@@ -100,6 +101,8 @@ def solve(
 
     **Raises:** `ValueError` for an unknown method, and for a problem that cannot be solved.
     """
+    if not isinstance(definition, Definition):
+        raise TypeError(f"solve() takes a Definition, not {definition!r:.60}; read_definition(file) makes one of a TOML file.")
     if method not in METHODS:
         raise ValueError(f"There is no method {method!r}; write one of {', '.join(METHODS)}.")
     stages = stages_of(definition, method, solutions) if start is None else near_stages(definition, solutions)

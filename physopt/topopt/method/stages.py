@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -133,7 +134,7 @@ def optimize(
     start: Float[ndarray, "..."] | None = None,
     change: float | None = 0.01,
     gain: float = 0.0,
-    record: Recording | None = None,
+    record: str | Path | Recording | None = None,
     callback: Callable[[Step], bool | None] | None = None,
 ) -> Design:
     """Run the stages, each from the design of the one before, or from the lowest design, blurred.
@@ -152,6 +153,7 @@ def optimize(
     **Raises:** as `minimize`; the `found` of an `Interrupted` is the design so far.
     """
     Stop(change=change, gain=gain, max_evaluations=stages[-1].solutions)  # refuses wrong numbers before the first stage, not at the last
+    record = Recording.of(record)
     rules = [] if record is None else list({str(describe(stage.rule)): stage.rule for stage in stages}.values())
     with Parts(record, [f"stage-{number}" for number in range(len(stages))], problem=stages[-1].problem, rules=rules) as parts:
         design = _through(stages, start, change, gain, parts, callback)
