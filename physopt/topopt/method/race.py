@@ -15,6 +15,7 @@ ACROSS = 6  # elements that a grid has along each side at least, if a layout is 
 FLOOR = 20  # solves that may go by without a gain before tuned `MMA` on the design's own grid ends
 HEAT, GAIN = 10, 1e-3  # each of two starts goes on while this many solves still gain this fraction
 EVEN = 15  # solves by the criteria
+SLOW = 60  # solves after which a start with slow asymptotes is given up if it is still above the others
 
 
 def averaged(problem: SIMP, halvings: int = 1) -> SIMP | None:
@@ -53,4 +54,5 @@ def race(problem: SIMP, solutions: int) -> list[Stage]:
         Stage(problem, CRITERIA, EVEN, fresh=True),
         Stage(problem, FINISH, solutions, **until),
         Stage(problem, FINISH, solutions, patience=FLOOR, best=True),
+        Stage(problem, MMA(), solutions, patience=SLOW, fresh=True),
     ]
