@@ -45,6 +45,9 @@ def race(problem: SIMP, solutions: int) -> list[Stage]:
     Tuned `MMA` is the quicker one on most structures, but its first steps may break the structure, and it drops bars that it never finds
     again. The other start begins with the criteria, whose even pace does neither; `MMA` with smaller steps ends it. If the criteria refuse
     the problem, as with several functions, tuned `MMA` runs alone.
+
+    Before the run may settle there is a third start, with Svanberg's own slow asymptotes. It seldom ends lower, but then by far: a
+    cantilever under a load along its whole length by 16 %.
     """
     if problem.functions > 1 or not problem.densities.filtering.exact:
         return [Stage(problem, TUNED, solutions, patience=FLOOR, fresh=True)]
