@@ -135,8 +135,8 @@ def test_a_killed_race_resumes_to_the_same_bits(tmp_path):
     stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(SHELF.problem(), 40)]
     whole = optimize(stages, gain=1e-3)
     begun = {step.stage: number for number, step in reversed([*enumerate(whole.steps, 1)])}
-    assert set(begun) == {0, 1, 2, 3}
-    for goal in (begun[1] + 3, begun[3] + 2):  # in the second start; where the lower one goes on
+    assert set(begun) == {0, 1, 2, 3, 4}
+    for goal in (begun[1] + 3, begun[3] + 2, begun[4] + 1):  # in the second start; where the lower one goes on; in the third
         seen = itertools.count(1)
 
         def die(step, seen=seen, goal=goal):
