@@ -67,7 +67,7 @@ def plot_design(
         _draw_surface(left, surface)
     left.set_title(readable(title), fontsize=10, color=INK, parse_math=False)
     counted = "finite-element solve" if work is None else "work / solves of the finest grid, all starts"
-    _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work)
+    _draw_history(figure.add_subplot(grid[1]), history.value, "value", counted, work, cut=10.0)
     figure.savefig(path, dpi=160)
 
 
@@ -96,7 +96,9 @@ def _draw_surface(axis: Any, surface: Surface) -> None:
     axis.set(box_aspect=np.ptp(surface.vertices, axis=0)[[0, 2, 1]], xticks=(), yticks=(), zticks=(), xlabel="x", ylabel="z", zlabel="y")
 
 
-def _draw_history(axis: "Axes", values: ArrayLike, name: str, counted: str, work: Float[ndarray, " n"] | None = None) -> None:
+def _draw_history(
+    axis: "Axes", values: ArrayLike, name: str, counted: str, work: Float[ndarray, " n"] | None = None, cut: float = np.inf
+) -> None:
     value = np.asarray(values, float)
     value = np.where(np.isfinite(value), value, np.nan)
     where = np.arange(1, len(value) + 1) if work is None else work
@@ -104,6 +106,9 @@ def _draw_history(axis: "Axes", values: ArrayLike, name: str, counted: str, work
     seen = value[np.isfinite(value)]
     # The output of a mechanism is negative, which a logarithm cannot show.
     axis.set(yscale="log" if len(seen) and seen.min() > 0.0 else "linear", xlabel=counted)
+    if len(seen) and 0.0 < cut * seen.min() < seen.max():  # a start that breaks the structure would hide all others
+        axis.set_ylim(top=cut * seen.min())
+        name = f"{name}, up to {cut:g} times the lowest"
     axis.set_title(name, fontsize=10, color=INK)
     axis.grid(color=FAINT, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)

@@ -43,7 +43,9 @@ def plot_traces(
         for trace in traces:
             _draw_trace(axis, trace)
         axis.axhline(tolerance, color="#444", linewidth=0.8, linestyle=(0, (4, 3)))
-        axis.annotate("converged below", (0.01, tolerance), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="#444")
+        axis.annotate(
+            "converged below", (0.99, tolerance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="#444"
+        )
         axis.set(yscale="log", xlabel="exact Fock builds", xlim=(0.5, None))
         axis.set_title(readable(name) + "\n", parse_math=False)
         axis.xaxis.get_major_locator().set_params(integer=True)
