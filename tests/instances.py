@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from pyscf import dft, gto, scf
 
 from physopt import AbstractModel, AbstractProblem, AbstractRule, Euclidean, Evaluation
@@ -173,6 +174,9 @@ PROBLEMS = [
     Instance("frozen-fock-water", lambda: displaced(SCF(scf.RHF(molecule(WATER))))),
 ]
 
+FIELDS = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
+BEAMS = [p for p in PROBLEMS if p.name.startswith("simp")]
+
 # Rules that need nothing but the core's vocabulary, hence run on every problem.
 RULES: list[tuple[str, AbstractRule]] = [
     ("gradient", GradientDescent()),
@@ -206,3 +210,12 @@ BOXED_RULES: list[tuple[str, AbstractRule]] = [
     ("corrected-mma", Corrected(MMA(), beam(halvings=1), 3, price=beam(halvings=1).equilibrium.unknowns / beam().equilibrium.unknowns)),
     ("guarded-mma", Guard(MMA(), MirrorDescent())),
 ]
+
+
+def pairs(problems: list[Instance], rules: list[tuple[str, Any]], every: int) -> list[Any]:
+    """Return all pairs of a problem and a rule, or what else has a name; one in so many of each by default, the others if slow."""
+    return [
+        pytest.param(problem, rule, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{problem.name}-{name}")
+        for i, problem in enumerate(problems)
+        for j, (name, rule) in enumerate(rules)
+    ]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bad_rules import Creeping, Uphill
-from instances import ANCHORED_RULES, PROBLEMS, RULES, HostQuadratic, Rosenbrock, started
+from instances import ANCHORED_RULES, FIELDS, PROBLEMS, RULES, HostQuadratic, Rosenbrock, pairs, started
 
 from physopt import AbstractProblem, Evaluation, Stop, minimize, unroll
 from physopt.core.iterate import begin, propose, settle
@@ -17,19 +17,9 @@ from physopt.rules.lbfgs import LBFGS
 from physopt.rules.model_step import ModelStep
 
 by_name = {"ids": lambda instance: instance.name}
-SCF_NAMES = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
 
 
-def pairs(problems, rules, every):
-    """Return all pairs; each rule meets one problem of so many in a row, and each problem one rule, by default, and the others if slow."""
-    return [
-        pytest.param(p, name, rule, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{p.name}-{name}")
-        for i, p in enumerate(problems)
-        for j, (name, rule) in enumerate(rules)
-    ]
-
-
-HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 2) + pairs(SCF_NAMES, ANCHORED_RULES, 2)
+HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 4) + pairs(FIELDS, ANCHORED_RULES, 4)
 TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 4)
 
 
@@ -38,15 +28,15 @@ def lowers(values, value):
     assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize(("instance", "name", "rule"), HOSTED)
-def test_every_rule_lowers_every_problem(instance, name, rule):
+@pytest.mark.parametrize(("instance", "rule"), HOSTED)
+def test_every_rule_lowers_every_problem(instance, rule):
     problem, point = instance.make()
     solution = minimize(problem, rule, point, stop=Stop(grad_norm=1e-10, max_evaluations=12))
     lowers(solution.history.value, solution.evaluation.value)
 
 
-@pytest.mark.parametrize(("instance", "name", "rule"), TRACED)
-def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, name, rule):
+@pytest.mark.parametrize(("instance", "rule"), TRACED)
+def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, rule):
     problem, point = instance.make()
     steps = 10
     hosted = begin(rule, point, problem.evaluate(point))
@@ -150,8 +140,8 @@ BAD = [("short", 1e-3), ("long", 1.0), ("far", 1e6), ("nan", float("nan"))]
 SOFT = [p for p in PROBLEMS if not p.name.startswith(("rks", "uhf", "pinn", "simp"))]
 
 
-@pytest.mark.parametrize(("instance", "name", "length"), pairs(SOFT, BAD, 2))
-def test_a_guarded_bad_rule_costs_little(instance, name, length):
+@pytest.mark.parametrize(("instance", "length"), pairs(SOFT, BAD, 4))
+def test_a_guarded_bad_rule_costs_little(instance, length):
     problem, point = instance.make()
     stop = Stop(grad_norm=1e-4, max_evaluations=100)
     handed_over, answers = [], []
@@ -174,7 +164,7 @@ def test_a_guarded_bad_rule_costs_little(instance, name, length):
     below = [value <= np.fmax.reduce(values[max(k - 4, 0) : k + 1]) for k, value in enumerate(values[1:])]
     lucky = int((lower | (flatter & below)).sum())
     assert index == 3 + lucky
-    assert lucky == 0 or instance.name in ("sphere", *(p.name for p in SCF_NAMES))
+    assert lucky == 0 or instance.name in ("sphere", *(p.name for p in FIELDS))
     assert guarded.num_evaluations == index + alone.num_evaluations - 1
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
-from instances import ANCHORED_RULES, BOXED_RULES, PROBLEMS, RULES, HostQuadratic, beam, started
+from instances import ANCHORED_RULES, BEAMS, BOXED_RULES, FIELDS, PROBLEMS, RULES, HostQuadratic, beam, pairs, started
 
 from physopt import Evaluation, Recording, Stop, minimize, unroll
 from physopt.rules.corrected import Corrected
@@ -18,19 +18,6 @@ from physopt.scf import clock, problem as problem_of_fields
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.oracle import Oracle
 from physopt.topopt.equilibrium import Equilibrium
-
-FIELDS = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
-BEAMS = [p for p in PROBLEMS if p.name.startswith("simp")]
-
-
-def pairs(problems, rules, every):
-    """Return all pairs; one in so many of each problem and rule by default, the others if slow."""
-    return [
-        pytest.param(p, rule, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{p.name}-{name}")
-        for i, p in enumerate(problems)
-        for j, (name, rule) in enumerate(rules)
-    ]
-
 
 TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 4)
 HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 4) + pairs(FIELDS, ANCHORED_RULES, 4) + pairs(BEAMS, BOXED_RULES, 2)
