@@ -175,7 +175,7 @@ PROBLEMS = [
 ]
 
 FIELDS = [p for p in PROBLEMS if "water" in p.name or "hydroxyl" in p.name]
-BEAMS = [p for p in PROBLEMS if p.name.startswith("simp")]
+BEAMS = [p for p in PROBLEMS if p.name.startswith("simp-mbb")]
 
 # Rules that need nothing but the core's vocabulary, hence run on every problem.
 RULES: list[tuple[str, AbstractRule]] = [

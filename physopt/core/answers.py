@@ -118,17 +118,19 @@ def _real(leaf: Any, what: str) -> Any:
 
 
 def _priced(cost: Any, value: Any, name: str) -> Any:
-    """Return the cost of an answer as a scalar of the value's kind."""
+    """Return the cost of an answer as a scalar of the value's kind; that of a broken answer, if not finite, counts as a full call."""
     if not is_traced(cost):
         try:
-            sound = 0.0 <= float(cost) < float("inf")
+            sound = not float(cost) < 0.0
         except (TypeError, ValueError):
             sound = False
         if not sound:
             raise ValueError(
                 f"{name} answered with the cost {cost!r}; a number of at least 0 is wanted, 1 for one full call of the oracle."
             )
-    return namespace(value).asarray(cost, value.dtype)[()]
+    xp = namespace(value)
+    cost = xp.asarray(cost, value.dtype)
+    return xp.where(xp.isfinite(cost), cost, xp.ones_like(cost))[()]
 
 
 def _described(kind: tuple[Any, tuple[tuple[int, ...], ...]]) -> str:
