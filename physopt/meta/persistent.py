@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from physopt.core.iterate import Carry, History, begin, unroll
+from physopt.core.iterate import Carry, History, unroll
 from physopt.core.problem import AbstractFamily
 
 from .estimators import AbstractEstimator, Estimate, Tasks, trainable
@@ -72,11 +72,9 @@ class Persistent(AbstractEstimator):
         keys, windows = jax.random.split(jax.random.key(0), num_tasks), self.num_steps // self.window
         of_runs = jax.eval_shape(lambda: jax.vmap(lambda key: self._fresh((rule, rule), family, family.sample(key), key))(keys))
         carry, history = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), of_runs)
-        size = jax.flatten_util.ravel_pytree(trainable(rule)[0])[0]
-        nought, mu = jnp.zeros(num_tasks, int), jax.vmap(family.sample)(keys)
-        return Particle(
-            mu, carry, history, nought, jnp.zeros((num_tasks, size.size), size.dtype), nought, windows - jnp.arange(num_tasks) % windows
-        )
+        flat, nought = jax.flatten_util.ravel_pytree(trainable(rule)[0])[0], jnp.zeros(num_tasks, int)
+        noise, length = jnp.zeros((num_tasks, flat.size), flat.dtype), windows - jnp.arange(num_tasks) % windows
+        return Particle(jax.vmap(family.sample)(keys), carry, history, nought, noise, nought, length)
 
     def __call__(
         self, meta_loss: AbstractLoss, rule: PyTree, family: AbstractFamily, tasks: Tasks, key: PRNGKeyArray, state: PyTree = None
@@ -120,10 +118,9 @@ class Persistent(AbstractEstimator):
         """Return the starts of a pair of runs, and their histories of one row."""
         problem = family.problem(mu)
         point = problem.init(key)
-        answer = problem.evaluate(point)
 
         def start(rule: PyTree) -> tuple[Carry, History]:
-            carry, history = unroll(problem, rule, begin(rule, point, answer), 0)
+            carry, history = unroll(problem, rule, point, 0)
             return carry, jax.tree.map(lambda column: jnp.repeat(column, self.num_steps + 1), history)
 
         return jax.tree.map(lambda *both: jnp.stack(both), *map(start, rules))
