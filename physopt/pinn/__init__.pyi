@@ -1,4 +1,9 @@
-from .method.solve import Trained as Trained, solve as solve
+from .answer import Answer as Answer
+from .conditions import At as At, Boundary as Boundary, Data as Data, Integral as Integral, Start as Start
+from .domain import AbstractDomain as AbstractDomain, Ball as Ball, Box as Box, Cloud as Cloud
+from .field import Field as Field
+from .method.solve import solve as solve
+from .method.train import Trained as Trained, train as train
 from .model import GaussNewton as GaussNewton
 from .poisson import (
     Poisson as Poisson,
@@ -7,3 +12,4 @@ from .poisson import (
     single_mode as single_mode,
     square_grid as square_grid,
 )
+from .problem import Problem as Problem

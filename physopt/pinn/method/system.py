@@ -1,0 +1,173 @@
+"""The rows of a problem on one window of time: residuals of all blocks, scaled, and their derivatives."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from physopt.pinn.conditions import Places, Start
+from physopt.pinn.field import Order
+from physopt.pinn.problem import Block, Jets, Problem
+from physopt.pinn.space import AbstractSpace
+
+Look = Callable[[Float[np.ndarray, "n d"], Sequence[Order]], Jets]  # fields and derivatives at points
+MEASURED = 1e-4  # the weight of a reading beside an equation, which holds exactly
+
+
+class Guess(NamedTuple):
+    """Fields, as coefficients in a space, and the unknown numbers."""
+
+    coefficients: Float[np.ndarray, "size fields"]
+    unknowns: Float[np.ndarray, " k"]
+
+    def plus(self, step: "Guess", share: float = 1.0) -> "Guess":
+        """Return this and a share of a step."""
+        return Guess(self.coefficients + share * step.coefficients, self.unknowns + share * step.unknowns)
+
+
+class _Part(NamedTuple):
+    block: Block
+    places: Places
+    weight: float
+    starts: bool
+    known: Jets | None  # of the fields to which the guess is added
+
+
+class System:
+    """Least squares for a problem on a window: `residual` and `jacobian` of all rows, in a trial space.
+
+    **Arguments:**
+
+    - `before`: the fields at the end of the window before; the first window takes what the problem says of the start.
+    - `base`: fields to which those of the space are added, with the unknown numbers there.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        space: AbstractSpace,
+        window: tuple[float, float] | None,
+        before: Look | None = None,
+        base: tuple[Look, Float[np.ndarray, " k"]] | None = None,
+    ) -> None:
+        self.problem, self.space, self._base = problem, space, base
+        interior = space.points()
+        size = len(problem.domain.names)
+        interior = interior[problem.domain.inside(interior[:, :size])]
+        if len(interior) < 3:
+            raise ValueError("The domain fills too little of its box to be solved in: fewer than three of the points are inside.")
+        self._parts = [self._part(problem.block, Places(interior), 1.0, False)]
+        for condition, block in zip(problem.conditions, problem.blocks, strict=True):
+            places = condition.places(problem.domain, window, space.axes())
+            self._parts.append(self._part(block, places, MEASURED if condition.measured else 1.0, isinstance(condition, Start)))
+        if before is not None:
+            self._parts = self._starting(before)
+        self._scales: list[Float[np.ndarray, " m"]] | None = None
+        self.interior = interior
+
+    @property
+    def zero(self) -> Guess:
+        """Nothing in the space, and the unknowns where the problem says that they begin."""
+        given = np.array(list(self.problem.unknowns.values())) if self._base is None else np.zeros(len(self.problem.unknowns))
+        return Guess(np.zeros((self.space.size, len(self.problem.fields))), given)
+
+    def starting(self, before: Look) -> "System":
+        """Return the same system, but with other fields at the end of the window before."""
+        other = copy.copy(self)
+        other._parts = self._starting(before)
+        return other
+
+    def residual(self, guess: Guess) -> Float[np.ndarray, " rows"]:
+        """Return all rows at a guess; `jacobian` has to be called before, because it finds the scales."""
+        assert self._scales is not None, "the scales are not known yet"
+        rows = []
+        for part, scale in zip(self._parts, self._scales, strict=True):
+            value = self._linearize(part, guess)[0]
+            rows.append((_summed(part.places, value) * scale).T.ravel())
+        return np.concatenate(rows)
+
+    def jacobian(self, guess: Guess) -> Float[np.ndarray, "rows columns"]:
+        """Return the derivative of all rows with respect to the coefficients, all fields of one function together, and the unknowns."""
+        parts = [self._rows(part, guess) for part in self._parts]
+        if self._scales is None:
+            self._scales = self._balanced(parts)
+        for part, rows, scale in zip(self._parts, parts, self._scales, strict=True):
+            rows *= np.repeat(scale, self._height(part))[:, None]
+        return np.vstack(parts)
+
+    def split(self, step: Float[np.ndarray, " columns"]) -> Guess:
+        """Return a solution of the linear system as a guess."""
+        fields = len(self.problem.fields)
+        return Guess(step[: self.space.size * fields].reshape(-1, fields), step[self.space.size * fields :])
+
+    def _part(self, block: Block, places: Places, weight: float, starts: bool) -> _Part:
+        return _Part(block, places, weight, starts, None if self._base is None else self._base[0](places.points, block.orders))
+
+    def _starting(self, before: Look) -> list[_Part]:
+        """Return the parts, with what the residuals of the start were at the end of the window before as their targets."""
+        unknowns, parts = np.array(list(self.problem.unknowns.values())), []
+        for part in self._parts:
+            if part.starts:
+                points = part.places.points
+                value = part.block.linearize(self.problem, before(points, part.block.orders), points, None, unknowns)[0]
+                part = part._replace(places=Places(points, targets=value.T.ravel()))
+            parts.append(part)
+        return parts
+
+    def _linearize(self, part: _Part, guess: Guess) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        jets = self.space.jets(part.places.points, part.block.orders, guess.coefficients)
+        unknowns = guess.unknowns if self._base is None else guess.unknowns + self._base[1]
+        total = jets if part.known is None else jets + part.known
+        return part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
+
+    def _rows(self, part: _Part, guess: Guess) -> Float[np.ndarray, "rows columns"]:
+        """Return the derivatives of a part's rows, unscaled: all rows of the first residual, then of the second."""
+        _, by_jet, by_unknown = self._linearize(part, guess)
+        points, size, fields = part.places.points, self.space.size, len(self.problem.fields)
+        blocks = []
+        for m in range(part.block.size):
+            rows = np.zeros((len(points), size * fields + by_unknown.shape[2]))
+            for f in range(fields):
+                used = {order: by_jet[:, m, f, k] for k, order in enumerate(part.block.orders) if by_jet[:, m, f, k].any()}
+                if used:
+                    rows[:, f : size * fields : fields] = self.space.rows(points, used)
+            rows[:, size * fields :] = by_unknown[:, m]
+            blocks.append(rows if part.places.sums is None else part.places.sums @ rows)
+        return np.vstack(blocks)
+
+    @staticmethod
+    def _height(part: _Part) -> int:
+        return len(part.places.points) if part.places.sums is None else len(part.places.sums)
+
+    def _balanced(self, parts: list[Float[np.ndarray, "rows columns"]]) -> list[Float[np.ndarray, " m"]]:
+        """Return what each residual is multiplied by, so that units do not matter."""
+        size, fields, sizes = self.space.size, len(self.problem.fields), []
+        for part, rows in zip(self._parts, parts, strict=True):
+            cube = rows[:, : size * fields].reshape(part.block.size, self._height(part), size, fields)
+            sizes.append(np.sqrt(np.einsum("mrsf,mrsf->mf", cube, cube) / cube.shape[1]))
+        factors = np.split(balance(np.vstack(sizes)), np.cumsum([len(own) for own in sizes])[:-1])
+        return [part.weight * own / self._height(part) ** 0.5 for part, own in zip(self._parts, factors, strict=True)]
+
+
+def _summed(places: Places, value: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "rows m"]:
+    total = value if places.sums is None else places.sums @ value
+    return total if places.targets is None else total - places.targets.reshape(total.shape[1], -1).T
+
+
+def balance(sizes: Float[np.ndarray, "rows fields"]) -> Float[np.ndarray, " rows"]:
+    r"""Return row factors $a$ for which some column factors $b$ make the largest $a_i s_{ij} b_j$ of each row and column one.
+
+    ??? cite "Reference"
+        Ruiz, *A scaling algorithm to equilibrate both rows and columns norms in matrices*, RAL-TR-2001-034 (2001).
+    """
+    rows, columns = np.ones(len(sizes)), np.ones(sizes.shape[1])
+    for _ in range(20):
+        scaled = rows[:, None] * sizes * columns
+        for factor, axis in ((rows, 1), (columns, 0)):
+            largest = scaled.max(axis=axis)
+            factor /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
+    return rows
+
+

@@ -1,0 +1,126 @@
+"""Trial spaces: what the fields are combined from, linearly."""
+
+import abc
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from .bases import AbstractBasis, Chebyshev, Fourier, Profile
+from .domain import Axes, product
+from .field import Order
+from .problem import Jets, Problem
+
+
+class AbstractSpace(abc.ABC):
+    """`size` functions of all coordinates; each field is a combination of them."""
+
+    size: int
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
+
+    @abc.abstractmethod
+    def rows(self, points: Float[np.ndarray, "n d"], weights: dict[Order, Float[np.ndarray, " n"]]) -> Float[np.ndarray, "n size"]:
+        r"""Return $\sum_\alpha w_\alpha(x_i) D^\alpha \phi_j(x_i)$."""
+
+    @abc.abstractmethod
+    def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], coefficients: Float[np.ndarray, "size fields"]) -> Jets:
+        """Return the derivatives of the fields with these coefficients."""
+
+    @abc.abstractmethod
+    def points(self) -> Float[np.ndarray, "n d"]:
+        """Return points of the box that pin the functions down."""
+
+    @abc.abstractmethod
+    def axes(self) -> Axes:
+        """Return values of each coordinate that pin the functions down on an edge, twice as dense, with the ends."""
+
+    @abc.abstractmethod
+    def finer(self, axis: int | None = None) -> "AbstractSpace":
+        """Return a somewhat richer space, in one coordinate or in all."""
+
+
+class Products(AbstractSpace):
+    """Products of one function of each coordinate.
+
+    **Arguments:**
+
+    - `bases`: one for each coordinate.
+    """
+
+    def __init__(self, bases: Sequence[AbstractBasis]) -> None:
+        self.bases = tuple(bases)
+        self.sizes = tuple(basis.size for basis in bases)
+        self.size = int(np.prod(self.sizes))
+        self.low, self.high = (np.array([getattr(basis, end) for basis in bases]) for end in ("low", "high"))
+
+    @classmethod
+    def of(cls, problem: Problem, window: tuple[float, float] | None) -> "Products":
+        """Return a small space for a problem: Fourier's functions where it repeats, polynomials elsewhere."""
+        sides = zip(problem.domain.low, problem.domain.high, problem.domain.periodic, strict=True)
+        bases: list[AbstractBasis] = [(Fourier if repeats else Chebyshev)(float(low), float(high)) for low, high, repeats in sides]
+        return cls([*bases, Chebyshev(*window, 9)] if window is not None else bases)
+
+    def over(self, window: tuple[float, float]) -> "Products":
+        """Return the same space over another window of time."""
+        return Products([*self.bases[:-1], Chebyshev(*window, self.bases[-1].size)])
+
+    def rows(self, points: Float[np.ndarray, "n d"], weights: dict[Order, Float[np.ndarray, " n"]]) -> Float[np.ndarray, "n size"]:
+        """Return the products' rows."""
+        total = np.zeros((len(points), self.size))
+        tables = self._tables(points, list(weights))
+        for order, weight in weights.items():
+            product = weight[:, None]
+            for axis, times in enumerate(order):
+                product = (product[:, :, None] * tables[axis][times][:, None, :]).reshape(len(points), -1)
+            total += product
+        return total
+
+    def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], coefficients: Float[np.ndarray, "size fields"]) -> Jets:
+        """Sum over one coordinate after the other."""
+        tables, fields = self._tables(points, orders), coefficients.shape[1]
+        out = np.empty((len(points), fields, len(orders)))
+        for k, order in enumerate(orders):
+            tensor = coefficients.reshape(self.sizes[0], -1)
+            part = tables[0][order[0]] @ tensor
+            for axis, times in enumerate(order[1:], 1):
+                part = np.einsum("nij,ni->nj", part.reshape(len(points), self.sizes[axis], -1), tables[axis][times])
+            out[:, :, k] = part.reshape(len(points), fields)
+        return out
+
+    def points(self) -> Float[np.ndarray, "n d"]:
+        """Return the products of each coordinate's points."""
+        ratio = {1: 1.8, 2: 1.35}.get(len(self.bases), 1.25)
+        return product([basis.points(ratio) for basis in self.bases])
+
+    def axes(self) -> Axes:
+        """Return each coordinate's points, and its ends."""
+        return [np.unique(np.r_[basis.low, basis.points(2.0), basis.high]) for basis in self.bases]
+
+    def finer(self, axis: int | None = None) -> "Products":
+        """Make one basis finer, or all."""
+        return Products([basis.finer() if axis in (None, i) else basis for i, basis in enumerate(self.bases)])
+
+    def grown(self, axis: int, profile: Profile) -> "Products":
+        """Make one basis much richer."""
+        return Products([basis.grown(profile) if i == axis else basis for i, basis in enumerate(self.bases)])
+
+    def held(self, look: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n fields"]], time: float) -> Float[np.ndarray, "size fields"]:
+        """Return the coefficients of the fields that are at all times what `look` is at `time`, fitted in one coordinate after the other."""
+        axes = [basis.points(1.5) for basis in self.bases[:-1]]
+        grid = product([*axes, np.array([time])])
+        tensor = look(grid).reshape(*(len(axis) for axis in axes), -1)
+        for i, (basis, x) in enumerate(zip(self.bases[:-1], axes, strict=True)):
+            moved = np.moveaxis(tensor, i, 0)
+            fitted = np.linalg.lstsq(basis.derivative(x, 0), moved.reshape(len(x), -1), rcond=1e-13)[0]
+            tensor = np.moveaxis(fitted.reshape(basis.size, *moved.shape[1:]), 0, i)
+        coefficients = np.zeros((*self.sizes, tensor.shape[-1]))
+        coefficients[..., 0, :] = tensor  # the first of Chebyshev's polynomials is 1
+        return coefficients.reshape(self.size, -1)
+
+    def _tables(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> list[dict[int, Float[np.ndarray, "n size"]]]:
+        tables = []
+        for axis, basis in enumerate(self.bases):
+            values, places = np.unique(points[:, axis], return_inverse=True)
+            tables.append({times: basis.derivative(values, times)[places] for times in {order[axis] for order in orders}})
+        return tables
