@@ -118,8 +118,8 @@ class Spline(AbstractBasis):
         return BSpline(self._knots, np.eye(self.size), self.degree).derivative(times)(x)
 
     def points(self, ratio: float) -> Float[np.ndarray, " m"]:
-        """Return Gauss points of every span."""
-        return _gauss(self.spans, ratio * self.size)
+        """Return Gauss points of every span, and both ends."""
+        return np.concatenate([[self.low], _gauss(self.spans, ratio * self.size), [self.high]])
 
     def finer(self) -> "Spline":
         """Put the knots a sixth closer together."""

@@ -91,6 +91,11 @@ class Problem:
         other.parameters = {**self.parameters, **{name: float(value) for name, value in parameters.items()}}
         return other
 
+    def having(self, equation: Residual, conditions: Sequence[AbstractCondition]) -> "Problem":
+        """Return a problem with the same fields and another equation, whose unknowns are parameters where they begin."""
+        known = {**self.parameters, **self.unknowns}
+        return Problem(self.domain, equation, conditions, fields=" ".join(self.fields), time=self.time, **known)
+
     def exact(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"] | None:
         """Return the reference solution at points, or `None` where there is none."""
         if self.reference is None:

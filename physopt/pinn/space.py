@@ -58,7 +58,10 @@ class Products(AbstractSpace):
     def of(cls, problem: Problem, window: tuple[float, float] | None) -> "Products":
         """Return a small space for a problem: Fourier's functions where it repeats, polynomials elsewhere."""
         sides = zip(problem.domain.low, problem.domain.high, problem.domain.periodic, strict=True)
-        bases: list[AbstractBasis] = [(Fourier if repeats else Chebyshev)(float(low), float(high)) for low, high, repeats in sides]
+        few, some = (7, 9) if len(problem.coordinates) < 3 else (3, 4)
+        bases: list[AbstractBasis] = [
+            Fourier(float(low), float(high), few) if repeats else Chebyshev(float(low), float(high), 5 + some) for low, high, repeats in sides
+        ]
         return cls([*bases, Chebyshev(*window, 9)] if window is not None else bases)
 
     def over(self, window: tuple[float, float]) -> "Products":
@@ -105,18 +108,15 @@ class Products(AbstractSpace):
         """Make one basis much richer."""
         return Products([basis.grown(profile) if i == axis else basis for i, basis in enumerate(self.bases)])
 
-    def held(self, look: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n fields"]], time: float) -> Float[np.ndarray, "size fields"]:
-        """Return the coefficients of the fields that are at all times what `look` is at `time`, fitted in one coordinate after the other."""
-        axes = [basis.points(1.5) for basis in self.bases[:-1]]
-        grid = product([*axes, np.array([time])])
-        tensor = look(grid).reshape(*(len(axis) for axis in axes), -1)
-        for i, (basis, x) in enumerate(zip(self.bases[:-1], axes, strict=True)):
+    def fitted(self, look: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n fields"]]) -> Float[np.ndarray, "size fields"]:
+        """Return the coefficients of the fields nearest to `look`, fitted in one coordinate after the other."""
+        axes = [basis.points(1.5) for basis in self.bases]
+        tensor = look(product(axes)).reshape(*(len(axis) for axis in axes), -1)
+        for i, (basis, x) in enumerate(zip(self.bases, axes, strict=True)):
             moved = np.moveaxis(tensor, i, 0)
             fitted = np.linalg.lstsq(basis.derivative(x, 0), moved.reshape(len(x), -1), rcond=1e-13)[0]
             tensor = np.moveaxis(fitted.reshape(basis.size, *moved.shape[1:]), 0, i)
-        coefficients = np.zeros((*self.sizes, tensor.shape[-1]))
-        coefficients[..., 0, :] = tensor  # the first of Chebyshev's polynomials is 1
-        return coefficients.reshape(self.size, -1)
+        return tensor.reshape(self.size, -1)
 
     def _tables(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> list[dict[int, Float[np.ndarray, "n size"]]]:
         tables = []

@@ -31,6 +31,7 @@ def newton(system: System, guess: Guess, accuracy: float) -> Newton:
     """
     factor, factors, last, fresh = Factor(system.jacobian(guess)), 1, np.inf, True
     residual = system.residual(guess)
+    noisy = bool(system.measured.any())  # the residual stays large, so that the solution hangs on the exact slopes
     for _ in range(MOST):
         if factor is None:
             factor, factors, fresh = Factor(system.jacobian(guess)), factors + 1, True
@@ -43,7 +44,7 @@ def newton(system: System, guess: Guess, accuracy: float) -> Newton:
             guess, residual = trial, after
         if change <= accuracy and share == 1.0:
             return Newton(guess, factor, factors, True)
-        if share < 1.0 or change > 0.2 * last:
+        if share < 1.0 or change > 0.2 * last or noisy:
             factor = None
         last, fresh = (change if share > 0.0 else np.inf), False
     return Newton(guess, factor or Factor(system.jacobian(guess)), factors, False)

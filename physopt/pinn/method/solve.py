@@ -14,6 +14,8 @@ from .window import Attempt, Window, attempt, correct, ratio
 
 LARGEST = 2600  # columns of one least squares system
 SHORTEST = 1 / 1024  # of all time: the shortest window
+MISSED = 0.1  # of its terms: from here on a condition is not met
+NOISE = 0.01  # of what the readings miss the answer by: a smaller error means nothing beside it
 MARGIN = 0.3  # of the tolerance is aimed at, because errors of windows may add up and grow
 
 
@@ -40,7 +42,7 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
 
     **Arguments:**
 
-    - `problem`: see `Problem`. `tol`: between 1e-12 and 1.
+    - `problem`: see `Problem`. `tol`: between 1e-12 and 1. With readings it is at least a hundredth of what they miss the answer by.
     - `largest`: the most columns of one least squares system. Memory grows with its square, time with its cube.
     - `callback`: called with a `Tried` after each attempt.
 
@@ -66,13 +68,15 @@ def _march(problem: Problem, space: Products, tol: float, aim: float, largest: i
     length = whole = end - start
     now = start
     pieces: list[Piece] = []
+    last = made = None
     squares, weak, factors, size = np.zeros((2, len(problem.fields))), 0, 0, space.size
     length /= 2.0
     while end - now > 1e-12 * whole:
         window = (now, end if end - now < 1.2 * length else now + length)
         share = (window[1] - window[0]) / whole
         before = pieces[-1] if pieces else None
-        made = _attempted(problem, space.over(window), window, before, 0.1 * aim)
+        coarse = made if made is not None and made.piece.window == window else None
+        made = _attempted(problem, space.over(window), window, before, 0.1 * aim, coarse)
         own, goal = made.own if made is not None else np.inf, aim * max(share**0.5, 0.05)
         factors += made.factors if made is not None else 1
         size = max(size, made.piece.space.size if made is not None else 0)
@@ -81,6 +85,7 @@ def _march(problem: Problem, space: Products, tol: float, aim: float, largest: i
         if taken:
             assert made is not None
             pieces.append(made.piece)
+            last = last or made  # what the start determines
             squares += share * made.squares
             weak += own > goal
             now = window[1]
@@ -88,40 +93,60 @@ def _march(problem: Problem, space: Products, tol: float, aim: float, largest: i
         told(Tried(window, space.size * len(problem.fields), own, taken, ratio(squares[1], squares[0])))
         if taken:
             continue
+        if stuck:
+            raise FloatingPointError(f"Newton's method finds no solution beyond t = {now:.6g}; the solution may end there, or a parameter be too hard.")
         space, shorter, more = _refined(problem, space, made, before, goal, largest)
         length = (window[1] - window[0]) * shorter
         factors += more
-    error = ratio(squares[1], squares[0])
-    why = f"estimated error {error:.1e} after {len(pieces)} windows of time"
+    assert last is not None
+    answer = _answer(problem, tuple(pieces), last, ratio(squares[1], squares[0]), tol, factors, size * len(problem.fields))
     if weak:
-        why += f"; in {weak} of them no window was short enough for the tolerance"
-    return Answer(problem, tuple(pieces), error, error <= tol, why, {}, {}, factors, size * len(problem.fields)), space, not weak
+        answer = answer._replace(why=f"{answer.why}; {weak} of {len(pieces)} windows of time are as short as may be, and not accurate enough")
+    return answer, space, not weak
 
 
 def _whole(problem: Problem, tol: float, largest: int, told: Callback) -> Answer:
     """Solve at all times together: steady problems, and those with unknown numbers or readings."""
-    space, factors, first = Products.of(problem, problem.time), 0, None
+    space, factors, failures, made = Products.of(problem, problem.time), 0, 0, None
     while True:
-        made = _attempted(problem, space, problem.time, None, 0.01 * tol, first)
+        made = _attempted(problem, space, problem.time, None, 0.01 * tol, made)
         factors += made.factors if made is not None else 1
         own = made.own if made is not None else np.inf
-        grown, _, more = _refined(problem, space, made, None, tol, largest) if own > tol else (space, 1.0, 0)
+        tol = max(tol, NOISE * made.noise) if made is not None else tol
+        failures += made is None
+        grown, _, more = _refined(problem, space, made, None, tol, largest) if own > tol and failures < 8 else (space, 1.0, 0)
         taken = own <= tol or grown.size == space.size
         told(Tried(problem.time, space.size * len(problem.fields), own, taken, own))
         if taken:
             break
         space, factors = grown, factors + more
     if made is None:
-        raise FloatingPointError("The equation has no finite solution that Newton's method finds from here; give the unknowns another beginning.")
-    why = f"estimated error {own:.1e}" + ("" if own <= tol else f"; more than {largest} columns would be needed")
+        raise FloatingPointError("Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value.")
+    answer = _answer(problem, (made.piece,), made, own, tol, factors, space.size * len(problem.fields))
+    if own > tol:
+        answer = answer._replace(why=f"{answer.why}; more than {largest} columns would be needed")
+    return answer
+
+
+def _answer(problem: Problem, pieces: tuple[Piece, ...], made: Attempt, error: float, tol: float, factors: int, size: int) -> Answer:
+    """Return the answer with its verdict."""
+    missed = [(misfit, i) for i, misfit in enumerate(made.misfits) if misfit > MISSED and not problem.conditions[i].measured]
+    why = f"estimated error {error:.1e}"
+    if not made.unique:
+        why = "more than one solution: the conditions do not determine it; add what is missing, on the boundary or at the start"
+    elif missed:
+        misfit, i = max(missed)
+        why = f"condition {i + 1}, a {type(problem.conditions[i]).__name__}, is missed by {misfit:.0%}: it contradicts the others, or the fields are trivial"
     unknowns = dict(zip(problem.unknowns, made.guess.unknowns.tolist(), strict=True))
-    return Answer(problem, (made.piece,), own, own <= tol, why, unknowns, {}, factors, space.size * len(problem.fields))
+    readings = any(condition.measured for condition in problem.conditions)
+    deviations = dict(zip(problem.unknowns, made.deviations.tolist(), strict=True)) if readings else {}
+    return Answer(problem, pieces, error, bool(error <= tol and made.unique and not missed), why, unknowns, deviations, factors, size)
 
 
-def _attempted(problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, first: None = None) -> Attempt | None:
+def _attempted(problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, coarse: Attempt | None) -> Attempt | None:
     """Return an attempt, or `None` where Newton's method fails."""
     try:
-        made = attempt(problem, space, window, before, first, accuracy)
+        made = attempt(problem, space, window, before, accuracy, coarse)
     except FloatingPointError:
         return None
     return made if made.settled and np.isfinite(made.own) else None
@@ -130,8 +155,13 @@ def _attempted(problem: Problem, space: Products, window: Window, before: Piece 
 def _refined(problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int) -> tuple[Products, float, int]:
     """Return a space that is richer where it has to be, by which factor the window is to be shorter, and the systems factorized to find out."""
     marches, fields = problem.marches, len(problem.fields)
-    if made is None:
+    if made is None and marches:
         return space, 0.5, 0
+    if made is None:
+        for axis in range(len(space.bases)):
+            richer = space.grown(axis, lambda x, times: np.ones_like(x))
+            space = richer if richer.size * fields <= largest else space
+        return space, 1.0, 0
     piece = made.piece
     errors = np.array([_error_along(problem, made, before, axis) for axis in range(len(space.bases))])
     large = errors >= 0.3 * errors.max()
@@ -151,7 +181,7 @@ def _refined(problem: Problem, space: Products, made: Attempt | None, before: Pi
 def _error_along(problem: Problem, made: Attempt, before: Piece | None, axis: int) -> float:
     """Return the estimated error when only one coordinate gets more functions."""
     piece, finer = made.piece, made.piece.space.finer(axis)
-    own, _ = correct(problem, piece.space, made.guess, finer, piece.window, before)
+    own = correct(problem, piece.space, made.guess, finer, piece.window, before).own
     points = finer.points()
     value = [(0,) * points.shape[1]]
     added, there = finer.jets(points, value, own.coefficients), piece.plain(points, value)

@@ -1,19 +1,25 @@
 """The rows of a problem on one window of time: residuals of all blocks, scaled, and their derivatives."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from physopt.pinn.conditions import Places, Start
+from physopt.pinn.conditions import AbstractCondition, Places, Start
+from physopt.pinn.domain import product
 from physopt.pinn.field import Order
 from physopt.pinn.problem import Block, Jets, Problem
 from physopt.pinn.space import AbstractSpace
 
 Look = Callable[[Float[np.ndarray, "n d"], Sequence[Order]], Jets]  # fields and derivatives at points
-MEASURED = 1e-4  # the weight of a reading beside an equation, which holds exactly
+class Weights(NamedTuple):
+    """What the equation and the readings count beside the conditions; readings little, so that the equation holds to them as if exactly."""
+
+    equation: float = 1.0
+    measured: float = 1e-2
 
 
 class Guess(NamedTuple):
@@ -32,16 +38,19 @@ class _Part(NamedTuple):
     places: Places
     weight: float
     starts: bool
+    reads: bool
     known: Jets | None  # of the fields to which the guess is added
 
 
 class System:
     """Least squares for a problem on a window: `residual` and `jacobian` of all rows, in a trial space.
 
+    `interior` holds the points of the equation, `everywhere` also those on the edges of the box.
+
     **Arguments:**
 
     - `before`: the fields at the end of the window before; the first window takes what the problem says of the start.
-    - `base`: fields to which those of the space are added, with the unknown numbers there.
+    - `base`: fields to which those of the space are added, with the unknown numbers there. `weights`: of the equation and of the readings.
     """
 
     def __init__(
@@ -51,21 +60,24 @@ class System:
         window: tuple[float, float] | None,
         before: Look | None = None,
         base: tuple[Look, Float[np.ndarray, " k"]] | None = None,
+        weights: Weights = Weights(),
     ) -> None:
-        self.problem, self.space, self._base = problem, space, base
+        self.problem, self.space, self._base, self._weights = problem, space, base, weights
         interior = space.points()
         size = len(problem.domain.names)
         interior = interior[problem.domain.inside(interior[:, :size])]
         if len(interior) < 3:
             raise ValueError("The domain fills too little of its box to be solved in: fewer than three of the points are inside.")
-        self._parts = [self._part(problem.block, Places(interior), 1.0, False)]
+        self._parts = [self._part(problem.block, Places(interior), weights.equation, None)]
         for condition, block in zip(problem.conditions, problem.blocks, strict=True):
             places = condition.places(problem.domain, window, space.axes())
-            self._parts.append(self._part(block, places, MEASURED if condition.measured else 1.0, isinstance(condition, Start)))
+            self._parts.append(self._part(block, places, weights.measured if condition.measured else 1.0, condition))
         if before is not None:
             self._parts = self._starting(before)
         self._scales: list[Float[np.ndarray, " m"]] | None = None
         self.interior = interior
+        everywhere = product(space.axes())
+        self.everywhere = everywhere[problem.domain.inside(everywhere[:, :size])]
 
     @property
     def zero(self) -> Guess:
@@ -92,18 +104,32 @@ class System:
         """Return the derivative of all rows with respect to the coefficients, all fields of one function together, and the unknowns."""
         parts = [self._rows(part, guess) for part in self._parts]
         if self._scales is None:
-            self._scales = self._balanced(parts)
+            self._scales = self._balanced(parts, guess)
         for part, rows, scale in zip(self._parts, parts, self._scales, strict=True):
             rows *= np.repeat(scale, self._height(part))[:, None]
         return np.vstack(parts)
+
+    @property
+    def measured(self) -> Bool[np.ndarray, " rows"]:
+        """Which rows are readings."""
+        return np.repeat([part.reads for part in self._parts], [part.block.size * self._height(part) for part in self._parts])
+
+    def misfits(self, guess: Guess) -> list[float]:
+        """Return how far each condition is from being met, relative to the terms in it as large as they are anywhere."""
+        found = []
+        for part in self._parts[1:]:
+            missed = _summed(part.places, self._linearize(part, guess)[0])
+            found.append(float(np.sqrt(np.mean(missed**2))) / max(float(self._terms(part, guess).max()), 1e-300))
+        return found
 
     def split(self, step: Float[np.ndarray, " columns"]) -> Guess:
         """Return a solution of the linear system as a guess."""
         fields = len(self.problem.fields)
         return Guess(step[: self.space.size * fields].reshape(-1, fields), step[self.space.size * fields :])
 
-    def _part(self, block: Block, places: Places, weight: float, starts: bool) -> _Part:
-        return _Part(block, places, weight, starts, None if self._base is None else self._base[0](places.points, block.orders))
+    def _part(self, block: Block, places: Places, weight: float, condition: AbstractCondition | None) -> _Part:
+        reads = condition is not None and condition.measured
+        return _Part(block, places, weight, isinstance(condition, Start), reads, None if self._base is None else self._base[0](places.points, block.orders))
 
     def _starting(self, before: Look) -> list[_Part]:
         """Return the parts, with what the residuals of the start were at the end of the window before as their targets."""
@@ -121,6 +147,15 @@ class System:
         unknowns = guess.unknowns if self._base is None else guess.unknowns + self._base[1]
         total = jets if part.known is None else jets + part.known
         return part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
+
+    def _terms(self, part: _Part, guess: Guess) -> Float[np.ndarray, " m"]:
+        """Return how large the terms of each residual are: those with the fields, as large as these are anywhere, or the others."""
+        value, by_jet, _ = self._linearize(part, guess)
+        here, anywhere = (self.space.jets(points, part.block.orders, guess.coefficients) for points in (part.places.points, self.interior))
+        terms = np.sum(np.abs(by_jet) * np.sqrt(np.mean(anywhere**2, axis=0)), axis=(2, 3))
+        sums = _summed(dataclasses.replace(part.places, targets=None), terms)
+        rest = _summed(part.places, value - np.einsum("nmfk,nfk->nm", by_jet, here))
+        return np.sqrt(np.maximum(np.mean(sums**2, axis=0), np.mean(rest**2, axis=0)))
 
     def _rows(self, part: _Part, guess: Guess) -> Float[np.ndarray, "rows columns"]:
         """Return the derivatives of a part's rows, unscaled: all rows of the first residual, then of the second."""
@@ -141,14 +176,20 @@ class System:
     def _height(part: _Part) -> int:
         return len(part.places.points) if part.places.sums is None else len(part.places.sums)
 
-    def _balanced(self, parts: list[Float[np.ndarray, "rows columns"]]) -> list[Float[np.ndarray, " m"]]:
-        """Return what each residual is multiplied by, so that units do not matter."""
+    def _balanced(self, parts: list[Float[np.ndarray, "rows columns"]], guess: Guess) -> list[Float[np.ndarray, " m"]]:
+        """Return what each residual is multiplied by, so that units do not matter; readings are compared with the equation's terms at the guess."""
         size, fields, sizes = self.space.size, len(self.problem.fields), []
         for part, rows in zip(self._parts, parts, strict=True):
             cube = rows[:, : size * fields].reshape(part.block.size, self._height(part), size, fields)
             sizes.append(np.sqrt(np.einsum("mrsf,mrsf->mf", cube, cube) / cube.shape[1]))
         factors = np.split(balance(np.vstack(sizes)), np.cumsum([len(own) for own in sizes])[:-1])
-        return [part.weight * own / self._height(part) ** 0.5 for part, own in zip(self._parts, factors, strict=True)]
+        scales = [part.weight * own / self._height(part) ** 0.5 for part, own in zip(self._parts, factors, strict=True)]
+        if self._weights.measured < self._weights.equation:
+            equation = (factors[0] * self._terms(self._parts[0], guess)).min()
+            for i, part in enumerate(self._parts):
+                if part.reads:
+                    scales[i] = np.full_like(scales[i], part.weight * equation / self._terms(part, guess).max() / self._height(part) ** 0.5)
+        return scales
 
 
 def _summed(places: Places, value: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "rows m"]:

@@ -1,7 +1,7 @@
 """Solve a problem on one window of time, and estimate the error of what was found."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +14,11 @@ from physopt.pinn.least_squares import Factor
 from physopt.pinn.problem import Jets, Problem
 from physopt.pinn.space import AbstractSpace, Products
 
-from .newton import newton
-from .system import Guess, System
+from .newton import Newton, newton
+from .system import Guess, System, Weights
 
 Window = tuple[float, float] | None
+LOST = 1e-3  # of a drawn function, at most, where the rows determine it
 
 
 class Attempt(NamedTuple):
@@ -25,54 +26,99 @@ class Attempt(NamedTuple):
 
     - `own`: the relative error of the worst field that this window adds, estimated.
     - `squares`: mean squares of the fields and of their corrections, those of the windows before included, `(2, fields)`.
-    - `guess`: with the unknowns. `settled`: whether Newton's method ended. `factors`: how many systems were factorized.
+    - `guess`: with the unknowns, and their `deviations` from the noise of the readings. `settled`: whether Newton's method ended.
+    - `unique`: whether the conditions determine the solution. `misfits`: how far each condition is from being met; `noise`: the largest of a reading. `factors`: systems factorized.
     """
 
     piece: Piece
     guess: Guess
+    deviations: Float[np.ndarray, " k"]
     own: float
     squares: Float[np.ndarray, "2 fields"]
     settled: bool
+    unique: bool
+    misfits: list[float]
+    noise: float
     factors: int
-    factor: Factor
 
 
-def attempt(problem: Problem, space: Products, window: Window, before: Piece | None, first: Guess | None, accuracy: float) -> Attempt:
-    """Solve on a window from a first guess, and estimate the error by solving the linearized problem once in a finer space."""
+def attempt(problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, coarse: Attempt | None = None) -> Attempt:
+    """Solve on a window, and estimate the error by solving the linearized problem once in a finer space; `coarse` found something on this window."""
     system = System(problem, space, window, None if before is None else before.plain)
-    begun = 0
-    if first is None:
+    if coarse is None:
         first, begun = begin(problem, space, window, before, system.zero)
+    else:
+        order = [(0,) * len(problem.coordinates)]
+        first, begun = Guess(space.fitted(lambda points: coarse.piece.plain(points, order)[:, :, 0]), coarse.guess.unknowns), 0
     found = newton(system, first, accuracy)
     finer = space.finer()
-    own, total = correct(problem, space, found.guess, finer, window, before)
-    piece = Piece(window, space, found.guess.coefficients, finer, total.coefficients)
-    squares = [_square(system, space, found.guess), _square(system, finer, own), _square(system, finer, total)]
-    return Attempt(piece, found.guess, ratio(squares[1], squares[0]), np.stack([squares[0], squares[2]]), found.settled, found.factors + begun + 1, found.factor)
+    made = correct(problem, space, found.guess, finer, window, before)
+    misfits = system.misfits(found.guess)
+    noise = max((misfit for misfit, one in zip(misfits, problem.conditions, strict=True) if one.measured), default=0.0)
+    piece = Piece(window, space, found.guess.coefficients, finer, made.total.coefficients)
+    squares = [_square(system, space, found.guess), _square(system, finer, made.own), _square(system, finer, made.total)]
+    return Attempt(
+        piece,
+        found.guess,
+        _deviations(system, found),
+        ratio(squares[1], squares[0]),
+        np.stack([squares[0], squares[2]]),
+        found.settled,
+        made.unique,
+        misfits,
+        noise,
+        found.factors + begun + 1,
+    )
 
 
-def correct(problem: Problem, space: AbstractSpace, guess: Guess, finer: AbstractSpace, window: Window, before: Piece | None) -> tuple[Guess, Guess]:
-    """Return the solution, in a finer space, of the problem linearized at the guess: alone, and with the error that the start of the window has."""
+class Correction(NamedTuple):
+    """The correction that a window needs alone, and with the error that its start has; and whether the rows determine everything in the space."""
+
+    own: Guess
+    total: Guess
+    unique: bool
+
+
+def correct(problem: Problem, space: AbstractSpace, guess: Guess, finer: AbstractSpace, window: Window, before: Piece | None) -> Correction:
+    """Return the solution, in a finer space, of the problem linearized at the guess."""
 
     def base(points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> Jets:
         return space.jets(points, orders, guess.coefficients)
 
     system = System(problem, finer, window, None if before is None else before.plain, (base, guess.unknowns))
-    factor = Factor(system.jacobian(system.zero))
+    jacobian = system.jacobian(system.zero)
+    factor = Factor(jacobian)
     own = system.split(factor.solve(system.residual(system.zero)))
-    if before is None:
-        return own, own
-    return own, system.split(factor.solve(system.starting(before.corrected).residual(system.zero)))
+    if before is not None:
+        return Correction(own, system.split(factor.solve(system.starting(before.corrected).residual(system.zero))), True)
+    drawn = np.random.default_rng(0).standard_normal(jacobian.shape[1])
+    if system.measured.any():
+        return Correction(own, own, True)  # what readings determine, the deviations of the unknowns say
+    lost = system.split(factor.solve(jacobian @ drawn) + drawn)  # nothing is lost where the rows determine all functions
+    squares = [_square(system, finer, guess) for guess in (lost, system.split(drawn))]
+    return Correction(own, own, ratio(*squares) < LOST)
 
 
 def begin(problem: Problem, space: Products, window: Window, before: Piece | None, zero: Guess) -> tuple[Guess, int]:
-    """Return a first guess, and how many systems were factorized for it: the start, held for all times."""
+    """Return a first guess, and how many systems were factorized for it."""
     if before is not None and window is not None:
         order = [(0,) * len(problem.coordinates)]
-        return Guess(space.held(lambda points: before.plain(points, order)[:, :, 0], window[0]), zero.unknowns), 0
+
+        def held(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"]:
+            return before.plain(np.column_stack([points[:, :-1], np.full(len(points), window[0])]), order)[:, :, 0]
+
+        return Guess(space.fitted(held), zero.unknowns), 0
+    if problem.unknowns or any(condition.measured for condition in problem.conditions):
+        return _excited(problem, space, window, zero), 1
     starts = [condition for condition in problem.conditions if isinstance(condition, Start)]
     if not starts:
         return zero, 0
+    found = newton(System(problem.having(_still(problem), starts), space, window), Guess(zero.coefficients, np.zeros(0)), 1e-3)
+    return found.guess, found.factors
+
+
+def _still(problem: Problem) -> Callable[..., Any]:
+    """Return the equation that holds the start for all times."""
 
     def still(**fields: Any) -> Any:
         return tuple(field.t for field in fields.values())
@@ -80,10 +126,32 @@ def begin(problem: Problem, space: Products, window: Window, before: Piece | Non
     still.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in problem.fields]
     )
-    known = {**problem.parameters, **problem.unknowns}
-    rest = Problem(problem.domain, still, starts, fields=" ".join(problem.fields), time=problem.time, **known)
-    found = newton(System(rest, space, window), Guess(zero.coefficients, np.zeros(0)), 1e-3)
-    return Guess(found.guess.coefficients, zero.unknowns), found.factors
+    return still
+
+
+def _excited(problem: Problem, space: Products, window: Window, zero: Guess) -> Guess:
+    """Return the fields with the unknowns where they begin: what the readings say, or, where nothing does, what a rough source excites."""
+    weights = Weights(equation=1e-2, measured=1.0)
+    system = System(problem.having(problem.equation, problem.conditions), space, window, weights=weights)
+    nothing = Guess(zero.coefficients, np.zeros(0))
+    factor, residual = Factor(system.jacobian(nothing)), system.residual(nothing)
+    found = system.split(factor.solve(residual))
+    if _square(system, space, found).max() > 0.0:
+        return Guess(found.coefficients, zero.unknowns)
+    rough = np.random.default_rng(0).standard_normal(len(system.interior) * problem.block.size)
+    residual[: len(rough)] = rough / len(rough) ** 0.5
+    shape = system.split(factor.solve(residual))
+    sizes = 10.0 ** np.linspace(-8.0, 8.0, 161) / max(float(_square(system, space, shape).max()), 1e-300) ** 0.5
+    best = min(sizes, key=lambda size: float(np.linalg.norm(system.residual(nothing.plus(shape, size)))))
+    return Guess(best * shape.coefficients, zero.unknowns)
+
+
+def _deviations(system: System, found: Newton) -> Float[np.ndarray, " k"]:
+    """Return the standard deviations of the unknowns, from what the readings miss the answer by."""
+    missed = system.residual(found.guess)[system.measured]
+    count = len(found.guess.unknowns)
+    freedom = max(len(missed) - count, 1)
+    return np.sqrt(np.diag(found.factor.inverse(count)) * (missed @ missed) / freedom)
 
 
 def ratio(part: Float[np.ndarray, " fields"], whole: Float[np.ndarray, " fields"]) -> float:
@@ -93,5 +161,5 @@ def ratio(part: Float[np.ndarray, " fields"], whole: Float[np.ndarray, " fields"
 
 
 def _square(system: System, space: AbstractSpace, guess: Guess) -> Float[np.ndarray, " fields"]:
-    points = system.interior
+    points = system.everywhere
     return np.mean(space.jets(points, [(0,) * points.shape[1]], guess.coefficients) ** 2, axis=(0, 2))
