@@ -31,7 +31,7 @@ COMMANDS = {
     "scf --target stable": "scf {home}/no2.xyz --basis sto-3g --target stable",
     "topopt 2D": "topopt cantilever --shape 32x20 --max-iterations 12",
     "topopt 3D": "topopt cantilever-3d --shape 8x6x4 --max-iterations 10",
-    "pinn": "pinn poisson --width 6 --depth 1 --points 60 --steps 25",
+    "pinn": "pinn network --width 6 --depth 1 --points 60 --steps 25",
     "train quadratics": "train quadratics --steps 12 --tasks 2 --seeds 1",
     "train topopt": "train topopt --steps 2 --tasks 1 --size 32",
 }

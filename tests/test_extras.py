@@ -44,7 +44,7 @@ REFUSED = {
     "matplotlib": [
         ["demo"],
         ["scf", "h2.xyz", "--plot", "a.svg"],
-        ["pinn", "poisson", "--plot", "a.png"],
+        ["pinn", "network", "--plot", "a.png"],
         ["topopt", "beam.toml", "--plot", "a.png"],
         ["topopt", "mbb", "--gif", "a.gif"],
         ["bench", "topopt", "beam.toml", "--plot", "a.pdf"],

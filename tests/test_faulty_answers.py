@@ -49,7 +49,8 @@ class Case(NamedTuple):
 
 def rules_for(name):
     if name.startswith("simp"):
-        return RULES + [(rule, made) for rule, made in BOXED_RULES if rule != "corrected-mma" or name.startswith("simp-mbb")]  # its cheap problem is a beam
+        # The cheap problem of corrected-mma is a beam.
+        return RULES + [(rule, made) for rule, made in BOXED_RULES if rule != "corrected-mma" or name.startswith("simp-mbb")]
     return RULES + ANCHORED_RULES if "water" in name or "hydroxyl" in name else RULES
 
 

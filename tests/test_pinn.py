@@ -139,7 +139,7 @@ def test_senseless_settings_are_refused(make, message):
 
 def test_command_line(tmp_path, capsys):
     picture, report = tmp_path / "u.png", tmp_path / "u.json"
-    arguments = ["pinn", "poisson", "--width", "6", "--depth", "1", "--points", "80"]
+    arguments = ["pinn", "network", "--width", "6", "--depth", "1", "--points", "80"]
     assert main([*arguments, "--target", "0.05", "--plot", str(picture), "--json", str(report), "--record", str(tmp_path / "run")]) == 0
     (result,) = json.loads(report.read_text())["records"]
     assert result["reached"] and f"{result['relative_error']:.3e}" in capsys.readouterr().out

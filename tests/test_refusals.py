@@ -39,7 +39,7 @@ LIGHT = {
     "bench": (2, ["bench", "topopt", "loose.toml"]),
     "picture": (2, ["topopt", "mbb", "--plot", "a.xyz"]),
     "gain": (2, ["topopt", "mbb", "--gain", "-1"]),
-    "pinn": (2, ["pinn", "poisson", "--width", "0"]),
+    "pinn": (2, ["pinn", "network", "--width", "0"]),
     "training": (2, ["train", "topopt", "--steps", "0"]),
     "family": (2, ["train", "scf"]),
 }
@@ -163,10 +163,10 @@ NUMBERS = [
     ["topopt", "mbb", "--volfrac", "0"],
     ["topopt", "mbb", "--resume"],
     ["bench", "topopt", "mbb", "--solutions", "0"],
-    ["pinn", "poisson", "--points", "0"],
-    ["pinn", "poisson", "--frequency", "0"],
-    ["pinn", "poisson", "--seed", "-1"],
-    ["pinn", "poisson", "--target", "inf"],
+    ["pinn", "network", "--points", "0"],
+    ["pinn", "network", "--frequency", "0"],
+    ["pinn", "network", "--seed", "-1"],
+    ["pinn", "network", "--target", "inf"],
     ["train", "quadratics", "--seeds", "0"],
     ["train", "topopt", "--tasks", "0"],
     ["train", "scf", "data/training", "--evaluations", "0"],
@@ -182,7 +182,7 @@ def test_numbers_are_refused_before_the_work(capsys, arguments):
 
 @pytest.mark.parametrize(
     "command",
-    [["topopt", "mbb"], ["pinn", "poisson"], ["scf", "in.xyz"], ["bench", "topopt", "mbb"], ["train", "topopt"], ["train", "quadratics"]],
+    [["topopt", "mbb"], ["pinn", "network"], ["scf", "in.xyz"], ["bench", "topopt", "mbb"], ["train", "topopt"], ["train", "quadratics"]],
     ids=" ".join,
 )
 def test_places_are_refused_before_the_work(tmp_path, monkeypatch, capsys, command):

@@ -88,7 +88,7 @@ def test_what_is_the_same_goes_on(design, tmp_path):
 # --- topology optimization, networks and trainings, by command
 
 PLATE = "topopt cantilever --shape 24x16 --max-iterations 2"
-POISSON = "pinn poisson --width 3 --depth 1 --points 30 --steps 2"
+POISSON = "pinn network --width 3 --depth 1 --points 30 --steps 2"
 COMMANDS = [
     (PLATE, "--volfrac 0.2", "volfrac was 0.4, is 0.2"),
     (PLATE, "--rmin 2", "rmin was 1.5, is 2.0"),

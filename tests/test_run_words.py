@@ -100,7 +100,7 @@ def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path):
             "s.Stop.converged = stop\nsys.exit(main(sys.argv[2:]))"
         )
         command = (
-            f"pinn poisson --width 4 --depth 1 --points 40 --json {out} --plot {out.with_suffix('.png')} --record {out.with_suffix('')}"
+            f"pinn network --width 4 --depth 1 --points 40 --json {out} --plot {out.with_suffix('.png')} --record {out.with_suffix('')}"
         )
         done = subprocess.run(
             [sys.executable, "-c", script, str(int(number)), *command.split()], capture_output=True, text=True, timeout=600
@@ -198,7 +198,7 @@ def test_a_network_and_trained_weights_come_out_as_weight_files(tmp_path):
     from physopt.pinn import Poisson, scatter, single_mode
     from physopt.rules.learned import Span
 
-    assert main(f"pinn poisson --width 3 --depth 1 --points 30 --steps 2 --record {tmp_path}/net".split()) == 3
+    assert main(f"pinn network --width 3 --depth 1 --points 30 --steps 2 --record {tmp_path}/net".split()) == 3
     assert main(["runs", "export", f"{tmp_path}/net", f"{tmp_path}/net.safetensors"]) == 0
     keys = jax.random.split(jax.random.key(1))
     problem = Poisson(amplitude=single_mode(1), collocation=scatter(keys[0], 30), width=3, depth=1)

@@ -33,7 +33,7 @@ COMPUTING = {
     "scf": ["scf", "h2.xyz"],
     "topopt": ["topopt", "beam.toml", "--max-iterations", "2"],
     "validate": ["topopt", "validate", "beam.toml"],
-    "pinn": ["pinn", "poisson", "--steps", "2"],
+    "pinn": ["pinn", "network", "--steps", "2"],
     "train": ["train", "quadratics", "--steps", "1"],
     "bench": ["bench", "topopt", "beam.toml", "--solutions", "2"],
     "doctor": ["doctor"],

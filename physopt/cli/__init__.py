@@ -15,7 +15,7 @@ from .elsewhere import guarded
 COMMANDS = {
     "demo": "Converge a real molecule with PySCF and with physopt, record it and draw it.",
     "scf": "Converge the self-consistent field of a molecule.",
-    "pinn": "Train a physics-informed network.",
+    "pinn": "Solve a differential equation by its residual, or train a network on it.",
     "topopt": "Optimize the topology of a structure.",
     "train": "Meta-train a learned rule.",
     "bench": "Compare methods on your own cases.",

@@ -1,107 +1,113 @@
-"""`physopt pinn`: train a physics-informed network."""
+"""`physopt pinn`: solve a differential equation by its residual."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
+from cyclopts import Parameter
 
-from .arguments import check_count, check_positive, check_seed
 from .exits import NotConverged
-from .outputs import Outputs
-from .progress import Progress, screen
+from .outputs import Drawn
+from .pinn_network import network
+from .progress import Progress, screen, significant
 
 if TYPE_CHECKING:
-    from physopt.core.run import Solution
-    from physopt.pinn import Poisson
+    from physopt.pinn import Problem
+    from physopt.pinn.method.march import Tried
 
-app = cyclopts.App(name="pinn", help="Train a physics-informed network by Gauss-Newton.")
+app = cyclopts.App(name="pinn", help="Solve a differential equation, or train a network on one.")
+app.command(network)
 
 
-@app.command
-def poisson(
+@app.default
+def solve_equation(
+    equation: str,
     *,
-    frequency: int = 1,
-    width: int = 16,
-    depth: int = 2,
-    points: int = 600,
-    steps: int = 300,
-    seed: int = 0,
-    target: float = 1e-5,
-    outputs: Outputs = Outputs(),
+    choices: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())] = (),
+    tol: float = 1e-6,
+    outputs: Drawn = Drawn(),
 ) -> None:
-    """Solve Poisson's equation on the unit square; the solution, sin(k pi x) sin(k pi y), is known.
+    """Solve a differential equation to an estimated error, which needs no reference.
 
     Parameters
     ----------
-    frequency
-        k, a whole number.
-    width
-        Neurons in each hidden layer.
-    depth
-        Number of hidden layers.
-    points
-        Number of collocation points.
-    steps
-        Give up after this many steps.
-    seed
-        Seed of the collocation points and of the first network.
-    target
-        Stop when the relative L2 error is below this.
+    equation
+        One of poisson, heat, helmholtz, burgers, allen-cahn, convection, reaction, wave, kdv, cavity, kuramoto-sivashinsky, schroedinger,
+        gray-scott.
+    choices
+        Parameters of the equation, as in --set nu=0.003.
+    tol
+        Relative L2 error to reach.
     """
     outputs.check()
-    check_positive("--target", target, "1e-5")
-    check_seed(seed)
-    counts = {"frequency": frequency, "width": width, "depth": depth, "points": points, "steps": steps}
-    for option, count in counts.items():
-        check_count(f"--{option}", count)
-    import jax
+    from physopt.pinn.equations import EQUATIONS
 
-    from physopt.core.run import Interrupted, Progress as Step
-    from physopt.pinn import Poisson, scatter, single_mode, solve
+    if equation not in EQUATIONS:
+        raise ValueError(f"There is no equation {equation!r} here; there are {', '.join(EQUATIONS)}. Your own is a pinn.Problem in Python.")
+    problem = EQUATIONS[equation](**_chosen(EQUATIONS[equation], choices))
+    if outputs.plot is not None and len(problem.coordinates) > 2:
+        raise ValueError(
+            f"{outputs.plot}: a picture shows two coordinates, and {equation} has {', '.join(problem.coordinates)}. Leave --plot out."
+        )
+    from physopt.pinn import solve
 
-    settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
-    scattered, first = jax.random.split(jax.random.key(seed))
-    problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
-    asked = {name: value for name, value in settings.items() if name != "target"}
-    wanted, interrupted = outputs.recording({"problem": "poisson", **settings}, asked), None
-    with Progress("poisson", total=steps) as progress:
+    began, count = time.perf_counter(), 0
+    with Progress(equation) as progress:
 
-        def tell(step: Step, error: float) -> None:
-            progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
+        def tell(tried: "Tried") -> None:
+            nonlocal count
+            count += 1
+            until = {} if tried.window is None else {"t": tried.window[1]}
+            progress.update(count, **until, columns=tried.size, adds=tried.own, error=tried.error)
 
-        try:
-            solution, error = solve(problem, problem.init(first), target=target, steps=steps, record=wanted, callback=tell)
-        except Interrupted as signal:
-            (solution, error), interrupted = signal.found, signal
-            if not solution.num_evaluations:
-                raise
+        answer = solve(problem, tol, callback=tell)
+    seconds = time.perf_counter() - began
+    true = answer.true_error() if problem.reference is not None else None
     result = {
-        **settings,
-        "evaluations": solution.num_evaluations,
-        "seconds": float(solution.history.seconds[-1]),
-        "value": float(solution.evaluation.value),
-        "relative_error": error,
-        "reached": error <= target,
+        "equation": equation,
+        "parameters": problem.parameters,
+        "tol": tol,
+        "estimated_rel_l2": answer.error,
+        "final_rel_l2": true,
+        "claimed_converged": answer.converged,
+        "why": answer.why,
+        "windows": len(answer.pieces),
+        "factors": answer.factors,
+        "columns": answer.size,
+        "seconds": seconds,
     }
-    screen().print(f"relative L2 error {error:.3e} after {solution.num_evaluations} evaluations, {result['seconds']:.1f} s")
+    known = "" if true is None else f"; against the reference {true:.1e}"
+    screen().print(f"{_named(problem, equation)}: estimated relative L2 error {answer.error:.1e}{known}; {seconds:.1f} s")
     outputs.write([result])
     if outputs.plot is not None:
-        _draw(outputs.plot, problem, solution, frequency)
-    if interrupted is not None:
-        raise interrupted  # after all was written that was asked for
-    if error > target:
-        raise NotConverged(f"relative L2 error {error:.3e}, above the target {target:g}; more --steps, --width or --points may reach it")
+        from physopt.plot.answers import plot_answer
+
+        plot_answer(outputs.plot, _named(problem, equation), answer)
+        screen().print(f"drawn in {outputs.plot}")
+    if not answer.converged:
+        raise NotConverged(f"not solved to {tol:g}: {answer.why}")
 
 
-def _draw(path: Path, problem: "Poisson", solution: "Solution", frequency: int) -> None:
-    import jax
-    import numpy as np
+def _named(problem: "Problem", equation: str) -> str:
+    return " ".join([equation, *(f"{name}={significant(value)}" for name, value in problem.parameters.items())])
 
-    from physopt.pinn.poisson import square_grid
-    from physopt.plot.fields import plot_solution
 
-    num = 96
-    grid = square_grid(num)
-    u, exact = (np.asarray(jax.vmap(f)(grid)).reshape(num, num) for f in (lambda x: problem.solution(solution.point, x), problem.exact))
-    plot_solution(path, f"Poisson, frequency {frequency}", u, u - exact, solution.history)
-    screen().print(f"drawn in {path}")
+def _chosen(build: Callable[..., Any], choices: Sequence[str]) -> dict[str, float | int]:
+    """Return the parameters of an equation from `name=value`."""
+    known, chosen = inspect.signature(build).parameters, {}
+    for choice in choices:
+        name, _, text = choice.partition("=")
+        if name not in known:
+            raise ValueError(
+                f"--set {choice}: the parameters of this equation are {', '.join(known)}; write --set {next(iter(known))}=VALUE."
+            )
+        kind = type(known[name].default)
+        try:
+            chosen[name] = kind(text)
+        except ValueError:
+            raise ValueError(
+                f"--set {choice}: {text!r} is no {'whole ' if kind is int else ''}number; write --set {name}={known[name].default}."
+            ) from None
+    return chosen

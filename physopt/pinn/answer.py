@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     - `error`: the estimated relative $L_2$ error of the field that is worst, without a reference.
     - `converged`: whether `error` is at most what was asked for. `why`: one sentence on how it ended.
     - `unknowns`, `deviations`: the numbers that were to be found, and the standard deviations that the noise of the readings gives them.
-    - `factors`: how many least squares systems were factorized, those of the error estimate included; `size`: the largest number of columns.
+    - `factors`: how many least squares systems were factorized, those of the error estimate included. `size`: the most columns.
     """
 
     problem: Problem
@@ -57,7 +57,9 @@ class Answer(NamedTuple):
         names = self.problem.coordinates
         given = dict(zip(names, places, strict=False)) | named
         if len(places) > len(names) or set(given) != set(names):
-            raise ValueError(f"The answer takes {', '.join(names)}, and was given {', '.join(given) or 'nothing'}; write answer({', '.join(names)}).")
+            raise ValueError(
+                f"The answer takes {', '.join(names)}, and was given {', '.join(given) or 'nothing'}; write answer({', '.join(names)})."
+            )
         arrays = np.broadcast_arrays(*(np.asarray(given[name], float) for name in names))
         points = np.stack([array.ravel() for array in arrays], axis=1)
         order = tuple(letters.count(name) for name in names)

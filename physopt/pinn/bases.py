@@ -57,7 +57,7 @@ class Fourier(AbstractBasis):
         """Add an eighth of the harmonics."""
         return Fourier(self.low, self.high, self.harmonics + max(2, self.harmonics // 8))
 
-    def grown(self, profile: Profile) -> "Fourier":
+    def grown(self, profile: Profile) -> AbstractBasis:
         """Add a third of the harmonics, or go over to splines."""
         harmonics = self.harmonics + max(3, self.harmonics // 3)
         if harmonics <= self.most:
@@ -118,8 +118,9 @@ class Spline(AbstractBasis):
         return BSpline(self._knots, np.eye(self.size), self.degree).derivative(times)(x)
 
     def points(self, ratio: float) -> Float[np.ndarray, " m"]:
-        """Return Gauss points of every span, and both ends."""
-        return np.concatenate([[self.low], _gauss(self.spans, ratio * self.size), [self.high]])
+        """Return Gauss points of every span, and points next to both ends."""
+        inset = 1e-6 * np.diff(self.spans)[[0, -1]]  # an equation may be singular at the very end
+        return np.concatenate([[self.low + inset[0]], _gauss(self.spans, ratio * self.size), [self.high - inset[1]]])
 
     def finer(self) -> "Spline":
         """Put the knots a sixth closer together."""
@@ -167,7 +168,10 @@ class Ring(AbstractBasis):
 
 
 def knots(profile: Profile, low: float, high: float, spans: int) -> Float[np.ndarray, " k"]:
-    r"""Return knots whose spans hold equal shares of $|u^{(6)}|^{1/6}$, at least a third of the mean, and grow by at most half from one to the next."""
+    r"""Return knots where the solution bends.
+
+    Spans hold equal shares of $|u^{(6)}|^{1/6}$, of which a third of the mean is the least, and grow by at most half from one to the next.
+    """
     x = np.linspace(low, high, 2001)
     density = np.maximum(profile(x, 6), 0.0) ** (1.0 / 6.0)
     mean = density.mean()

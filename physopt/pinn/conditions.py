@@ -41,7 +41,10 @@ class AbstractCondition(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Start(AbstractCondition):
-    """What holds in all of space at the first instant: `Start(lambda u, x: u - jnp.sin(x))`; a second one gives `u.t` where the equation has `u.tt`."""
+    """What holds in all of space at the first instant: `Start(lambda u, x: u - jnp.sin(x))`.
+
+    Where the equation has `u.tt`, a second one gives `u.t`.
+    """
 
     residual: Residual
 
@@ -60,8 +63,8 @@ class Boundary(AbstractCondition):
 
     **Arguments:**
 
-    - `where`: takes the coordinates in space as arrays, by name, and returns which of these points are meant. Compare with `==` only on a side of a
-      box, whose points lie there exactly.
+    - `where`: takes the coordinates in space as arrays, by name, and returns which of these points are meant. Compare with `==` only on
+      a side of a box, whose points lie there exactly.
     """
 
     residual: Residual
@@ -75,7 +78,7 @@ class Boundary(AbstractCondition):
             edge = edge.where(np.broadcast_to(np.asarray(chosen, bool), len(edge.points)))
         if not len(edge.points):
             raise ValueError(
-                "A Boundary has no points: its `where` chooses none, or the domain is periodic. Compare with the ends of the domain, such as x == 0."
+                "A Boundary has no points: its `where` chooses none, or the domain is periodic. Compare with the domain's ends: x == 0."
             )
         if window is None:
             return Places(edge.points, edge.normals)
@@ -85,13 +88,17 @@ class Boundary(AbstractCondition):
 
 
 class At(AbstractCondition):
-    """What holds at given places: `At(lambda u: u.x - 1, x=0.0)`; a number stands for all places, a coordinate that is left out is spread."""
+    """What holds at given places: `At(lambda u: u.x - 1, x=0.0)`; a number stands for all places, no `t` for all times."""
 
     def __init__(self, residual: Residual, **coordinates: Any) -> None:
         self.residual, self.coordinates = residual, {name: np.atleast_1d(np.asarray(at, float)) for name, at in coordinates.items()}
         self._count = max((len(at) for at in self.coordinates.values()), default=1)
-        if strange := [n for n, at in self.coordinates.items() if at.ndim > 1 or len(at) not in (1, self._count) or not np.isfinite(at).all()]:
-            raise ValueError(f"The places in {strange[0]} are no {self._count} finite numbers; write one number or one array for each coordinate.")
+        if strange := [
+            n for n, at in self.coordinates.items() if at.ndim > 1 or len(at) not in (1, self._count) or not np.isfinite(at).all()
+        ]:
+            raise ValueError(
+                f"The places in {strange[0]} are no {self._count} finite numbers; write one number or one array for each coordinate."
+            )
 
     @property
     def whole(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -127,7 +134,9 @@ class Data(At):
         self.values = np.asarray(values, float)
         super().__init__(residual, **coordinates)
         if len(self.values) != self._count or not np.isfinite(self.values).all():
-            raise ValueError(f"There are {len(self.values)} readings at {self._count} places, or one is not finite; write one finite number each.")
+            raise ValueError(
+                f"There are {len(self.values)} readings at {self._count} places, or one is not finite; write one finite number each."
+            )
 
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return the places and the readings."""
@@ -139,7 +148,7 @@ class Integral(AbstractCondition):
     r"""$\int f\,dx = c$ over all of space, at every time: `Integral(lambda u: u**2, 1.0)`."""
 
     residual: Residual
-    equals: float = 0.0
+    equals: float | int = 0.0
 
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return a rule of integration in space, at several times."""

@@ -2,14 +2,14 @@
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import qmc
 
 Points = Float[np.ndarray, "n d"]
-Axes = Sequence[Float[np.ndarray, " n"]]
+Axes = Sequence[Float[np.ndarray, " _"]]
 
 
 class Edge(NamedTuple):
@@ -48,7 +48,9 @@ class AbstractDomain(abc.ABC):
         points = self.low + (self.high - self.low) * unit
         kept = points[self.inside(points)]
         if len(kept) < 4:
-            raise ValueError(f"The domain in {', '.join(self.names)} is empty: none of {len(points)} points of its box is inside; check its parts.")
+            raise ValueError(
+                f"The domain in {', '.join(self.names)} is empty: none of {len(points)} points of its box is inside; check its parts."
+            )
         return kept[:num]
 
     def __or__(self, other: "AbstractDomain") -> "AbstractDomain":
@@ -70,10 +72,12 @@ class Box(AbstractDomain):
     - `periodic`: names of the coordinates in which everything repeats, as one string: `"x"` or `"x y"`.
     """
 
-    def __init__(self, periodic: str = "", **sides: tuple[float, float]) -> None:
+    def __init__(self, periodic: str = "", **sides: Sequence[float | int]) -> None:
         for name, side in sides.items():
             if len(side) != 2 or not np.all(np.isfinite(side)) or not side[0] < side[1]:
-                raise ValueError(f"The box is {side!r} in {name}, which holds no points; write two numbers, the smaller one first: {name}=(0, 1).")
+                raise ValueError(
+                    f"The box is {side!r} in {name}, which holds no points; write two numbers, the smaller one first: {name}=(0, 1)."
+                )
         repeated = periodic.split()
         if strange := [name for name in repeated if name not in sides]:
             raise ValueError(f"periodic={periodic!r} names {strange[0]!r}, which is no coordinate of the box; it has {', '.join(sides)}.")
@@ -107,9 +111,11 @@ class Ball(AbstractDomain):
     - `radius`: positive; then the centre, one number for each coordinate.
     """
 
-    def __init__(self, radius: float, **centre: float) -> None:
+    def __init__(self, radius: float | int, **centre: float | int) -> None:
         if not (np.isfinite(radius) and radius > 0.0) or len(centre) < 2:
-            raise ValueError(f"A ball of radius {radius} in {len(centre)} coordinates holds no points; write Ball(1.0, x=0, y=0), or a Box in 1D.")
+            raise ValueError(
+                f"A ball of radius {radius} in {len(centre)} coordinates holds no points; write Ball(1.0, x=0, y=0), or a Box in 1D."
+            )
         self.radius, self.centre, self.names = float(radius), np.array([float(c) for c in centre.values()]), tuple(centre)
         self.low, self.high = self.centre - radius, self.centre + radius
         self.periodic = (False,) * len(centre)
@@ -120,7 +126,9 @@ class Ball(AbstractDomain):
 
     def edge(self, axes: Axes) -> Edge:
         """Return points of the circle or sphere."""
-        num = 2 * sum(len(values) for values in axes) if len(self.names) == 2 else 2 * int(np.prod([len(values) for values in axes]) ** 0.67)
+        num = (
+            2 * sum(len(values) for values in axes) if len(self.names) == 2 else 2 * int(np.prod([len(values) for values in axes]) ** 0.67)
+        )
         if len(self.names) == 2:
             angle = 2.0 * np.pi * (np.arange(num) + 0.25) / num
             normals = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -139,7 +147,7 @@ class Cloud(AbstractDomain):
     - `normals`: the outer unit normals at `boundary`; needed for `u.normal` only.
     """
 
-    def __init__(self, names: tuple[str, ...], points: Points, boundary: Points, normals: Points | None = None) -> None:
+    def __init__(self, names: tuple[str, ...], points: Any, boundary: Any, normals: Any = None) -> None:
         self.names, self._points, self._boundary = tuple(names), np.asarray(points, float), np.asarray(boundary, float)
         for what, array in (("points", self._points), ("boundary", self._boundary)):
             if array.ndim != 2 or array.shape[1] != len(self.names) or not np.isfinite(array).all() or not len(array):
@@ -167,11 +175,13 @@ class Cloud(AbstractDomain):
 
 
 class _Joined(AbstractDomain):
-    """Two domains joined by `rule`, which says from "in the first" and "in the second" whether a point is in; `flip` turns the second's normals."""
+    """Two domains joined by `rule`, which says from "in the first" and "in the second" whether a point is in; `flip` turns the second."""
 
     def __init__(self, first: AbstractDomain, second: AbstractDomain, rule: Callable, box: Callable, flip: float = 1.0) -> None:
         if first.names != second.names:
-            raise ValueError(f"The parts have the coordinates {', '.join(first.names)} and {', '.join(second.names)}; they must be the same.")
+            raise ValueError(
+                f"The parts have the coordinates {', '.join(first.names)} and {', '.join(second.names)}; they must be the same."
+            )
         self._parts, self._rule, self._flip = (first, second), rule, flip
         self.names, self.periodic = first.names, first.periodic
         self.low, self.high = box(first, second)

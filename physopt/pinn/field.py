@@ -6,17 +6,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Order = tuple[int, ...]  # how often each coordinate is differentiated
 
 
 class Field:
-    r"""An unknown function at one point. It computes like its value; its attributes are its derivatives.
+    r"""An unknown function at one point. It adds and multiplies like its value; its attributes are its derivatives.
 
-    `u.x` is $\partial u / \partial x$ and `u.xxt` is $\partial^3 u / \partial x^2 \partial t$. With coordinates of more than one letter, or for a
-    number of derivatives, write `u.d("x1", 2)`. `u.laplacian` is the sum of the second derivatives in space, and `u.normal`, on a boundary,
-    the derivative along the outer normal.
+    In functions write the value out: `jnp.sin(u.value)`.
+
+    `u.x` is $\partial u / \partial x$ and `u.xxt` is $\partial^3 u / \partial x^2 \partial t$. With coordinates of more than one letter, or
+    for a number of derivatives, write `u.d("x1", 2)`. `u.laplacian` is the sum of the second derivatives in space, and `u.normal`, on a
+    boundary, the derivative along the outer normal.
 
     **Arguments:**
 
@@ -39,8 +42,7 @@ class Field:
     def d(self, coordinate: str, times: int = 1, *more: Any) -> Array:
         """Return the derivative in `coordinate`, taken `times` times; further pairs differentiate further."""
         order = [0] * len(self._coordinates)
-        pairs = (coordinate, times, *more)
-        for one, count in zip(pairs[::2], pairs[1::2], strict=True):
+        for one, count in [(coordinate, times), *zip(more[::2], more[1::2], strict=True)]:
             order[self._place(one)] += count
         return self._look(tuple(order))
 
@@ -73,8 +75,7 @@ class Field:
             )
         return self._coordinates.index(coordinate)
 
-    def __jax_array__(self) -> Array:
-        return self.value
+    __array_ufunc__ = None  # NumPy's functions refuse it
 
     def __neg__(self) -> Array:
         return -self.value
@@ -104,6 +105,8 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     _forward, _backward = _binary(_name)
     setattr(Field, f"__{_name}__", _forward)
     setattr(Field, f"__r{_name}__", _backward)
+for _name in ("lt", "le", "gt", "ge"):
+    setattr(Field, f"__{_name}__", _binary(_name)[0])
 
 
 def recorded(orders: set[Order]) -> Callable[[Order], Array]:
@@ -118,5 +121,9 @@ def recorded(orders: set[Order]) -> Callable[[Order], Array]:
 
 def stack(residual: Any) -> Float[Array, " m"]:
     """Return what an equation returned, one number or several, as one vector."""
-    parts = residual if isinstance(residual, tuple | list) else [residual]
-    return jnp.concatenate([jnp.atleast_1d(jnp.asarray(plain(part), jax.dtypes.canonicalize_dtype(float))).ravel() for part in parts])
+    parts = [plain(part) for part in residual] if isinstance(residual, tuple | list) else [plain(residual)]
+    for part in parts:
+        if not isinstance(part, jax.Array | np.ndarray | np.generic | float | int) or jnp.iscomplexobj(part):
+            kind = "a complex number" if isinstance(part, complex) or jnp.iscomplexobj(part) else type(part).__name__
+            raise TypeError(f"A residual is {kind}; return a real number, or a tuple of several. A complex field is two real ones.")
+    return jnp.concatenate([jnp.atleast_1d(jnp.asarray(part, jax.dtypes.canonicalize_dtype(float))).ravel() for part in parts])

@@ -23,15 +23,16 @@ class _Panel(NamedTuple):
 class Factor:
     r"""The QR factor of a matrix $J$ whose columns were scaled to length 1; never $J^T J$, which would lose half of the digits.
 
-    Rows are taken in the order of their first entry. A panel of columns is finished as soon as no later row begins in it, so that a matrix whose rows have
-    entries in a band of width $b$ costs of order $n b^2$ instead of $n^3$.
+    Rows are taken in the order of their first entry. A panel of columns is finished as soon as no later row begins in it, so that a matrix
+    whose rows have entries in a band of width $b$ costs of order $n b^2$ instead of $n^3$.
 
     **Arguments:**
 
     - `matrix`: $J$, `(rows, columns)`; it is not changed.
 
     ??? cite "Reference"
-        Golub, Van Loan, *Matrix Computations*, 4th ed. (2013), section 5.3; Björck, *Numerical Methods for Least Squares Problems* (1996), section 6.3.
+        Golub, Van Loan, *Matrix Computations*, 4th ed. (2013), section 5.3;
+        Björck, *Numerical Methods for Least Squares Problems* (1996), section 6.3.
     """
 
     def __init__(self, matrix: Float[np.ndarray, "m n"]) -> None:
@@ -59,6 +60,8 @@ class Factor:
 
     def solve(self, residual: Float[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
         r"""Return the $x$ that minimizes $|J x + r|$."""
+        if not np.isfinite(residual).all():
+            raise FloatingPointError("The residual is not finite.")
         left, turned = np.zeros(0), np.zeros(self._size)
         for panel in self._panels:
             right = np.zeros((len(panel.qr), 1), order="F")

@@ -60,7 +60,8 @@ class Products(AbstractSpace):
         sides = zip(problem.domain.low, problem.domain.high, problem.domain.periodic, strict=True)
         few, some = (7, 9) if len(problem.coordinates) < 3 else (3, 4)
         bases: list[AbstractBasis] = [
-            Fourier(float(low), float(high), few) if repeats else Chebyshev(float(low), float(high), 5 + some) for low, high, repeats in sides
+            Fourier(float(low), float(high), few) if repeats else Chebyshev(float(low), float(high), 5 + some)
+            for low, high, repeats in sides
         ]
         return cls([*bases, Chebyshev(*window, 9)] if window is not None else bases)
 

@@ -50,7 +50,9 @@ def newton(system: System, guess: Guess, accuracy: float) -> Newton:
     return Newton(guess, factor or Factor(system.jacobian(guess)), factors, False)
 
 
-def _shortened(system: System, guess: Guess, step: Guess, residual: Float[np.ndarray, " rows"]) -> tuple[float, Guess, Float[np.ndarray, " rows"]]:
+def _shortened(
+    system: System, guess: Guess, step: Guess, residual: Float[np.ndarray, " rows"]
+) -> tuple[float, Guess, Float[np.ndarray, " rows"]]:
     """Halve the step until the residual does not rise; a rise within rounding is none."""
     share, now = 1.0, np.linalg.norm(residual)
     while share > 1e-3:

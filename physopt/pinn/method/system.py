@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.stats import qmc
 
 from physopt.pinn.conditions import AbstractCondition, Places, Start
 from physopt.pinn.domain import product
@@ -15,11 +16,21 @@ from physopt.pinn.problem import Block, Jets, Problem
 from physopt.pinn.space import AbstractSpace
 
 Look = Callable[[Float[np.ndarray, "n d"], Sequence[Order]], Jets]  # fields and derivatives at points
+
+
+LOOKED = 4096  # points at which an answer is looked at
+
+
 class Weights(NamedTuple):
-    """What the equation and the readings count beside the conditions; readings little, so that the equation holds to them as if exactly."""
+    """What the equation and the readings count beside the conditions."""
 
     equation: float = 1.0
-    measured: float = 1e-2
+    measured: float = 0.3
+
+    @classmethod
+    def for_noise(cls, noise: float) -> "Weights":
+        """Return a small weight for readings with much noise, so that the equation does not bend to it."""
+        return cls(measured=float(np.clip(3e-4 / max(noise, 1e-300), 1e-2, 0.3)))
 
 
 class Guess(NamedTuple):
@@ -51,6 +62,7 @@ class System:
 
     - `before`: the fields at the end of the window before; the first window takes what the problem says of the start.
     - `base`: fields to which those of the space are added, with the unknown numbers there. `weights`: of the equation and of the readings.
+    - `also`: further points at which the equation is to hold.
     """
 
     def __init__(
@@ -61,9 +73,10 @@ class System:
         before: Look | None = None,
         base: tuple[Look, Float[np.ndarray, " k"]] | None = None,
         weights: Weights = Weights(),
+        also: Float[np.ndarray, "_ d"] | None = None,
     ) -> None:
         self.problem, self.space, self._base, self._weights = problem, space, base, weights
-        interior = space.points()
+        interior = space.points() if also is None else np.concatenate([space.points(), also])
         size = len(problem.domain.names)
         interior = interior[problem.domain.inside(interior[:, :size])]
         if len(interior) < 3:
@@ -74,7 +87,7 @@ class System:
             self._parts.append(self._part(block, places, weights.measured if condition.measured else 1.0, condition))
         if before is not None:
             self._parts = self._starting(before)
-        self._scales: list[Float[np.ndarray, " m"]] | None = None
+        self._scales: list[Float[np.ndarray, " _"]] | None = None
         self.interior = interior
         everywhere = product(space.axes())
         self.everywhere = everywhere[problem.domain.inside(everywhere[:, :size])]
@@ -115,12 +128,28 @@ class System:
         return np.repeat([part.reads for part in self._parts], [part.block.size * self._height(part) for part in self._parts])
 
     def misfits(self, guess: Guess) -> list[float]:
-        """Return how far each condition is from being met, relative to the terms in it as large as they are anywhere."""
+        """Return how far each condition is from being met, relative to the terms in it as large as they are anywhere.
+
+        Readings count by their mean square. Conditions count by the median, because two of them may disagree at a corner.
+        """
         found = []
         for part in self._parts[1:]:
-            missed = _summed(part.places, self._linearize(part, guess)[0])
-            found.append(float(np.sqrt(np.mean(missed**2))) / max(float(self._terms(part, guess).max()), 1e-300))
+            missed = _summed(part.places, self._linearize(part, guess)[0]) ** 2
+            found.append(
+                float(np.sqrt(np.mean(missed) if part.reads else np.median(missed))) / max(float(self._terms(part, guess).max()), 1e-300)
+            )
         return found
+
+    def worst(self, guess: Guess) -> Float[np.ndarray, "few d"]:
+        """Return points with a residual well beyond what it is where the equation was solved, the worst few of many."""
+        low, high = self.space.low, self.space.high
+        many = low + (high - low) * qmc.Halton(len(low), scramble=False).random(LOOKED)[1:]
+        many = many[self.problem.domain.inside(many[:, : len(self.problem.domain.names)])]
+        part = self._part(self.problem.block, Places(many), 1.0, None)
+        there, here = (np.abs(self._linearize(one, guess)[0]) for one in (part, self._parts[0]))
+        excess = np.max(there / np.maximum(here.max(axis=0), 1e-300), axis=1)
+        chosen = np.argsort(excess)[-max(self.space.size // 8, 8) :]
+        return many[chosen[excess[chosen] > 2.0]]
 
     def split(self, step: Float[np.ndarray, " columns"]) -> Guess:
         """Return a solution of the linear system as a guess."""
@@ -129,7 +158,14 @@ class System:
 
     def _part(self, block: Block, places: Places, weight: float, condition: AbstractCondition | None) -> _Part:
         reads = condition is not None and condition.measured
-        return _Part(block, places, weight, isinstance(condition, Start), reads, None if self._base is None else self._base[0](places.points, block.orders))
+        return _Part(
+            block,
+            places,
+            weight,
+            isinstance(condition, Start),
+            reads,
+            None if self._base is None else self._base[0](places.points, block.orders),
+        )
 
     def _starting(self, before: Look) -> list[_Part]:
         """Return the parts, with what the residuals of the start were at the end of the window before as their targets."""
@@ -176,8 +212,8 @@ class System:
     def _height(part: _Part) -> int:
         return len(part.places.points) if part.places.sums is None else len(part.places.sums)
 
-    def _balanced(self, parts: list[Float[np.ndarray, "rows columns"]], guess: Guess) -> list[Float[np.ndarray, " m"]]:
-        """Return what each residual is multiplied by, so that units do not matter; readings are compared with the equation's terms at the guess."""
+    def _balanced(self, parts: list[Float[np.ndarray, "_ columns"]], guess: Guess) -> list[Float[np.ndarray, " _"]]:
+        """Return what each residual is multiplied by, so that units do not matter; readings are compared with the equation's terms."""
         size, fields, sizes = self.space.size, len(self.problem.fields), []
         for part, rows in zip(self._parts, parts, strict=True):
             cube = rows[:, : size * fields].reshape(part.block.size, self._height(part), size, fields)
@@ -210,5 +246,3 @@ def balance(sizes: Float[np.ndarray, "rows fields"]) -> Float[np.ndarray, " rows
             largest = scaled.max(axis=axis)
             factor /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
     return rows
-
-

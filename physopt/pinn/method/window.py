@@ -18,16 +18,19 @@ from .newton import Newton, newton
 from .system import Guess, System, Weights
 
 Window = tuple[float, float] | None
+Points = Float[np.ndarray, "n d"]
 LOST = 1e-3  # of a drawn function, at most, where the rows determine it
 
 
 class Attempt(NamedTuple):
     """A window that was solved.
 
-    - `own`: the relative error of the worst field that this window adds, estimated.
+    - `own`: the relative error of the worst field that this window adds, estimated, or a tenth of that of an unknown number, if larger.
     - `squares`: mean squares of the fields and of their corrections, those of the windows before included, `(2, fields)`.
     - `guess`: with the unknowns, and their `deviations` from the noise of the readings. `settled`: whether Newton's method ended.
-    - `unique`: whether the conditions determine the solution. `misfits`: how far each condition is from being met; `noise`: the largest of a reading. `factors`: systems factorized.
+    - `unique`: whether the conditions determine the solution. `misfits`: how far each condition is from being met.
+    - `noise`: the largest misfit of readings; `weights`: what they counted. `factors`: how many systems were factorized.
+    - `worst`: where the residual is largest, among many more points than the equation was solved on.
     """
 
     piece: Piece
@@ -39,53 +42,69 @@ class Attempt(NamedTuple):
     unique: bool
     misfits: list[float]
     noise: float
+    weights: Weights
     factors: int
+    worst: Points
 
 
-def attempt(problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, coarse: Attempt | None = None) -> Attempt:
-    """Solve on a window, and estimate the error by solving the linearized problem once in a finer space; `coarse` found something on this window."""
-    system = System(problem, space, window, None if before is None else before.plain)
+def attempt(
+    problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, coarse: Attempt | None = None
+) -> Attempt:
+    """Solve on a window, and estimate the error by solving the linearized problem in a finer space; `coarse` was found on this window."""
     if coarse is None:
-        first, begun = begin(problem, space, window, before, system.zero)
+        first, noise, begun = begin(problem, space, window, before)
     else:
         order = [(0,) * len(problem.coordinates)]
-        first, begun = Guess(space.fitted(lambda points: coarse.piece.plain(points, order)[:, :, 0]), coarse.guess.unknowns), 0
+        first = Guess(space.fitted(lambda points: coarse.piece.plain(points, order)[:, :, 0]), coarse.guess.unknowns)
+        noise, begun = coarse.noise, 0
+    also, weights = None if coarse is None else coarse.worst, Weights.for_noise(noise)
+    system = System(problem, space, window, None if before is None else before.plain, weights=weights, also=also)
     found = newton(system, first, accuracy)
-    finer = space.finer()
-    made = correct(problem, space, found.guess, finer, window, before)
+    finer, worst = space.finer(), system.worst(found.guess)
+    made = correct(problem, space, found.guess, finer, window, before, worst, weights)
     misfits = system.misfits(found.guess)
-    noise = max((misfit for misfit, one in zip(misfits, problem.conditions, strict=True) if one.measured), default=0.0)
     piece = Piece(window, space, found.guess.coefficients, finer, made.total.coefficients)
     squares = [_square(system, space, found.guess), _square(system, finer, made.own), _square(system, finer, made.total)]
     return Attempt(
         piece,
         found.guess,
         _deviations(system, found),
-        ratio(squares[1], squares[0]),
+        max(ratio(squares[1], squares[0]), 0.1 * ratio(made.own.unknowns**2, found.guess.unknowns**2)),
         np.stack([squares[0], squares[2]]),
         found.settled,
         made.unique,
         misfits,
-        noise,
+        _noise(problem, misfits),
+        weights,
         found.factors + begun + 1,
+        worst,
     )
 
 
 class Correction(NamedTuple):
-    """The correction that a window needs alone, and with the error that its start has; and whether the rows determine everything in the space."""
+    """What a window alone is wrong by, and with the error that its start has; and whether the rows determine everything in the space."""
 
     own: Guess
     total: Guess
     unique: bool
 
 
-def correct(problem: Problem, space: AbstractSpace, guess: Guess, finer: AbstractSpace, window: Window, before: Piece | None) -> Correction:
-    """Return the solution, in a finer space, of the problem linearized at the guess."""
+def correct(
+    problem: Problem,
+    space: AbstractSpace,
+    guess: Guess,
+    finer: AbstractSpace,
+    window: Window,
+    before: Piece | None,
+    also: Points,
+    weights: Weights,
+) -> Correction:
+    """Return the solution, in a finer space and on further points `also`, of the problem linearized at the guess."""
 
     def base(points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> Jets:
         return space.jets(points, orders, guess.coefficients)
 
-    system = System(problem, finer, window, None if before is None else before.plain, (base, guess.unknowns))
+    system = System(problem, finer, window, None if before is None else before.plain, (base, guess.unknowns), weights, also)
     jacobian = system.jacobian(system.zero)
     factor = Factor(jacobian)
     own = system.split(factor.solve(system.residual(system.zero)))
@@ -99,22 +118,25 @@ def correct(problem: Problem, space: AbstractSpace, guess: Guess, finer: Abstrac
     return Correction(own, own, ratio(*squares) < LOST)
 
 
-def begin(problem: Problem, space: Products, window: Window, before: Piece | None, zero: Guess) -> tuple[Guess, int]:
-    """Return a first guess, and how many systems were factorized for it."""
+def begin(problem: Problem, space: Products, window: Window, before: Piece | None) -> tuple[Guess, float, int]:
+    """Return a first guess, how far readings are from it, and how many systems were factorized for it."""
+    zero = System(problem, space, window).zero
     if before is not None and window is not None:
         order = [(0,) * len(problem.coordinates)]
 
         def held(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"]:
             return before.plain(np.column_stack([points[:, :-1], np.full(len(points), window[0])]), order)[:, :, 0]
 
-        return Guess(space.fitted(held), zero.unknowns), 0
+        return Guess(space.fitted(held), zero.unknowns), 0.0, 0
     if problem.unknowns or any(condition.measured for condition in problem.conditions):
-        return _excited(problem, space, window, zero), 1
+        system = System(problem, space, window, weights=Weights.for_noise(0.0))
+        near = newton(system, _excited(problem, space, window, zero), 1e-3)
+        return near.guess, _noise(problem, system.misfits(near.guess)), near.factors + 1
     starts = [condition for condition in problem.conditions if isinstance(condition, Start)]
     if not starts:
-        return zero, 0
+        return zero, 0.0, 0
     found = newton(System(problem.having(_still(problem), starts), space, window), Guess(zero.coefficients, np.zeros(0)), 1e-3)
-    return found.guess, found.factors
+    return found.guess, 0.0, found.factors
 
 
 def _still(problem: Problem) -> Callable[..., Any]:
@@ -154,10 +176,15 @@ def _deviations(system: System, found: Newton) -> Float[np.ndarray, " k"]:
     return np.sqrt(np.diag(found.factor.inverse(count)) * (missed @ missed) / freedom)
 
 
+def _noise(problem: Problem, misfits: list[float]) -> float:
+    """Return the largest misfit of readings."""
+    return max((misfit for misfit, one in zip(misfits, problem.conditions, strict=True) if one.measured), default=0.0)
+
+
 def ratio(part: Float[np.ndarray, " fields"], whole: Float[np.ndarray, " fields"]) -> float:
     """Return the largest relative size of a field from mean squares; something beside nothing is infinitely large."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.sqrt(np.max(np.where(part == 0.0, 0.0, part / whole))))
+        return float(np.sqrt(np.max(np.where(part == 0.0, 0.0, part / whole), initial=0.0)))
 
 
 def _square(system: System, space: AbstractSpace, guess: Guess) -> Float[np.ndarray, " fields"]:

@@ -1,0 +1,70 @@
+"""Where a trial space is too poor, and which richer one, or which shorter window, is to be tried next."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from physopt.pinn.answer import Piece
+from physopt.pinn.problem import Problem
+from physopt.pinn.space import Products
+
+from .window import Attempt, correct, ratio
+
+
+class Refined(NamedTuple):
+    """A space, by which factor the window is to be shorter, how many systems were factorized for that, and whether it is full."""
+
+    space: Products
+    shorter: float
+    factors: int
+    full: bool
+
+
+def refined(problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int) -> Refined:
+    """Say what to try next, from corrections that are finer in one coordinate only; `made` is `None` where Newton's method failed."""
+    fields, marches = len(problem.fields), problem.marches
+    if made is None and marches:
+        return Refined(space, 0.5, 0, False)
+    if made is None:
+        grown = space
+        for axis in range(len(space.bases)):
+            richer = grown.grown(axis, lambda x, times: np.ones_like(x))
+            grown = richer if richer.size * fields <= largest else grown
+        return Refined(grown, 1.0, 0, grown.size == space.size)
+    errors = np.array([_error_along(problem, made, before, axis) for axis in range(len(space.bases))])
+    grown, shorter = space, 1.0
+    for axis in np.flatnonzero(errors >= 0.3 * errors.max()):
+        if marches and axis == len(space.bases) - 1:
+            shorter = float(np.clip((0.3 * goal / errors[axis]) ** (1 / 8), 0.2, 0.7))
+            continue
+        richer = grown.grown(int(axis), _profile(made.piece, int(axis), space))
+        grown = richer if richer.size * fields <= largest else grown
+    full = grown.size == space.size
+    return Refined(grown, min(shorter, 0.5) if full and marches else shorter, len(space.bases), full)
+
+
+def _error_along(problem: Problem, made: Attempt, before: Piece | None, axis: int) -> float:
+    """Return the estimated error when only one coordinate gets more functions."""
+    piece, finer = made.piece, made.piece.space.finer(axis)
+    own = correct(problem, piece.space, made.guess, finer, piece.window, before, made.worst, made.weights).own
+    points = finer.points()
+    value = [(0,) * points.shape[1]]
+    added, there = finer.jets(points, value, own.coefficients), piece.plain(points, value)
+    return ratio(np.mean(added**2, axis=(0, 2)), np.mean(there**2, axis=(0, 2)))
+
+
+def _profile(piece: Piece, axis: int, space: Products) -> Callable[[Float[np.ndarray, " n"], int], Float[np.ndarray, " n"]]:
+    """Return how large a derivative along one coordinate gets, at a few places in the others."""
+    places = [np.linspace(basis.low, basis.high, 5) for i, basis in enumerate(space.bases) if i != axis]
+    others = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, len(places)) if places else np.zeros((1, 0))
+
+    def size(x: Float[np.ndarray, " n"], times: int) -> Float[np.ndarray, " n"]:
+        points = np.insert(np.repeat(others, len(x), axis=0), axis, np.tile(x, len(others)), axis=1)
+        order = tuple(times if i == axis else 0 for i in range(len(space.bases)))
+        jets = piece.plain(points, [order, (0,) * len(order)])
+        each = np.abs(jets[:, :, 0]) / np.maximum(np.abs(jets[:, :, 1]).max(axis=0), 1e-300)
+        return each.max(axis=1).reshape(len(others), len(x)).max(axis=0)
+
+    return size
