@@ -16,7 +16,7 @@ pi, line, square, CASES = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1)), {}
 
 
 def case(tol, limit=None, slow=False, beyond=""):
-    """Enter a function that returns a problem: the tolerance to ask for, the largest true error (ten tolerances), and why it is out of reach."""
+    """Enter a function that returns a problem: tolerance, largest true error (ten tolerances), and why it is `beyond` reach."""
 
     def enter(make):
         marks = [pytest.mark.slow] * slow + [pytest.mark.xfail(reason=beyond, strict=True)] * bool(beyond)
