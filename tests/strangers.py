@@ -30,6 +30,7 @@ HYDROGEN = "2\nspin=0 basis=sto-3g\nH 0 0 0\nH 0 0 {:.2f}\n"
 COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("demo",): ["--folder", "{}"],
     ("scf",): ["h2.xyz", "--record", "{}", "--plot", "{}.png", "--json", "{}.json"],
+    ("pinn",): ["heat", "--tol", "1e-3", "--json", "{}.json", "--plot", "{}.png"],
     ("pinn", "network"): ["--steps", "2", "--points", "40", "--width", "4", "--target", "10", "--plot", "{}.png"],
     ("topopt",): ["beam.toml", "--max-iterations", "3", "--record", "{}", "--plot", "{}.png", "--gif", "{}.gif", "--stl", "{}.stl"],
     ("topopt", "validate"): ["beam.toml"],
