@@ -1,11 +1,12 @@
 """The solution of a problem: pieces in time, each with the correction that its error was estimated by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from .domain import product
 from .field import Order
 from .problem import Jets, Problem
 from .space import AbstractSpace
@@ -72,6 +73,10 @@ class Answer(NamedTuple):
     def at(self, points: Float[np.ndarray, "n d"], order: Order | None = None) -> Float[np.ndarray, "n fields"]:
         """Return all fields at points, corrected."""
         orders = [(0,) * points.shape[1] if order is None else order]
+        return self.looked(points, lambda piece, there: piece.corrected(there, orders)[:, :, 0])
+
+    def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[Piece, Any], Any]) -> Float[np.ndarray, "n fields"]:
+        """Return what `look` says at points, asked for each piece with the points in its window."""
         values = np.full((len(points), len(self.problem.fields)), np.nan)
         for piece in self.pieces:
             chosen = np.isnan(values[:, 0])
@@ -79,15 +84,14 @@ class Answer(NamedTuple):
                 slack = 1e-12 * (piece.window[1] - piece.window[0])
                 chosen &= (points[:, -1] <= piece.window[1] + slack) & (points[:, -1] >= piece.window[0] - slack)
             if chosen.any():
-                values[chosen] = piece.corrected(points[chosen], orders)[:, :, 0]
+                values[chosen] = look(piece, points[chosen])
         return values
 
     def true_error(self, num: int = 101) -> float:
         """Return the relative $L_2$ error of the worst field against the problem's reference, on `num` points a coordinate."""
-        domain, time = self.problem.domain, self.problem.time
-        ends = [*zip(domain.low, domain.high, strict=True)] + ([time] if time is not None else [])
+        domain, ends = self.problem.domain, self.problem.ends
         each = max(int(num ** min(2.0 / len(ends), 1.0)), 9)
-        points = np.stack(np.meshgrid(*(np.linspace(low, high, each) for low, high in ends), indexing="ij"), axis=-1).reshape(-1, len(ends))
+        points = product([np.linspace(low, high, each) for low, high in ends])
         points = points[domain.inside(points[:, : len(domain.names)])]
         exact = self.problem.exact(points)
         if exact is None:

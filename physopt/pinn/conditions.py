@@ -50,8 +50,7 @@ class Start(AbstractCondition):
 
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return points of the whole domain at the beginning of the window."""
-        if window is None:
-            raise ValueError("A Start needs a time: write Problem(..., time=(0, 1)), or Boundary(...) for what holds on the boundary.")
+        assert window is not None  # a problem without time refuses it
         space = product(axes[:-1]) if domain.names else np.zeros((1, 0))
         space = space[domain.inside(space)]
         return Places(np.column_stack([space, np.full(len(space), window[0])]))

@@ -72,6 +72,8 @@ class Problem:
             raise ValueError(
                 f"{min(twice)!r} has two meanings in this problem; fields, coordinates, unknowns and parameters need different names."
             )
+        if self.time is None and any(isinstance(condition, Start) for condition in self.conditions):
+            raise ValueError("A Start needs a time: write Problem(..., time=(0, 1)), or Boundary(...) for what holds on the boundary.")
         self._with_blocks()
         needed = max(order[-1] for order in self.block.orders) if self.marches else 0
         given = sum(block.size for block, one in zip(self.blocks, self.conditions, strict=True) if isinstance(one, Start))
@@ -90,6 +92,12 @@ class Problem:
     def coordinates(self) -> tuple[str, ...]:
         """Names of all coordinates, time last."""
         return self.domain.names + (("t",) if self.time is not None else ())
+
+    @property
+    def ends(self) -> list[tuple[float, float]]:
+        """Where each coordinate begins and ends, time last."""
+        sides = [(float(low), float(high)) for low, high in zip(self.domain.low, self.domain.high, strict=True)]
+        return sides + ([self.time] if self.time is not None else [])
 
     @property
     def marches(self) -> bool:

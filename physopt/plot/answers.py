@@ -6,6 +6,7 @@ import numpy as np
 
 from physopt.pinn.answer import Answer
 from physopt.pinn.bases import Ring, Spline
+from physopt.pinn.domain import product
 
 from .canvas import FAINT, INK, LINE, new_figure, readable
 
@@ -18,12 +19,13 @@ def plot_answer(path: str | Path, title: str, answer: Answer) -> None:
     White lines separate the windows of time; ticks at the lower edge are the knots where the solution bends.
     """
     names, domain = answer.problem.coordinates, answer.problem.domain
-    ends = [*zip(domain.low, domain.high, strict=True)] + ([answer.problem.time] if answer.problem.time is not None else [])
+    ends = answer.problem.ends
     axes = [np.linspace(low, high, NUM) for low, high in ends]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    points, order = product(axes), [(0,) * len(axes)]
     outside = ~domain.inside(points[:, : len(domain.names)])
     field, exact = answer.at(points)[:, 0], answer.problem.exact(points)
-    error = field - exact[:, 0] if exact is not None else np.concatenate([_estimates(answer, points)])
+    correction = answer.looked(points, lambda piece, there: piece.finer.jets(there, order, piece.correction)[:, :, 0])[:, 0]
+    error = correction if exact is None else field - exact[:, 0]
     field[outside], error[outside] = np.nan, np.nan
     figure = new_figure(10.5, 3.8)
     left, right = figure.subplots(1, 2)
@@ -60,14 +62,3 @@ def plot_answer(path: str | Path, title: str, answer: Answer) -> None:
                     )
         left.set_xlim(*ends[across])
     figure.savefig(path, dpi=160)
-
-
-def _estimates(answer: Answer, points: np.ndarray) -> np.ndarray:
-    """Return the corrections of the first field."""
-    order, values = [(0,) * points.shape[1]], np.full(len(points), np.nan)
-    for piece in answer.pieces:
-        chosen = np.isnan(values)
-        if piece.window is not None:
-            chosen &= (points[:, -1] >= piece.window[0]) & (points[:, -1] <= piece.window[1])
-        values[chosen] = piece.finer.jets(points[chosen], order, piece.correction)[:, 0, 0]
-    return values

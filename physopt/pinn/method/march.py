@@ -78,7 +78,7 @@ def march(problem: Problem, space: Products, tol: float, aim: float, largest: in
 
 def together(problem: Problem, tol: float, largest: int, told: Callback) -> Answer:
     """Solve at all times together: steady problems, and those with unknown numbers or readings."""
-    space, fields, made, best, stalled, factors = Products.of(problem, problem.time), len(problem.fields), None, None, 0, 0
+    space, fields, best, stalled, factors = Products.of(problem, problem.time), len(problem.fields), None, 0, 0
     while True:
         coarse = best if best is not None and best.noise < POOR else None
         made = _attempted(problem, space, problem.time, None, 0.01 * tol, coarse)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from physopt.pinn.answer import Piece
+from physopt.pinn.domain import product
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
@@ -58,7 +59,7 @@ def _error_along(problem: Problem, made: Attempt, before: Piece | None, axis: in
 def _profile(piece: Piece, axis: int, space: Products) -> Callable[[Float[np.ndarray, " n"], int], Float[np.ndarray, " n"]]:
     """Return how large a derivative along one coordinate gets, at a few places in the others."""
     places = [np.linspace(basis.low, basis.high, 5) for i, basis in enumerate(space.bases) if i != axis]
-    others = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, len(places)) if places else np.zeros((1, 0))
+    others = product(places) if places else np.zeros((1, 0))
 
     def size(x: Float[np.ndarray, " n"], times: int) -> Float[np.ndarray, " n"]:
         points = np.insert(np.repeat(others, len(x), axis=0), axis, np.tile(x, len(others)), axis=1)

@@ -120,7 +120,7 @@ def correct(
 
 def begin(problem: Problem, space: Products, window: Window, before: Piece | None) -> tuple[Guess, float, int]:
     """Return a first guess, how far readings are from it, and how many systems were factorized for it."""
-    zero = System(problem, space, window).zero
+    zero = Guess(np.zeros((space.size, len(problem.fields))), np.array(list(problem.unknowns.values())))
     if before is not None and window is not None:
         order = [(0,) * len(problem.coordinates)]
 
