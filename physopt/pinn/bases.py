@@ -33,6 +33,10 @@ class AbstractBasis(abc.ABC):
     def grown(self, profile: Profile) -> "AbstractBasis":
         """Return a much richer basis, for a solution whose derivatives along this coordinate have the size `profile`."""
 
+    def moved(self, profile: Profile) -> "AbstractBasis":
+        """Return a basis of the same size that suits such a solution better, or this one."""
+        return self
+
 
 class Fourier(AbstractBasis):
     r"""$1, \cos k\omega x, \sin k\omega x$ for $k \le K$, $\omega = 2\pi / (b - a)$: whatever repeats from `low` to `high`."""
@@ -130,6 +134,11 @@ class Spline(AbstractBasis):
         """Take a third more knots, where the solution bends."""
         return Spline(knots(profile, self.low, self.high, int(np.ceil(4 * (len(self.spans) - 1) / 3))))
 
+    def moved(self, profile: Profile) -> "Spline":
+        """Put the knots where the solution bends now."""
+        moved = knots(profile, self.low, self.high, len(self.spans) - 1)
+        return Spline(moved) if _elsewhere(self.spans, moved) else self
+
 
 class Ring(AbstractBasis):
     """Splines of degree 8 that repeat from `low` to `high`.
@@ -166,6 +175,11 @@ class Ring(AbstractBasis):
         """Take a third more knots, where the solution bends."""
         return Ring(knots(profile, self.low, self.high, int(np.ceil(4 * self.size / 3))))
 
+    def moved(self, profile: Profile) -> "Ring":
+        """Put the knots where the solution bends now."""
+        moved = knots(profile, self.low, self.high, self.size)
+        return Ring(moved) if _elsewhere(self.spans, moved) else self
+
 
 def knots(profile: Profile, low: float, high: float, spans: int) -> Float[np.ndarray, " k"]:
     r"""Return knots where the solution bends.
@@ -183,6 +197,12 @@ def knots(profile: Profile, low: float, high: float, spans: int) -> Float[np.nda
         density[i] = max(density[i], density[i + 1] * shrink[i + 1])
     share = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
     return np.interp(np.linspace(0.0, share[-1], spans + 1), share, x)
+
+
+def _elsewhere(spans: Float[np.ndarray, " k"], moved: Float[np.ndarray, " k"]) -> bool:
+    """Say whether knots were moved by more than half of the distance to a neighbour."""
+    lengths = np.diff(spans)
+    return bool(np.any(np.abs(moved - spans)[1:-1] > 0.5 * np.minimum(lengths[1:], lengths[:-1])))
 
 
 def _stretched(values: Float[np.ndarray, " k"], num: int) -> Float[np.ndarray, " m"]:

@@ -105,9 +105,16 @@ class Products(AbstractSpace):
         """Make one basis finer, or all."""
         return Products([basis.finer() if axis in (None, i) else basis for i, basis in enumerate(self.bases)])
 
-    def grown(self, axis: int, profile: Profile) -> "Products":
-        """Make one basis much richer."""
-        return Products([basis.grown(profile) if i == axis else basis for i, basis in enumerate(self.bases)])
+    def grown(self, axis: int, profile: Profile, largest: float = np.inf) -> "Products":
+        """Make one basis much richer or, where the space would have more than `largest` functions, only better placed; else return this."""
+        richer = self._with(axis, self.bases[axis].grown(profile))
+        if richer.size <= largest:
+            return richer
+        moved = self.bases[axis].moved(profile)
+        return self if moved is self.bases[axis] else self._with(axis, moved)
+
+    def _with(self, axis: int, basis: AbstractBasis) -> "Products":
+        return Products([*self.bases[:axis], basis, *self.bases[axis + 1 :]])
 
     def fitted(self, look: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n fields"]]) -> Float[np.ndarray, "size fields"]:
         """Return the coefficients of the fields nearest to `look`, fitted in one coordinate after the other."""

@@ -25,24 +25,22 @@ class Refined(NamedTuple):
 
 def refined(problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int) -> Refined:
     """Say what to try next, from corrections that are finer in one coordinate only; `made` is `None` where Newton's method failed."""
-    fields, marches = len(problem.fields), problem.marches
+    most, marches = largest / len(problem.fields), problem.marches
     if made is None and marches:
         return Refined(space, 0.5, 0, False)
     if made is None:
         grown = space
         for axis in range(len(space.bases)):
-            richer = grown.grown(axis, lambda x, times: np.ones_like(x))
-            grown = richer if richer.size * fields <= largest else grown
-        return Refined(grown, 1.0, 0, grown.size == space.size)
+            grown = grown.grown(axis, lambda x, times: np.ones_like(x), most)
+        return Refined(grown, 1.0, 0, grown is space)
     errors = np.array([_error_along(problem, made, before, axis) for axis in range(len(space.bases))])
     grown, shorter = space, 1.0
     for axis in np.flatnonzero(errors >= 0.3 * errors.max()):
         if marches and axis == len(space.bases) - 1:
             shorter = float(np.clip((0.3 * goal / errors[axis]) ** (1 / 8), 0.2, 0.7))
             continue
-        richer = grown.grown(int(axis), _profile(made.piece, int(axis), space))
-        grown = richer if richer.size * fields <= largest else grown
-    full = grown.size == space.size
+        grown = grown.grown(int(axis), _profile(made.piece, int(axis), space), most)
+    full = grown is space
     return Refined(grown, min(shorter, 0.5) if full and marches else shorter, len(space.bases), full)
 
 
