@@ -7,6 +7,7 @@ from . import (
     rules as rules,
     runs as runs,
     scf as scf,
+    study as study,
     topopt as topopt,
 )
 from .core.anchored import AbstractAnchored as AbstractAnchored
@@ -25,5 +26,6 @@ from .core.run import Interrupted as Interrupted, Progress as Progress, Solution
 from .core.stop import Stop as Stop
 from .core.weights import load_weights as load_weights, save_weights as save_weights
 from .scf.method.accelerate import accelerate as accelerate
+from .study.study import Study as Study
 
 __version__: str

@@ -28,6 +28,7 @@ from physopt.rules.mma import GCMMA, MMA
 from physopt.rules.model_step import ModelStep
 from physopt.rules.oc import OptimalityCriteria
 from physopt.rules.trust import TrustRegion
+from physopt.rules.watch import Watch
 from physopt.scf.problem import SCF
 from physopt.topopt import SIMP, AbstractObjective, DensityFilter, PowerMean, Ramp, Structure, half_mbb
 
@@ -181,6 +182,7 @@ BEAMS = [p for p in PROBLEMS if p.name.startswith("simp-mbb")]
 RULES: list[tuple[str, AbstractRule]] = [
     ("gradient", GradientDescent()),
     ("lbfgs", LBFGS(memory=4)),
+    ("watched-lbfgs", Watch(LBFGS(memory=4, scaled=False), LBFGS(memory=4))),
     ("model-step", ModelStep()),
     ("model-step-radius", ModelStep(radius=0.3)),
     ("guarded-lbfgs", Guard(LBFGS(memory=3), GradientDescent())),

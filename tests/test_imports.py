@@ -1,4 +1,4 @@
-"""The direction of dependencies: core <- rules <- meta <- {scf, pinn, topopt} <- bench, plot <- cli; and nothing happens on import.
+"""The direction of dependencies: core <- rules <- meta <- {study, scf, pinn, topopt} <- bench, plot <- cli; and nothing happens on import.
 
 Inside a domain only its `method` folder imports rules, and only `method` and `training` import meta.
 """
@@ -20,12 +20,13 @@ LAYERS = {
     "apart": {"apart"},
     "rules": {"core", "rules"},
     "meta": {"core", "rules", "meta"},
-    "bench": {"core", "rules", "meta", *DOMAINS, "bench"},
-    "plot": {"core", *DOMAINS, "plot"},
-    "cli": {"apart", "runs", "core", "rules", "meta", *DOMAINS, "bench", "plot", "cli", ""},
+    "study": {"core", "rules", "meta", "study"},
+    "bench": {"core", "rules", "meta", "study", *DOMAINS, "bench"},
+    "plot": {"core", "study", *DOMAINS, "plot"},
+    "cli": {"apart", "runs", "core", "rules", "meta", "study", *DOMAINS, "bench", "plot", "cli", ""},
     "__main__": {"cli"},
     "runs": {"core"},
-    "": {"apart", "core", "rules", "meta", "runs", "bench", "plot", *DOMAINS},
+    "": {"apart", "core", "rules", "meta", "runs", "study", "bench", "plot", *DOMAINS},
 }
 for domain in DOMAINS:
     LAYERS[domain] = {"core", domain}

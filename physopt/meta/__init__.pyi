@@ -1,3 +1,4 @@
+from . import starts as starts
 from .estimators import (
     AbstractEstimator as AbstractEstimator,
     Antithetic as Antithetic,

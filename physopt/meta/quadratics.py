@@ -1,12 +1,13 @@
 """A small family for meta-learning: random wells whose cheap model is only approximately right."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily, AbstractModel, AbstractProblem, Evaluation, shorten
 from physopt.core.tree import Scalar
@@ -18,10 +19,10 @@ class Metric(AbstractModel):
     - `grad`: $g$. `inverse`: $P$, symmetric and positive definite.
     """
 
-    grad: Float[Array, " n"]
-    inverse: Float[Array, "n n"]
+    grad: Float[Array, " n"] | Float[np.ndarray, " n"]
+    inverse: Float[Array, "n n"] | Float[np.ndarray, "n n"]
 
-    def minimize(self, tilt: Float[Array, " n"] | None = None, radius: Scalar | None = None) -> Float[Array, " n"]:
+    def minimize(self, tilt: PyTree | None = None, radius: Scalar | None = None) -> Any:
         """Return $-P (g + t)$, shortened to `radius`. See `AbstractModel.minimize`."""
         force = self.grad if tilt is None else self.grad + tilt
         return shorten(-(self.inverse @ force), radius)

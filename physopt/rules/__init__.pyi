@@ -27,3 +27,4 @@ from .model_step import ModelStep as ModelStep
 from .oc import OptimalityCriteria as OptimalityCriteria
 from .search import AbstractSearch as AbstractSearch, Backtracking as Backtracking, FullStep as FullStep
 from .trust import TrustRegion as TrustRegion
+from .watch import Watch as Watch

@@ -4,11 +4,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from physopt.core.problem import Evaluation, shorten
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import choose, fold, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
+from physopt.core.tree import choose, fold, is_traced, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
 
 from .search import Backtracking, SearchState, search_or_shorten
 
@@ -31,7 +32,8 @@ class LBFGS(AbstractRule):
 
     **Arguments:**
 
-    - `memory`: number of pairs. `first_step`: bound on the first step, in units of the tangent.
+    - `memory`: number of pairs. `first_step`: bound on the first step, in units of the tangent. `scaled`: without it, $\gamma = 1$: for a
+      model whose scale is right, such as an interpolated Hessian.
 
     ??? cite "Reference"
         Nocedal, Wright, *Numerical Optimization*, 2nd ed. (2006), algorithm 7.4.
@@ -39,6 +41,7 @@ class LBFGS(AbstractRule):
 
     memory: int = eqx.field(default=10, static=True)
     first_step: float = 1.0
+    scaled: bool = eqx.field(default=True, static=True)
     search: Backtracking = Backtracking()
 
     def init(self, evaluation: Evaluation) -> LBFGSState:
@@ -78,11 +81,24 @@ class LBFGS(AbstractRule):
             correction = weight - _ratio(tree_dot(change, result), tree_dot(step, change))
             return tree_add(result, tree_scale(correction, step)), None
 
+        steps, changes = _filled(steps, changes)
         residual, weights = fold(backward, evaluation.grad, (steps, changes), reverse=True)
         step, change = (jax.tree.map(lambda rows: rows[-1], memory) for memory in (steps, changes))
-        scale = _ratio(tree_dot(step, change), tree_dot(change, _inverse_curvature(evaluation, change)))
-        result, _ = fold(forward, tree_scale(scale, _inverse_curvature(evaluation, residual)), (steps, changes, weights))
+        result = _inverse_curvature(evaluation, residual)
+        if self.scaled:
+            result = tree_scale(_ratio(tree_dot(step, change), tree_dot(change, _inverse_curvature(evaluation, change))), result)
+        result, _ = fold(forward, result, (steps, changes, weights))
         return tree_scale(-1.0, result)
+
+
+def _filled(steps: PyTree, changes: PyTree) -> tuple[PyTree, PyTree]:
+    """Return the memory without its empty rows, which come first, on the host: there each row costs a turn in Python."""
+    if is_traced(steps):
+        return steps, changes
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(steps)]
+    rows = np.any([(leaf != 0.0).reshape(len(leaf), -1).any(1) for leaf in leaves], axis=0)
+    first = int(rows.argmax()) if rows.any() else len(rows) - 1
+    return jax.tree.map(lambda leaf: leaf[first:], (steps, changes))
 
 
 def _ratio(above: Any, below: Any) -> Any:

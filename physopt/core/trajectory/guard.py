@@ -136,8 +136,8 @@ def _product(shape: tuple[int, ...]) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[GuardedFile]:
-    """Open a run file for reading, live, killed or packed.
+def opened(path: Path, kind: str = ENCODING_TYPE) -> Iterator[GuardedFile]:
+    """Open a run file, or one of another `kind`, for reading: live, killed or packed.
 
     **Raises:** `UnreadableRunError` for anything that is not a valid run file, `OSError` if the system refuses it.
     """
@@ -145,7 +145,7 @@ def opened(path: Path) -> Iterator[GuardedFile]:
     try:
         with open_for_reading(path) as file:
             guarded = GuardedFile(file, path)
-            check_encoding(guarded.text("/", "encoding-type"), guarded.text("/", "encoding-version"), str(path))
+            check_encoding(guarded.text("/", "encoding-type"), guarded.text("/", "encoding-version"), str(path), kind)
             guarded.names("/")
             yield guarded
     except UnreadableRunError:
@@ -155,11 +155,11 @@ def opened(path: Path) -> Iterator[GuardedFile]:
             raise
         if not path.exists():
             raise FileNotFoundError(f"{path} was removed while it was opened.") from error
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, kind, error) from error
     except (RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError, AttributeError, IndexError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, kind, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> UnreadableRunError:
+def _unreadable(path: Path, kind: str, error: Exception) -> UnreadableRunError:
     detail = " ".join(str(error).split())[:160]
-    return UnreadableRunError(f"{path} is no readable {ENCODING_TYPE} file ({type(error).__name__}: {detail}).")
+    return UnreadableRunError(f"{path} is no readable {kind} file ({type(error).__name__}: {detail}).")

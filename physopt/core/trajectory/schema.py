@@ -163,10 +163,10 @@ def from_json(encoded: bytes, where: str) -> dict[str, Any]:
     return content
 
 
-def check_encoding(kind: Any, version: Any, where: str) -> None:
+def check_encoding(kind: Any, version: Any, where: str, wanted: str = ENCODING_TYPE) -> None:
     """Refuse what is not a run, and runs of a newer major version; newer minor versions only add fields."""
-    if kind != ENCODING_TYPE:
-        raise UnreadableRunError(f"{where} says it is {str(kind)[:64]!r}, not {ENCODING_TYPE!r}; it is no physopt run.")
+    if kind != wanted:
+        raise UnreadableRunError(f"{where} says it is {str(kind)[:64]!r}, not {wanted!r}.")
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}", str(version)) or str(version).split(".")[0] != ENCODING_VERSION.split(".")[0]:
         raise UnreadableRunError(f"{where} has schema {str(version)[:64]!r}, this physopt reads {ENCODING_VERSION!r}; upgrade physopt.")
 

@@ -28,9 +28,9 @@ def write_attributes(target: h5py.HLObject, **attributes: str) -> None:
         target.attrs[name.replace("_", "-")] = np.bytes_(text.encode())
 
 
-def write_header(file: h5py.File, header: Mapping[str, Any]) -> None:
+def write_header(file: h5py.File, header: Mapping[str, Any], kind: str = ENCODING_TYPE) -> None:
     """Write the kind of the file and the provenance into it, so that a single file is self-describing."""
-    write_attributes(file, encoding_type=ENCODING_TYPE, encoding_version=ENCODING_VERSION, creator="physopt")
+    write_attributes(file, encoding_type=kind, encoding_version=ENCODING_VERSION, creator="physopt")
     write_json(file, "header", header)
 
 

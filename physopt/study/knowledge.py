@@ -1,0 +1,84 @@
+"""What a study knows of one kind of task: a start, a metric, and what to expect of a solve."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from physopt.meta.starts.curvature import Curvature
+from physopt.meta.starts.process import Process
+from physopt.meta.starts.solve import Solve
+from physopt.meta.starts.starts import Start, Starts
+from physopt.meta.starts.task import Scaling, Task
+
+FEWEST = 4  # recorded solves before anything is learned
+WIDE = 5.0  # leave-one-out errors beyond which a final value is reported
+
+
+class Expected(NamedTuple):
+    """What a solve of a task should meet: the cold start's gradient and height above the minimum, the final value and its error."""
+
+    cold_norm: float
+    height: float
+    value: float
+    error: float
+
+
+class Knowledge:
+    """Everything fitted to the recorded solves of one kind of task, which has `FEWEST` or more."""
+
+    def __init__(self, solves: Sequence[Solve], task: Task):
+        self.solves = list(solves)
+        tasks, points = np.stack([s.task.vector for s in solves]), np.stack([s.point for s in solves])
+        curved = [(k, s.hessian) for k, s in enumerate(solves) if s.hessian is not None]
+        self._values = np.array([s.value for s in solves])
+        rows, matrices = [k for k, _ in curved], [h for _, h in curved]
+        inputs = Scaling(tasks, task.parts)(tasks)
+        self.curvature = Curvature(inputs[rows], np.stack(matrices)) if len(curved) >= FEWEST else None
+        root = None if self.curvature is None else self.curvature.root
+        self.starts = Starts(tasks, points, [s.tangents for s in solves], parts=task.parts, root=root)
+        self._heights = Process(self.starts.inputs, self._values[:, None])
+
+    def start(self, task: Task) -> Start:
+        """Return the start for a task."""
+        return self.starts(task.vector)
+
+    def inverse(self, task: Task) -> Float[ndarray, "n n"] | None:
+        """Return the inverse Hessian for a task; `None` where none is known or to be believed."""
+        if self.curvature is None or not self.curvature.trusted:
+            return None
+        return self.curvature.inverse(self.starts.scaling(task.vector))
+
+    def expected(self, task: Task) -> Expected:
+        """Return what to expect of a solve, by the nearest recorded one that says it, and the final value by all."""
+        z = self.starts.scaling(task.vector)
+        order = np.argsort(((self.starts.inputs - z) ** 2).sum(1), kind="stable")
+        norm = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_norm"))), np.nan)
+        height = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_value") - self.solves[k].value)), np.nan)
+        return Expected(norm, height, float(self._heights(z)[0]), self._heights.error)
+
+
+def cold_calls(solves: Sequence[Solve]) -> float:
+    """Return what a solve of this family costs from a cold start, in the median; NaN if that is not known."""
+    found = [s.number("calls") for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
+    return float(np.median(found)) if found else np.nan
+
+
+def best_rule(solves: Sequence[Solve], portfolio: Sequence[str]) -> tuple[str, float]:
+    """Return the classical rule for the next solve, and after how many calls another one takes over.
+
+    Each is tried once, the first one first, for as many calls as the best one takes; then the one with the lowest median counts.
+    """
+    calls: dict[str, list[float]] = {name: [] for name in portfolio}
+    for solve in solves:
+        rule = str(solve.about.get("rule")).split(",")[0]  # the one that began
+        if rule in calls and solve.about.get("start") == "cold" and not solve.about.get("metric"):
+            calls[rule].append(solve.number("calls"))
+    known = {name: float(np.median(found)) for name, found in calls.items() if found}
+    if not known:
+        return portfolio[0], np.inf
+    best = min(known, key=lambda name: known[name])
+    untried = [name for name in portfolio if not calls[name]]
+    return (untried[0], known[best]) if untried else (best, np.inf)

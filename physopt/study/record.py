@@ -1,0 +1,100 @@
+"""What a solve leaves behind: its solution, compared with the neighbours', and curvature and tangents while these still pay."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from physopt.meta.starts.solve import Solve
+from physopt.meta.starts.task import Task
+
+from .attempt import Attempt
+from .curvature import Tasked, hessian_of, newton_point, symmetric, tangents_of
+from .knowledge import WIDE, Expected, cold_calls
+from .oracle import Answer, Oracle
+
+CURVED = 8  # solves of a family that are recorded with their Hessian in any case
+DENSE = 400  # unknowns up to which that is done without being asked for
+SAME = 1e-6  # of the value, and of its fall from a cold start
+Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
+
+
+class Found(NamedTuple):
+    """The last point of a solve, and what was measured there for the record."""
+
+    answer: Answer | None
+    hessian: Float[ndarray, "n n"] | None
+    tangents: Float[ndarray, "n d"] | None
+
+
+def measured(
+    oracle: Oracle,
+    attempt: Attempt,
+    x0: Float[ndarray, " n"],
+    task: Task,
+    solves: list[Solve],
+    hess: Hessian | None,
+    tasked: Tasked | None,
+) -> Found:
+    """Return the solution, its Hessian and its tangents, by calls of the oracle; the solution is polished by a Newton step.
+
+    **Arguments:** `hess`: the Hessian if the user has one. `tasked`: returns the function for another task, if that is known.
+    """
+    answer = attempt.answer
+    assert answer is not None
+    budget, oracle.most = oracle.most, np.inf
+    hessian = hessian_of(oracle, answer, answer.point - x0) if hess is None else symmetric(np.asarray(hess(answer.point), float))
+    if hessian is None:
+        return Found(answer, None, None)
+    better = oracle(newton_point(answer, hessian))
+    answer = better if better.norm < answer.norm else answer
+    spread = np.std([solve.task.vector for solve in solves], axis=0) if solves else np.zeros_like(task.vector)
+    tangents = None if tasked is None else tangents_of(oracle, answer, hessian, task.vector, spread, tasked)
+    oracle.most = budget
+    return Found(answer, hessian, tangents)
+
+
+def solve_of(task: Task, attempt: Attempt, found: Found, calls: int, recording: int, above: float) -> Solve:
+    """Return what is written of a solve that converged."""
+    assert found.answer is not None
+    about = {"start": attempt.start, "metric": attempt.metric, "rule": attempt.rule, "calls": calls, "recording": recording}
+    if attempt.cold is not None and attempt.cold.finite:
+        about |= {"cold_norm": attempt.cold.norm, "cold_value": attempt.cold.value}
+    if above > 0.0:
+        about["higher"] = above
+    return Solve(task, found.answer.point, found.answer.value, found.answer.grad, found.hessian, found.tangents, about)
+
+
+def pays(solves: list[Solve], attempt: Attempt, unknowns: int, calls: int) -> bool:
+    """Say whether a Hessian should be recorded: for the first solves, and for those that learning did not help."""
+    curved = sum(solve.hessian is not None for solve in solves)
+    helped = attempt.start != "cold" and calls <= 0.5 * cold_calls(solves)
+    return unknowns <= DENSE and (curved < CURVED or (not helped and curved < 4 * CURVED))
+
+
+def higher(value: float, expected: Expected | None) -> float:
+    """Return by how much a value lies above what its neighbours predict, if that is more than they can be wrong by; else 0."""
+    if expected is None:
+        return 0.0
+    allowed = WIDE * expected.error + SAME * max(abs(value), abs(expected.height) if np.isfinite(expected.height) else 0.0)
+    return value - expected.value if value - expected.value > allowed else 0.0
+
+
+def refuse_other(folder: Path, solve: Solve, tasked: Tasked, oracle: Oracle) -> None:
+    """Spend a call at a recorded solution, and raise `ValueError` if the function has another value or slope there than it had."""
+    probe = Oracle(tasked(solve.task.vector))
+    now = probe(solve.point)
+    oracle.calls += probe.calls
+    fall = solve.number("cold_value") - solve.value
+    size = max(abs(solve.value), fall if np.isfinite(fall) else 0.0)
+    grad = np.zeros_like(solve.point) if solve.gradient is None else solve.gradient
+    slope = float(np.linalg.norm(now.grad - grad))
+    if abs(now.value - solve.value) <= SAME * size and not slope > 1e-3 * solve.number("cold_norm"):
+        return
+    raise ValueError(
+        f"{folder} was recorded with another function: at a recorded solution its value was {solve.value:.8g} and is {now.value:.8g}, its "
+        f"gradient differs by {slope:.2g}. Use another folder, or Study(..., verify=False) if the difference does not matter."
+    )
