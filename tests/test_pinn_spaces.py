@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from physopt.pinn.bases import Chebyshev, Fourier, Ring, Spline, knots
-from physopt.pinn.least_squares import Factor
-from physopt.pinn.method.system import balance
+from physopt.pinn.least_squares import Factor, balance
 from physopt.pinn.space import Products
 
 BASES = [Fourier(-1.0, 2.0, 5), Chebyshev(-1.0, 2.0, 9), Spline(np.linspace(-1.0, 2.0, 6) ** 1.0), Ring(np.linspace(-1.0, 2.0, 14))]

@@ -1,7 +1,7 @@
 """The solution of a problem: pieces in time, each with the correction that its error was estimated by."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,25 @@ from jaxtyping import Float
 from .domain import product
 from .field import Order
 from .problem import Jets, Problem
+from .sampling import interior
 from .space import AbstractSpace
+
+
+class AbstractPiece(Protocol):
+    """The fields on one window of time, without and with the correction that their error was estimated by."""
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """The window; `None` for all times, or where there is no time."""
+        ...
+
+    def plain(self, points: Float[np.ndarray, "n d"], orders: Any) -> Jets:
+        """Return the fields without the correction."""
+        ...
+
+    def corrected(self, points: Float[np.ndarray, "n d"], orders: Any) -> Jets:
+        """Return the fields with the correction."""
+        ...
 
 
 class Piece(NamedTuple):
@@ -40,7 +58,7 @@ class Answer(NamedTuple):
     """
 
     problem: Problem
-    pieces: tuple[Piece, ...]
+    pieces: tuple[AbstractPiece, ...]
     error: float
     converged: bool
     why: str
@@ -75,7 +93,7 @@ class Answer(NamedTuple):
         orders = [(0,) * points.shape[1] if order is None else order]
         return self.looked(points, lambda piece, there: piece.corrected(there, orders)[:, :, 0])
 
-    def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[Piece, Any], Any]) -> Float[np.ndarray, "n fields"]:
+    def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[AbstractPiece, Any], Any]) -> Float[np.ndarray, "n fields"]:
         """Return what `look` says at points, asked for each piece with the points in its window."""
         values = np.full((len(points), len(self.problem.fields)), np.nan)
         for piece in self.pieces:
@@ -88,11 +106,17 @@ class Answer(NamedTuple):
         return values
 
     def true_error(self, num: int = 101) -> float:
-        """Return the relative $L_2$ error of the worst field against the problem's reference, on `num` points a coordinate."""
+        """Return the relative $L_2$ error of the worst field against the problem's reference.
+
+        It is taken on a grid of `num` squared points in 2D, and at as many random ones beyond 3D.
+        """
         domain, ends = self.problem.domain, self.problem.ends
-        each = max(int(num ** min(2.0 / len(ends), 1.0)), 9)
-        points = product([np.linspace(low, high, each) for low, high in ends])
-        points = points[domain.inside(points[:, : len(domain.names)])]
+        if len(ends) > 3:
+            points = interior(self.problem, np.random.default_rng(2), num**2)
+        else:
+            each = max(int(num ** min(2.0 / len(ends), 1.0)), 9)
+            points = product([np.linspace(low, high, each) for low, high in ends])
+            points = points[domain.inside(points[:, : len(domain.names)])]
         exact = self.problem.exact(points)
         if exact is None:
             raise ValueError("This problem has no reference; write Problem(..., reference=lambda x, t: ...).")

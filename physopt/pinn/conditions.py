@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .domain import AbstractDomain, Axes, Box, product
+from .domain import AbstractDomain, Axes, Box, Edge, product
 
 Residual = Callable[..., Any]
 
@@ -38,6 +38,14 @@ class AbstractCondition(abc.ABC):
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return the places within a window of time, as dense as the values `axes` of all coordinates where it is free to choose."""
 
+    def scattered(self, domain: AbstractDomain, window: tuple[float, float] | None, rng: np.random.Generator, num: int) -> Places:
+        """Return about `num` random places within a window of time; given places are all returned."""
+        size = len(domain.names)
+        times = [] if window is None else [rng.uniform(*window, max(int(num ** (1.0 / (size + 1))), 3))]
+        each = max(int((num / max(len(times), 1)) ** (1.0 / max(size, 1))), 4)
+        axes = [np.linspace(low, high, each) for low, high in zip(domain.low, domain.high, strict=True)]
+        return self.places(domain, window, [*axes, *times])
+
 
 @dataclasses.dataclass(frozen=True)
 class Start(AbstractCondition):
@@ -55,6 +63,11 @@ class Start(AbstractCondition):
         space = space[domain.inside(space)]
         return Places(np.column_stack([space, np.full(len(space), window[0])]))
 
+    def scattered(self, domain: AbstractDomain, window: tuple[float, float] | None, rng: np.random.Generator, num: int) -> Places:
+        """Return random points of the domain at the beginning of the window."""
+        assert window is not None
+        return Places(np.column_stack([domain.scattered(rng, num), np.full(num, window[0])]))
+
 
 @dataclasses.dataclass(frozen=True)
 class Boundary(AbstractCondition):
@@ -71,7 +84,22 @@ class Boundary(AbstractCondition):
 
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return points of the boundary, at times spread over the window."""
-        edge = domain.edge(axes[: len(domain.names)])
+        edge = self._meant(domain, domain.edge(axes[: len(domain.names)]))
+        if window is None:
+            return Places(edge.points, edge.normals)
+        times = axes[-1]
+        points = np.column_stack([np.repeat(edge.points, len(times), axis=0), np.tile(times, len(edge.points))])
+        return Places(points, np.repeat(edge.normals, len(times), axis=0))
+
+    def scattered(self, domain: AbstractDomain, window: tuple[float, float] | None, rng: np.random.Generator, num: int) -> Places:
+        """Return random points of the boundary, at random times."""
+        many = num if self.where is None else 8 * num * max(len(domain.names), 1)
+        edge = self._meant(domain, domain.scattered_edge(rng, many))
+        chosen = rng.integers(len(edge.points), size=num) if self.where is not None else np.arange(num)
+        points, normals = edge.points[chosen], edge.normals[chosen]
+        return Places(points if window is None else np.column_stack([points, rng.uniform(*window, num)]), normals)
+
+    def _meant(self, domain: AbstractDomain, edge: Edge) -> Edge:
         if self.where is not None:
             chosen = self.where(**{name: edge.points[:, i] for i, name in enumerate(domain.names)})
             edge = edge.where(np.broadcast_to(np.asarray(chosen, bool), len(edge.points)))
@@ -79,11 +107,7 @@ class Boundary(AbstractCondition):
             raise ValueError(
                 "A Boundary has no points: its `where` chooses none, or the domain is periodic. Compare with the domain's ends: x == 0."
             )
-        if window is None:
-            return Places(edge.points, edge.normals)
-        times = axes[-1]
-        points = np.column_stack([np.repeat(edge.points, len(times), axis=0), np.tile(times, len(edge.points))])
-        return Places(points, np.repeat(edge.normals, len(times), axis=0))
+        return edge
 
 
 class At(AbstractCondition):

@@ -53,6 +53,25 @@ class AbstractDomain(abc.ABC):
             )
         return kept[:num]
 
+    def scattered(self, rng: np.random.Generator, num: int) -> Points:
+        """Return `num` random points inside, uniform."""
+        found = np.zeros((0, len(self.names)))
+        for _ in range(1000):
+            drawn = rng.uniform(self.low, self.high, (2 * num, len(self.names)))
+            found = np.concatenate([found, drawn[self.inside(drawn)]])
+            if len(found) >= num:
+                return found[:num]
+        raise ValueError(f"The domain in {', '.join(self.names)} is empty, or fills too little of its box: random points miss it.")
+
+    def scattered_edge(self, rng: np.random.Generator, num: int) -> Edge:
+        """Return `num` random points of the boundary, or none where it has none."""
+        each = max(int(np.ceil(num ** (1.5 / len(self.names)))), 16) if self.names else 0
+        edge = self.edge([np.linspace(low, high, each) for low, high in zip(self.low, self.high, strict=True)])
+        if not len(edge.points):
+            return edge
+        chosen = rng.integers(len(edge.points), size=num)
+        return Edge(edge.points[chosen], edge.normals[chosen])
+
     def __or__(self, other: "AbstractDomain") -> "AbstractDomain":
         return _Joined(self, other, lambda a, b: a | b, lambda a, b: (np.minimum(a.low, b.low), np.maximum(a.high, b.high)))
 
@@ -101,6 +120,17 @@ class Box(AbstractDomain):
                 points.append(side)
                 normals.append(np.where(np.arange(size) == axis, sign, 0.0) * np.ones((len(side), 1)))
         return Edge(np.concatenate(points), np.concatenate(normals))
+
+    def scattered_edge(self, rng: np.random.Generator, num: int) -> Edge:
+        """Return `num` random points of the sides that are not periodic."""
+        axes = np.flatnonzero(~np.array(self.periodic))
+        num = num if len(axes) else 0
+        points = rng.uniform(self.low, self.high, (num, len(self.names)))
+        side, upper, rows = rng.choice(axes, num) if len(axes) else np.zeros(0, int), rng.random(num) < 0.5, np.arange(num)
+        points[rows, side] = np.where(upper, self.high[side], self.low[side])
+        normals = np.zeros_like(points)
+        normals[rows, side] = np.where(upper, 1.0, -1.0)
+        return Edge(points, normals)
 
 
 class Ball(AbstractDomain):
@@ -168,6 +198,10 @@ class Cloud(AbstractDomain):
     def interior(self, num: int) -> Points:
         """Return the points of the cloud, at most `num` of them."""
         return self._points[:: max(len(self._points) // num, 1)]
+
+    def scattered(self, rng: np.random.Generator, num: int) -> Points:
+        """Return random points of the cloud."""
+        return self._points[rng.integers(len(self._points), size=num)]
 
     def edge(self, axes: Axes) -> Edge:
         """Return the points of the boundary."""

@@ -82,3 +82,18 @@ class Factor:
         corner = panel.qr[: panel.done, : panel.done][-last:, -last:] if last else np.zeros((0, 0))
         half = solve_triangular(corner, np.eye(last)) / self._lengths[self._size - last :, None]
         return half @ half.T
+
+
+def balance(sizes: Float[np.ndarray, "rows fields"]) -> Float[np.ndarray, " rows"]:
+    r"""Return row factors $a$ for which some column factors $b$ make the largest $a_i s_{ij} b_j$ of each row and column one.
+
+    ??? cite "Reference"
+        Ruiz, *A scaling algorithm to equilibrate both rows and columns norms in matrices*, RAL-TR-2001-034 (2001).
+    """
+    rows, columns = np.ones(len(sizes)), np.ones(sizes.shape[1])
+    for _ in range(20):
+        scaled = rows[:, None] * sizes * columns
+        for factor, axis in ((rows, 1), (columns, 0)):
+            largest = scaled.max(axis=axis)
+            factor /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
+    return rows

@@ -214,6 +214,10 @@ class Block:
             ) from error
         self.orders, self.size = tuple(sorted(orders | {(0,) * len(problem.coordinates)})), shape.shape[0]
 
+    def at(self, look: Callable[[int], Callable[[Order], Array]], x: Array, n: Array, unknowns: Array, parameters: Array) -> Array:
+        """Return the residual at one point, from `look(field)(order)`, for functions that JAX traces."""
+        return self._layout.call(look, x, n, unknowns, parameters)
+
     def check(self, problem: Problem, points: Float[np.ndarray, "n d"]) -> None:
         """Raise a `FloatingPointError` if the residual is not finite at some point of the domain, whatever the fields are."""
         points = points[problem.domain.inside(points[:, : self._layout.space])]

@@ -5,7 +5,9 @@ from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
 from .march import Callback, march, together
+from .trained import train_until
 
+MANY = 3  # coordinates; products of functions suit no more
 LARGEST = 2600  # columns of one least squares system
 MARGIN = 0.3  # of the tolerance is aimed at, because errors of windows may add up and grow
 
@@ -19,6 +21,9 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
     once more in a finer space. This estimate decides whether a window is taken, which coordinate gets more functions, and when the answer
     is good enough; the answer is corrected by it.
 
+    In more than three coordinates a network is trained instead, by Gauss-Newton at random points, see `Network`. Its error is estimated by
+    solving the linearized equation with random waves.
+
     **Arguments:**
 
     - `problem`: see `Problem`. `tol`: between 1e-12 and 1. With readings it is at least a hundredth of what they miss the answer by.
@@ -30,6 +35,8 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
     if not 1e-12 <= tol < 1.0:
         raise ValueError(f"tol is {tol}; it is a relative error, between 1e-12 and 1: write 1e-6.")
     told = callback or (lambda tried: None)
+    if len(problem.coordinates) > MANY:
+        return train_until(problem, tol, told)
     problem.block.check(problem, Products.of(problem, problem.time).points())
     if not problem.marches:
         return together(problem, tol, largest, told)

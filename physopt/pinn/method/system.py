@@ -12,6 +12,7 @@ from scipy.stats import qmc
 from physopt.pinn.conditions import AbstractCondition, Places, Start
 from physopt.pinn.domain import product
 from physopt.pinn.field import Order
+from physopt.pinn.least_squares import balance
 from physopt.pinn.problem import Block, Jets, Problem
 from physopt.pinn.space import AbstractSpace
 
@@ -231,18 +232,3 @@ class System:
 def _summed(places: Places, value: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "rows m"]:
     total = value if places.sums is None else places.sums @ value
     return total if places.targets is None else total - places.targets.reshape(total.shape[1], -1).T
-
-
-def balance(sizes: Float[np.ndarray, "rows fields"]) -> Float[np.ndarray, " rows"]:
-    r"""Return row factors $a$ for which some column factors $b$ make the largest $a_i s_{ij} b_j$ of each row and column one.
-
-    ??? cite "Reference"
-        Ruiz, *A scaling algorithm to equilibrate both rows and columns norms in matrices*, RAL-TR-2001-034 (2001).
-    """
-    rows, columns = np.ones(len(sizes)), np.ones(sizes.shape[1])
-    for _ in range(20):
-        scaled = rows[:, None] * sizes * columns
-        for factor, axis in ((rows, 1), (columns, 0)):
-            largest = scaled.max(axis=axis)
-            factor /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
-    return rows
