@@ -21,6 +21,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 import hypothesis
 import jax
 import pytest
+import strict
+
+strict.install()
 
 jax.config.update("jax_enable_x64", True)
 # What the tests themselves compile is kept for their next run.
