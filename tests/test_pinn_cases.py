@@ -7,43 +7,13 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
+from equations import Cases, check, errors, integrated
 from scipy.special import erfc
 
 from physopt.pinn import Ball, Boundary, Box, Data, Integral, Problem, Start, solve
 
-pi, line, square, CASES = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1)), {}
-
-
-def case(tol, limit=None, slow=False, beyond=""):
-    """Enter a function that returns a problem: tolerance, largest true error (ten tolerances), and why it is `beyond` reach."""
-
-    def enter(make):
-        marks = [pytest.mark.slow] * slow + [pytest.mark.xfail(reason=beyond, strict=True)] * bool(beyond)
-        CASES[make.__name__] = pytest.param(make, tol, limit or 10.0 * tol, id=make.__name__, marks=marks)
-        return make
-
-    return enter
-
-
-def errors(answer, keep=lambda points: np.ones(len(points), bool)):
-    """Return the true relative errors of the worst field, without and with the correction, in the middles of small cells."""
-    problem = answer.problem
-    ends = [*zip(problem.domain.low, problem.domain.high, strict=True), *([problem.time] if problem.time else [])]
-    each = {1: 2000, 2: 100, 3: 24}[len(ends)]
-    points = np.stack(np.meshgrid(*(a + (b - a) * (np.arange(each) + 0.5) / each for a, b in ends), indexing="ij"), -1).reshape(
-        -1, len(ends)
-    )
-    points = points[problem.domain.inside(points[:, : len(problem.domain.names)]) & keep(points)]
-    plain = answer._replace(pieces=tuple(piece._replace(correction=0.0 * piece.correction) for piece in answer.pieces))
-    exact = problem.exact(points)
-    return [np.max(np.linalg.norm(one.at(points) - exact, axis=0) / np.linalg.norm(exact, axis=0)) for one in (plain, answer)]
-
-
-def integrated(slope, start, time):
-    """Return the solution of an ordinary differential equation as a function of an array of times."""
-    dense = solve_ivp(slope, time, start, method="Radau", rtol=1e-10, atol=1e-13, dense_output=True).sol
-    return lambda t: tuple(dense(t))
+pi, line, square, CASES = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1)), Cases()
+case = CASES.enter
 
 
 @case(1e-5, 1e-4)
@@ -192,9 +162,7 @@ def kovasznay():
 
 @pytest.mark.parametrize(("make", "tol", "limit"), CASES.values())
 def test_what_is_called_converged_is_right(make, tol, limit):
-    answer = solve(make(), tol)
-    assert answer.converged, answer.why
-    assert errors(answer)[1] <= limit
+    check(make, tol, limit)
 
 
 def test_an_eigenfunction_without_a_size_is_refused():
@@ -211,13 +179,12 @@ def test_energies_in_a_box(begin, level):
     assert answer.unknowns["E"] == pytest.approx((level * pi) ** 2 / 2, rel=1e-6)
 
 
-@pytest.mark.xfail(reason="The answer is right away from the corners, but the corners are not named: docs/pinn.md, limits", strict=True)
 @pytest.mark.slow
 def test_sides_that_disagree_are_right_away_from_the_corners():
     answer = solve(sides_that_disagree(), 1e-4)
     assert answer(0.5, 0.5) == pytest.approx(2.0, abs=2e-4)
     assert errors(answer, lambda points: np.all(np.minimum(points, 1 - points) > 0.1, axis=1))[1] <= 1e-4
-    assert "corner" in answer.why
+    assert all(f"contradict each other at (x = {x}, y = {y})" in answer.why for x in (0, 1) for y in (0, 1))
 
 
 @functools.cache

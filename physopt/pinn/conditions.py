@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -75,7 +76,7 @@ class Boundary(AbstractCondition):
 
     **Arguments:**
 
-    - `where`: takes the coordinates in space as arrays, by name, and returns which of these points are meant. Compare with `==` only on
+    - `where`: takes coordinates in space as arrays, by name, and returns which of these points are meant. Compare with `==` only on
       a side of a box, whose points lie there exactly.
     """
 
@@ -101,13 +102,26 @@ class Boundary(AbstractCondition):
 
     def _meant(self, domain: AbstractDomain, edge: Edge) -> Edge:
         if self.where is not None:
-            chosen = self.where(**{name: edge.points[:, i] for i, name in enumerate(domain.names)})
-            edge = edge.where(np.broadcast_to(np.asarray(chosen, bool), len(edge.points)))
+            edge = edge.where(_chosen(self.where, domain, edge.points))
         if not len(edge.points):
             raise ValueError(
                 "A Boundary has no points: its `where` chooses none, or the domain is periodic. Compare with the domain's ends: x == 0."
             )
         return edge
+
+
+def _chosen(where: Callable[..., Any], domain: AbstractDomain, points: Float[np.ndarray, "n s"]) -> Bool[np.ndarray, " n"]:
+    """Return which points a user's function chooses; it takes the coordinates that it names."""
+    asked = inspect.signature(where).parameters
+    if strange := [name for name, one in asked.items() if name not in domain.names and one.default is one.empty]:
+        raise ValueError(f"`where` asks for {strange[0]!r}; it takes the coordinates in space, by name: {', '.join(domain.names)}.")
+    try:
+        chosen = where(**{name: points[:, i] for i, name in enumerate(domain.names) if name in asked})
+    except ValueError as error:
+        if "ambiguous" not in str(error):
+            raise
+        raise ValueError("`where` takes arrays: write (x == 0) & (y > 0.5), with brackets, for `and`; | for `or`; ~ for `not`.") from error
+    return np.broadcast_to(np.asarray(chosen, bool), len(points))
 
 
 class At(AbstractCondition):
@@ -136,11 +150,27 @@ class At(AbstractCondition):
         if missing := [name for name in domain.names if name not in self.coordinates]:
             raise ValueError(f"A condition at given places has no {missing[0]}; write At(..., {missing[0]}=...).")
         given = [np.broadcast_to(self.coordinates[name], self._count) for name in domain.names]
+        self._within(domain, window, np.column_stack([*given, np.zeros(self._count)])[:, :-1])
         if window is None or "t" in self.coordinates:
             given += [np.broadcast_to(self.coordinates["t"], self._count)] if window is not None else []
             return Places(np.column_stack(given))
         times = axes[-1]
         return Places(np.column_stack([np.repeat(column, len(times)) for column in given] + [np.tile(times, self._count)]))
+
+    def _within(self, domain: AbstractDomain, window: tuple[float, float] | None, space: Float[np.ndarray, "n s"]) -> None:
+        """Refuse places outside of the domain."""
+        outside = ~domain.inside(space)
+        if window is not None and "t" in self.coordinates:
+            slack = 1e-12 * (window[1] - window[0])
+            outside |= (self.coordinates["t"] < window[0] - slack) | (self.coordinates["t"] > window[1] + slack)
+        if outside.any():
+            i = int(np.argmax(outside))
+            place = ", ".join(f"{name} = {np.broadcast_to(at, self._count)[i]:.6g}" for name, at in self.coordinates.items())
+            ends = ", ".join(
+                f"{name} from {low:.6g} to {high:.6g}" for name, low, high in zip(domain.names, domain.low, domain.high, strict=True)
+            )
+            times = f", t from {window[0]:.6g} to {window[1]:.6g}" if window is not None else ""
+            raise ValueError(f"{type(self).__name__}: {place} is outside of the domain, which has {(ends + times).lstrip(', ')}.")
 
 
 class Data(At):
@@ -163,7 +193,7 @@ class Data(At):
 
     def places(self, domain: AbstractDomain, window: tuple[float, float] | None, axes: Axes) -> Places:
         """Return the places and the readings."""
-        return dataclasses.replace(super().places(domain, window, axes), targets=self.values.ravel())
+        return dataclasses.replace(super().places(domain, window, axes), targets=self.values.T.ravel())
 
 
 @dataclasses.dataclass(frozen=True)

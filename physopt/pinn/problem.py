@@ -39,6 +39,7 @@ class Problem:
     - `domain`: in space; `None` for an equation in time alone. `equation`: the residual in the interior. `conditions`: all others.
     - `fields`: names of the unknown functions, as one string. `time`: the window of the coordinate `t`.
     - `unknowns`: numbers that are to be found as well, with where to begin: `{"k": 1.0}`.
+    - `guess`: where to begin, for an equation with several solutions: a function like `reference`.
     - `reference`: the solution where it is known: takes the coordinates as arrays, and the parameters, by name; returns one array a field.
     - further keywords: the parameters $\mu$, numbers.
 
@@ -54,6 +55,7 @@ class Problem:
         fields: str = "u",
         time: Sequence[float | int] | None = None,
         unknowns: Mapping[str, Any] | None = None,
+        guess: Callable[..., Any] | None = None,
         reference: Callable[..., Any] | None = None,
         **parameters: Any,
     ) -> None:
@@ -64,7 +66,7 @@ class Problem:
         if not isinstance(fields, str) or not all(name.isidentifier() for name in fields.split()):
             raise ValueError(f'fields={fields!r}: write the names in one string, with spaces between them: fields="u v".')
         self.domain = Box() if domain is None else domain
-        self.equation, self.conditions, self.reference = equation, tuple(conditions), reference
+        self.equation, self.conditions, self.guess, self.reference = equation, tuple(conditions), guess, reference
         self.fields, self.time = tuple(fields.split()), None if time is None else (float(time[0]), float(time[1]))
         self.unknowns, self.parameters = _numbers(unknowns or {}), _numbers(parameters)
         names = [*self.fields, *self.coordinates, *self.unknowns, *self.parameters]
@@ -75,6 +77,9 @@ class Problem:
         if self.time is None and any(isinstance(condition, Start) for condition in self.conditions):
             raise ValueError("A Start needs a time: write Problem(..., time=(0, 1)), or Boundary(...) for what holds on the boundary.")
         self._with_blocks()
+        for what, them in (("field", self.fields), ("unknown", self.unknowns)):
+            if idle := [name for name in them if not any(block.asks(name) for block in (self.block, *self.blocks))]:
+                raise ValueError(f"The {what} {idle[0]!r} appears in no function of this problem, so that nothing determines it.")
         needed = max(order[-1] for order in self.block.orders) if self.marches else 0
         given = sum(block.size for block, one in zip(self.blocks, self.conditions, strict=True) if isinstance(one, Start))
         if given < needed:
@@ -122,10 +127,20 @@ class Problem:
 
     def exact(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"] | None:
         """Return the reference solution at points, or `None` where there is none."""
-        if self.reference is None:
-            return None
-        values = self.reference(**{name: points[:, i] for i, name in enumerate(self.coordinates)}, **self.parameters)
+        return None if self.reference is None else self.sampled(self.reference, points)
+
+    def sampled(self, function: Callable[..., Any], points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"]:
+        """Return a user's function of coordinates and parameters, which it takes by name, at points."""
+        given = {**{name: points[:, i] for i, name in enumerate(self.coordinates)}, **self.parameters}
+        asked = inspect.signature(function).parameters
+        if not any(one.kind is one.VAR_KEYWORD for one in asked.values()):
+            given = {name: value for name, value in given.items() if name in asked}
+        values = function(**given)
         parts = values if isinstance(values, tuple | list) else [values]
+        if len(parts) != len(self.fields):
+            raise ValueError(
+                f"A solution has {len(parts)} parts, and there are {len(self.fields)} fields; return one array for each field."
+            )
         return np.column_stack([np.broadcast_to(np.asarray(part, float), len(points)) for part in parts])
 
 
@@ -217,6 +232,10 @@ class Block:
     def at(self, look: Callable[[int], Callable[[Order], Array]], x: Array, n: Array, unknowns: Array, parameters: Array) -> Array:
         """Return the residual at one point, from `look(field)(order)`, for functions that JAX traces."""
         return self._layout.call(look, x, n, unknowns, parameters)
+
+    def asks(self, name: str) -> bool:
+        """Return whether the function takes a field, unknown or parameter."""
+        return name in self._layout.asked
 
     def check(self, problem: Problem, points: Float[np.ndarray, "n d"]) -> None:
         """Raise a `FloatingPointError` if the residual is not finite at some point of the domain, whatever the fields are."""

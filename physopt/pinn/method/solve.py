@@ -1,6 +1,7 @@
 """Solve a differential equation: the trial space and the windows of time are chosen by the estimated error."""
 
 from physopt.pinn.answer import Answer
+from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
@@ -38,8 +39,11 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
     if len(problem.coordinates) > MANY:
         return train_until(problem, tol, told)
     problem.block.check(problem, Products.of(problem, problem.time).points())
-    if not problem.marches:
-        return together(problem, tol, largest, told)
+    answer = _marched(problem, tol, largest, told) if problem.marches else together(problem, tol, largest, told)
+    return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
+
+
+def _marched(problem: Problem, tol: float, largest: int, told: Callback) -> Answer:
     aim, space = MARGIN * tol, Products.of(problem, problem.time)
     while True:
         answer, space, short = march(problem, space, tol, aim, largest, told)

@@ -231,4 +231,4 @@ class System:
 
 def _summed(places: Places, value: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "rows m"]:
     total = value if places.sums is None else places.sums @ value
-    return total if places.targets is None else total - places.targets.reshape(total.shape[1], -1).T
+    return total if places.targets is None else total - places.targets.reshape(-1, len(total)).T

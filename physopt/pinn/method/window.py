@@ -1,5 +1,6 @@
 """Solve a problem on one window of time, and estimate the error of what was found."""
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -128,10 +129,13 @@ def begin(problem: Problem, space: Products, window: Window, before: Piece | Non
             return before.plain(np.column_stack([points[:, :-1], np.full(len(points), window[0])]), order)[:, :, 0]
 
         return Guess(space.fitted(held), zero.unknowns), 0.0, 0
+    given = None if problem.guess is None else Guess(space.fitted(functools.partial(problem.sampled, problem.guess)), zero.unknowns)
     if problem.unknowns or any(condition.measured for condition in problem.conditions):
         system = System(problem, space, window, weights=Weights.for_noise(0.0))
-        near = newton(system, _excited(problem, space, window, zero), 1e-3)
+        near = newton(system, given or _excited(problem, space, window, zero), 1e-3)
         return near.guess, _noise(problem, system.misfits(near.guess)), near.factors + 1
+    if given is not None:
+        return given, 0.0, 0
     starts = [condition for condition in problem.conditions if isinstance(condition, Start)]
     if not starts:
         return zero, 0.0, 0
