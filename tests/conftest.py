@@ -36,6 +36,19 @@ hypothesis.settings.register_profile("physopt", deadline=None, derandomize=True,
 hypothesis.settings.load_profile("physopt")
 
 
+# The files that take longest come first, so that no process is left alone with one of them at the end.
+LONGEST = """
+    test_rule_laws test_topopt_schedule test_meta test_multigrid test_examples test_topopt_floor test_run_words test_boxed_rules
+    test_kill_runs test_meta_resume test_docs test_pinn_cases test_pinn_solver test_pinn_equations test_topopt_references
+    test_topopt_outputs test_target
+""".split()
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _clear_compilation_caches():
     """Forget compiled code after each module, so that memory stays bounded over the whole suite."""

@@ -216,8 +216,13 @@ BOXED_RULES: list[tuple[str, AbstractRule]] = [
 
 def pairs(problems: list[Instance], rules: list[tuple[str, Any]], every: int) -> list[Any]:
     """Return all pairs of a problem and a rule, or what else has a name; one in so many of each by default, the others if slow."""
+    return combined([(problem.name, problem) for problem in problems], rules, every)
+
+
+def combined(first: list[tuple[str, Any]], second: list[tuple[str, Any]], every: int) -> list[Any]:
+    """Return the same of two lists of names with what they name."""
     return [
-        pytest.param(problem, rule, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{problem.name}-{name}")
-        for i, problem in enumerate(problems)
-        for j, (name, rule) in enumerate(rules)
+        pytest.param(one, other, marks=() if (i + j) % every == 0 else pytest.mark.slow, id=f"{name}-{with_name}")
+        for i, (name, one) in enumerate(first)
+        for j, (with_name, other) in enumerate(second)
     ]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bad_rules import Creeping, Uphill
-from instances import ANCHORED_RULES, FIELDS, PROBLEMS, RULES, HostQuadratic, Rosenbrock, pairs, started
+from instances import ANCHORED_RULES, FIELDS, PROBLEMS, RULES, HostQuadratic, Rosenbrock, combined, pairs, started
 
 from physopt import AbstractProblem, Evaluation, Stop, minimize, unroll
 from physopt.core.iterate import begin, propose, settle
@@ -53,8 +53,11 @@ def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, rule):
     lowers(jitted.history.value, jitted.evaluation.value)
 
 
-@pytest.mark.parametrize(("name", "rule"), RULES, ids=[n for n, _ in RULES])
-def test_rules_survive_vmap_and_grad(name, rule):
+COSTLY = ("guarded-sgd", "model-step-radius")  # to compile; their parts are there
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=name, marks=[pytest.mark.slow] * (name in COSTLY)) for name, rule in RULES])
+def test_rules_survive_vmap_and_grad(rule):
     problem, point = started(Rosenbrock())
 
     def final(scale):
@@ -109,11 +112,10 @@ class Poisoned(AbstractProblem):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the poison is meant to reach NumPy
-@pytest.mark.parametrize(("name", "rule"), RULES, ids=[n for n, _ in RULES])
+@pytest.mark.parametrize(("poison", "rule"), combined([(str(p), p) for p in (np.nan, np.inf, -np.inf)], RULES, 3))
 @pytest.mark.parametrize("where", ["value", "grad"])
-@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("at", [1, 2, 4])
-def test_a_broken_oracle_never_converges(name, rule, where, poison, at):
+def test_a_broken_oracle_never_converges(poison, rule, where, at):
     inner, point = started(HostQuadratic())
     lasting = Poisoned(inner, [], at, 10**6, poison, where)
     solution = minimize(lasting, rule, point, stop=Stop(grad_norm=1e-3, max_evaluations=60))

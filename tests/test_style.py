@@ -2,22 +2,21 @@
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(p for folder in ("physopt", "tests", "examples", "data", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
 PACKAGE = [p for p in FILES if p.is_relative_to(ROOT / "physopt")]
 
 
-def _label(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+TREES = {path: ast.parse(path.read_text()) for path in PACKAGE}
 
 
 def _abstract_methods() -> set[str]:
     """Names of documented methods of abstract classes: whoever implements one inherits its contract."""
-    nodes = [node for path in PACKAGE for node in ast.walk(ast.parse(path.read_text()))]
+    nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name.startswith("Abstract")]
     return {m.name for c in classes for m in c.body if isinstance(m, ast.FunctionDef) and ast.get_docstring(m)}
 
@@ -36,35 +35,34 @@ def _public(tree: ast.Module):
                     yield f"{node.name}.{method.name}", method
 
 
-@pytest.mark.parametrize("path", FILES, ids=_label)
-def test_no_long_files(path):
-    assert len(path.read_text().splitlines()) <= 300
+def _wrong(paths: list[Path], find: Callable[[Path], Any]) -> dict[str, Any]:
+    """Return what was found, by file: one test reads all files and names all that are wrong."""
+    return {str(path.relative_to(ROOT)): found for path in paths if (found := find(path))}
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=_label)
-def test_public_names_are_documented(path):
-    tree = ast.parse(path.read_text())
-    bare = [name for name, node in _public(tree) if not ast.get_docstring(node)]
-    assert not bare, f"{_label(path)}: no docstring on {bare}"
-    assert ast.get_docstring(tree), f"{_label(path)}: say in one line what the module is for"
+def test_no_long_files():
+    assert not _wrong(FILES, lambda path: max(len(path.read_text().splitlines()) - 300, 0)), "lines beyond 300"
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=_label)
-def test_summaries_are_one_sentence_on_one_line(path):
-    for name, node in _public(ast.parse(path.read_text())):
-        summary = (ast.get_docstring(node) or "").split("\n\n")[0]
-        assert "\n" not in summary or summary.rstrip().endswith((".", ":")), f"{_label(path)}: {name}: {summary!r}"
+def test_public_names_are_documented():
+    assert not _wrong(PACKAGE, lambda path: [name for name, node in _public(TREES[path]) if not ast.get_docstring(node)])
+    assert not _wrong(PACKAGE, lambda path: not ast.get_docstring(TREES[path])), "say in one line what the module is for"
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=_label)
-def test_no_room_for_odds_and_ends(path):
-    assert not re.search(r"utils?|common|helpers?|manager|misc", path.stem)
+def test_summaries_are_one_sentence_on_one_line():
+    def straggling(path: Path) -> dict[str, str]:
+        summaries = {name: (ast.get_docstring(node) or "").split("\n\n")[0] for name, node in _public(TREES[path])}
+        return {name: text for name, text in summaries.items() if "\n" in text and not text.rstrip().endswith((".", ":"))}
+
+    assert not _wrong(PACKAGE, straggling)
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=_label)
-def test_nothing_is_left_undone(path):
-    marks = re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text())
-    assert not marks, f"{_label(path)}: {marks}"
+def test_no_room_for_odds_and_ends():
+    assert not _wrong(PACKAGE, lambda path: re.search(r"utils?|common|helpers?|manager|misc", path.stem))
+
+
+def test_nothing_is_left_undone():
+    assert not _wrong(PACKAGE, lambda path: re.findall(r"\b(?:TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()))
 
 
 WALL_CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "timeit", "default_timer"}
@@ -88,10 +86,9 @@ def _clocks(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.is_relative_to(ROOT / "tests")], ids=_label)
-def test_no_test_reads_the_clock_on_the_wall(path):
+def test_no_test_reads_the_clock_on_the_wall():
     # On a busy machine everything takes many times as long: count events or processor time.
-    assert not _clocks(path), f"{_label(path)}: {_clocks(path)}"
+    assert not _wrong([path for path in FILES if path.is_relative_to(ROOT / "tests")], _clocks)
 
 
 def test_the_walk_sees_a_clock(tmp_path):
