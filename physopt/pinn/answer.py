@@ -10,7 +10,7 @@ from .domain import product
 from .field import Order
 from .problem import Jets, Problem
 from .sampling import interior
-from .space import AbstractSpace
+from .space import Products
 
 
 class AbstractPiece(Protocol):
@@ -34,9 +34,9 @@ class Piece(NamedTuple):
     """The fields on one window of time: `coefficients` in `space`, and the correction to them in a `finer` one."""
 
     window: tuple[float, float] | None
-    space: AbstractSpace
+    space: Products
     coefficients: Float[np.ndarray, "size fields"]
-    finer: AbstractSpace
+    finer: Products
     correction: Float[np.ndarray, "finer fields"]
 
     def plain(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> Jets:
@@ -90,19 +90,24 @@ class Answer(NamedTuple):
 
     def at(self, points: Float[np.ndarray, "n d"], order: Order | None = None) -> Float[np.ndarray, "n fields"]:
         """Return all fields at points, corrected."""
-        orders = [(0,) * points.shape[1] if order is None else order]
-        return self.looked(points, lambda piece, there: piece.corrected(there, orders)[:, :, 0])
+        return self.jets(points, [(0,) * points.shape[1] if order is None else order])[:, :, 0]
 
-    def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[AbstractPiece, Any], Any]) -> Float[np.ndarray, "n fields"]:
-        """Return what `look` says at points, asked for each piece with the points in its window."""
-        values = np.full((len(points), len(self.problem.fields)), np.nan)
+    def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> Jets:
+        """Return derivatives of all fields at points, corrected."""
+        return self.looked(points, lambda piece, there: piece.corrected(there, orders))
+
+    def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[AbstractPiece, Any], Any]) -> Float[np.ndarray, "n ..."]:
+        """Return what `look` says at points, asked for each piece with the points in its window; where there is none, what is no number."""
+        values, missing = np.full(len(points), np.nan), np.ones(len(points), bool)
         for piece in self.pieces:
-            chosen = np.isnan(values[:, 0])
+            chosen = missing
             if piece.window is not None:
                 slack = 1e-12 * (piece.window[1] - piece.window[0])
-                chosen &= (points[:, -1] <= piece.window[1] + slack) & (points[:, -1] >= piece.window[0] - slack)
+                chosen = missing & (points[:, -1] <= piece.window[1] + slack) & (points[:, -1] >= piece.window[0] - slack)
             if chosen.any():
-                values[chosen] = look(piece, points[chosen])
+                found = look(piece, points[chosen])
+                values = np.full((len(points), *found.shape[1:]), np.nan) if missing.all() else values
+                values[chosen], missing = found, missing & ~chosen
         return values
 
     def true_error(self, num: int = 101) -> float:

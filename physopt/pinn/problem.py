@@ -40,6 +40,7 @@ class Problem:
     - `fields`: names of the unknown functions, as one string. `time`: the window of the coordinate `t`.
     - `unknowns`: numbers that are to be found as well, with where to begin: `{"k": 1.0}`.
     - `guess`: where to begin, for an equation with several solutions: a function like `reference`.
+    - `easy`: parameters with which the problem is easy, `{"re": 100.0}`; where Newton's method fails it comes from there in steps.
     - `reference`: the solution where it is known: takes the coordinates as arrays, and the parameters, by name; returns one array a field.
     - further keywords: the parameters $\mu$, numbers.
 
@@ -56,6 +57,7 @@ class Problem:
         time: Sequence[float | int] | None = None,
         unknowns: Mapping[str, Any] | None = None,
         guess: Callable[..., Any] | None = None,
+        easy: Mapping[str, Any] | None = None,
         reference: Callable[..., Any] | None = None,
         **parameters: Any,
     ) -> None:
@@ -69,6 +71,8 @@ class Problem:
         self.equation, self.conditions, self.guess, self.reference = equation, tuple(conditions), guess, reference
         self.fields, self.time = tuple(fields.split()), None if time is None else (float(time[0]), float(time[1]))
         self.unknowns, self.parameters = _numbers(unknowns or {}), _numbers(parameters)
+        self.easy = _numbers(easy or {})
+        self._check_known(self.easy)
         names = [*self.fields, *self.coordinates, *self.unknowns, *self.parameters]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
@@ -111,12 +115,15 @@ class Problem:
 
     def at(self, **parameters: Any) -> "Problem":
         """Return the same problem with other parameters."""
-        if strange := [name for name in parameters if name not in self.parameters]:
-            known = ", ".join(self.parameters) or "none"
-            raise ValueError(f"{strange[0]!r} is no parameter of this problem; it has {known}.")
+        self._check_known(parameters)
         other = copy.copy(self)
         other.parameters = {**self.parameters, **_numbers(parameters)}
         return other
+
+    def _check_known(self, parameters: Mapping[str, Any]) -> None:
+        if strange := [name for name in parameters if name not in self.parameters]:
+            known = ", ".join(self.parameters) or "none"
+            raise ValueError(f"{strange[0]!r} is no parameter of this problem; it has {known}.")
 
     def having(self, equation: Residual, conditions: Sequence[AbstractCondition]) -> "Problem":
         """Return a problem with the same fields and another equation, whose unknowns are parameters where they begin."""

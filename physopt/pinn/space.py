@@ -1,6 +1,5 @@
 """Trial spaces: what the fields are combined from, linearly."""
 
-import abc
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,36 +11,8 @@ from .field import Order
 from .problem import Jets, Problem
 
 
-class AbstractSpace(abc.ABC):
-    """`size` functions of all coordinates; each field is a combination of them."""
-
-    size: int
-    low: Float[np.ndarray, " d"]
-    high: Float[np.ndarray, " d"]
-
-    @abc.abstractmethod
-    def rows(self, points: Float[np.ndarray, "n d"], weights: dict[Order, Float[np.ndarray, " n"]]) -> Float[np.ndarray, "n size"]:
-        r"""Return $\sum_\alpha w_\alpha(x_i) D^\alpha \phi_j(x_i)$."""
-
-    @abc.abstractmethod
-    def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], coefficients: Float[np.ndarray, "size fields"]) -> Jets:
-        """Return the derivatives of the fields with these coefficients."""
-
-    @abc.abstractmethod
-    def points(self) -> Float[np.ndarray, "n d"]:
-        """Return points of the box that pin the functions down."""
-
-    @abc.abstractmethod
-    def axes(self) -> Axes:
-        """Return values of each coordinate that pin the functions down on an edge, twice as dense, with the ends."""
-
-    @abc.abstractmethod
-    def finer(self, axis: int | None = None) -> "AbstractSpace":
-        """Return a somewhat richer space, in one coordinate or in all."""
-
-
-class Products(AbstractSpace):
-    """Products of one function of each coordinate.
+class Products:
+    """Trial functions that are products of one function of each coordinate; each field is a combination of all `size` of them.
 
     **Arguments:**
 
@@ -70,7 +41,7 @@ class Products(AbstractSpace):
         return Products([*self.bases[:-1], Chebyshev(*window, self.bases[-1].size)])
 
     def rows(self, points: Float[np.ndarray, "n d"], weights: dict[Order, Float[np.ndarray, " n"]]) -> Float[np.ndarray, "n size"]:
-        """Return the products' rows."""
+        r"""Return $\sum_\alpha w_\alpha(x_i) D^\alpha \phi_j(x_i)$."""
         total = np.zeros((len(points), self.size))
         tables = self._tables(points, list(weights))
         for order, weight in weights.items():
@@ -81,7 +52,7 @@ class Products(AbstractSpace):
         return total
 
     def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], coefficients: Float[np.ndarray, "size fields"]) -> Jets:
-        """Sum over one coordinate after the other."""
+        """Return the derivatives of the fields with these coefficients, summed over one coordinate after the other."""
         tables, fields = self._tables(points, orders), coefficients.shape[1]
         out = np.empty((len(points), fields, len(orders)))
         for k, order in enumerate(orders):
@@ -93,16 +64,16 @@ class Products(AbstractSpace):
         return out
 
     def points(self) -> Float[np.ndarray, "n d"]:
-        """Return the products of each coordinate's points."""
+        """Return points of the box that pin the functions down: products of each coordinate's."""
         ratio = {1: 1.8, 2: 1.35}.get(len(self.bases), 1.25)
         return product([basis.points(ratio) for basis in self.bases])
 
     def axes(self) -> Axes:
-        """Return each coordinate's points, and its ends."""
+        """Return values of each coordinate that pin the functions down on an edge: twice as dense, with the ends."""
         return [np.unique(np.r_[basis.low, basis.points(2.0), basis.high]) for basis in self.bases]
 
     def finer(self, axis: int | None = None) -> "Products":
-        """Make one basis finer, or all."""
+        """Return a somewhat richer space, in one coordinate or in all."""
         return Products([basis.finer() if axis in (None, i) else basis for i, basis in enumerate(self.bases)])
 
     def grown(self, axis: int, profile: Profile, largest: float = np.inf) -> "Products":

@@ -9,8 +9,8 @@ from ..conditions import Boundary, Integral
 from ..domain import Box
 from ..problem import Problem
 
-RANGE = {"re": (1.0, 400.0)}
-EASY = {"re": 1.0}
+RANGE = {"re": (1.0, 1000.0)}
+EASY = {"re": 100.0}
 
 
 def cavity(re: float = 100.0) -> Problem:
@@ -28,7 +28,7 @@ def cavity(re: float = 100.0) -> Problem:
         Shen, *Hopf bifurcation of the unsteady regularized driven cavity flow*, J. Comput. Phys. 95, 228 (1991).
     """
     conditions = [Boundary(walls, where=on_walls), Boundary(lid, where=on_lid), Integral(pressure)]
-    return Problem(Box(x=(0.0, 1.0), y=(0.0, 1.0)), equation, conditions, fields="u v p", re=re)
+    return Problem(Box(x=(0.0, 1.0), y=(0.0, 1.0)), equation, conditions, fields="u v p", easy=EASY, re=re)
 
 
 def equation(u: Any, v: Any, p: Any, re: Array) -> tuple[Array, Array, Array]:

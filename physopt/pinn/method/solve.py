@@ -1,11 +1,14 @@
 """Solve a differential equation: the trial space and the windows of time are chosen by the estimated error."""
 
+from collections.abc import Sequence
+
 from physopt.pinn.answer import Answer
 from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
 from .march import Callback, march, together
+from .near import Near, neighbours
 from .trained import train_until
 
 MANY = 3  # coordinates; products of functions suit no more
@@ -13,7 +16,14 @@ LARGEST = 2600  # columns of one least squares system
 MARGIN = 0.3  # of the tolerance is aimed at, because errors of windows may add up and grow
 
 
-def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callback: Callback | None = None) -> Answer:
+def solve(
+    problem: Problem,
+    tol: float = 1e-6,
+    *,
+    near: Answer | Sequence[Answer] = (),
+    largest: int = LARGEST,
+    callback: Callback | None = None,
+) -> Answer:
     r"""Solve a differential equation to an estimated relative $L_2$ error of `tol`.
 
     Every field is a combination of fixed functions: Fourier's where the domain repeats, Chebyshev polynomials where the solution is
@@ -28,6 +38,8 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
     **Arguments:**
 
     - `problem`: see `Problem`. `tol`: between 1e-12 and 1. With readings it is at least a hundredth of what they miss the answer by.
+    - `near`: answers to the same problem with other parameters. Their windows and spaces are tried first, and Newton's method begins at
+      the combination of them that fits best.
     - `largest`: the most columns of one least squares system. Memory grows with its square, time with its cube.
     - `callback`: called with a `Tried` after each attempt.
 
@@ -36,17 +48,21 @@ def solve(problem: Problem, tol: float = 1e-6, *, largest: int = LARGEST, callba
     if not 1e-12 <= tol < 1.0:
         raise ValueError(f"tol is {tol}; it is a relative error, between 1e-12 and 1: write 1e-6.")
     told = callback or (lambda tried: None)
+    near = [near] if isinstance(near, Answer) else near
     if len(problem.coordinates) > MANY:
+        if near:
+            raise ValueError(f"Answers nearby are of use in up to {MANY} coordinates; leave near= out.")
         return train_until(problem, tol, told)
     problem.block.check(problem, Products.of(problem, problem.time).points())
-    answer = _marched(problem, tol, largest, told) if problem.marches else together(problem, tol, largest, told)
+    known = neighbours(problem, near)
+    answer = _marched(problem, tol, largest, told, known) if problem.marches else together(problem, tol, largest, told, known)
     return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
 
 
-def _marched(problem: Problem, tol: float, largest: int, told: Callback) -> Answer:
+def _marched(problem: Problem, tol: float, largest: int, told: Callback, known: Near) -> Answer:
     aim, space = MARGIN * tol, Products.of(problem, problem.time)
     while True:
-        answer, space, short = march(problem, space, tol, aim, largest, told)
+        answer, space, short = march(problem, space, tol, aim, largest, told, known)
         if answer.error <= tol or not short or aim < 1e-12:
             return answer
         aim *= 0.2 * tol / answer.error  # the windows' errors grow on their way: each has to be smaller

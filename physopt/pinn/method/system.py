@@ -14,7 +14,7 @@ from physopt.pinn.domain import product
 from physopt.pinn.field import Order
 from physopt.pinn.least_squares import balance
 from physopt.pinn.problem import Block, Jets, Problem
-from physopt.pinn.space import AbstractSpace
+from physopt.pinn.space import Products
 
 Look = Callable[[Float[np.ndarray, "n d"], Sequence[Order]], Jets]  # fields and derivatives at points
 
@@ -63,21 +63,23 @@ class System:
 
     - `before`: the fields at the end of the window before; the first window takes what the problem says of the start.
     - `base`: fields to which those of the space are added, with the unknown numbers there. `weights`: of the equation and of the readings.
-    - `also`: further points at which the equation is to hold.
+    - `also`: further points at which the equation is to hold. `looked`: whether it is only looked at, at many points instead.
     """
 
     def __init__(
         self,
         problem: Problem,
-        space: AbstractSpace,
+        space: Products,
         window: tuple[float, float] | None,
         before: Look | None = None,
         base: tuple[Look, Float[np.ndarray, " k"]] | None = None,
         weights: Weights = Weights(),
         also: Float[np.ndarray, "_ d"] | None = None,
+        looked: bool = False,
     ) -> None:
         self.problem, self.space, self._base, self._weights = problem, space, base, weights
         interior = space.points() if also is None else np.concatenate([space.points(), also])
+        interior = self._many() if looked else interior
         size = len(problem.domain.names)
         interior = interior[problem.domain.inside(interior[:, :size])]
         if len(interior) < 3:
@@ -133,24 +135,34 @@ class System:
 
         Readings count by their mean square. Conditions count by the median, because two of them may disagree at a corner.
         """
+        return self.relative(guess)[1:]
+
+    def relative(self, guess: Guess) -> list[float]:
+        """Return how large the residuals of the equation and of each condition are, relative to their terms."""
         found = []
-        for part in self._parts[1:]:
+        for part in self._parts:
             missed = _summed(part.places, self._linearize(part, guess)[0]) ** 2
-            found.append(
-                float(np.sqrt(np.mean(missed) if part.reads else np.median(missed))) / max(float(self._terms(part, guess).max()), 1e-300)
-            )
+            mean = np.mean if part.reads or part is self._parts[0] else np.median
+            found.append(float(np.sqrt(mean(missed))) / max(float(self._terms(part, guess).max()), 1e-300))
         return found
 
     def worst(self, guess: Guess) -> Float[np.ndarray, "few d"]:
         """Return points with a residual well beyond what it is where the equation was solved, the worst few of many."""
-        low, high = self.space.low, self.space.high
-        many = low + (high - low) * qmc.Halton(len(low), scramble=False).random(LOOKED)[1:]
+        many = self._many()
         many = many[self.problem.domain.inside(many[:, : len(self.problem.domain.names)])]
         part = self._part(self.problem.block, Places(many), 1.0, None)
         there, here = (np.abs(self._linearize(one, guess)[0]) for one in (part, self._parts[0]))
         excess = np.max(there / np.maximum(here.max(axis=0), 1e-300), axis=1)
         chosen = np.argsort(excess)[-max(self.space.size // 8, 8) :]
         return many[chosen[excess[chosen] > 2.0]]
+
+    def _many(self) -> Float[np.ndarray, "n d"]:
+        low, high = self.space.low, self.space.high
+        return low + (high - low) * qmc.Halton(len(low), scramble=False).random(LOOKED)[1:]
+
+    def joined(self, guess: Guess) -> Float[np.ndarray, " columns"]:
+        """Return a guess as one vector: the inverse of `split`."""
+        return np.concatenate([guess.coefficients.ravel(), guess.unknowns])
 
     def split(self, step: Float[np.ndarray, " columns"]) -> Guess:
         """Return a solution of the linear system as a guess."""
@@ -185,10 +197,14 @@ class System:
         total = jets if part.known is None else jets + part.known
         return part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
 
+    def _jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], guess: Guess) -> Jets:
+        jets = self.space.jets(points, orders, guess.coefficients)
+        return jets if self._base is None else jets + self._base[0](points, orders)
+
     def _terms(self, part: _Part, guess: Guess) -> Float[np.ndarray, " m"]:
         """Return how large the terms of each residual are: those with the fields, as large as these are anywhere, or the others."""
         value, by_jet, _ = self._linearize(part, guess)
-        here, anywhere = (self.space.jets(points, part.block.orders, guess.coefficients) for points in (part.places.points, self.interior))
+        here, anywhere = (self._jets(points, part.block.orders, guess) for points in (part.places.points, self.interior))
         terms = np.sum(np.abs(by_jet) * np.sqrt(np.mean(anywhere**2, axis=0)), axis=(2, 3))
         sums = _summed(dataclasses.replace(part.places, targets=None), terms)
         rest = _summed(part.places, value - np.einsum("nmfk,nfk->nm", by_jet, here))

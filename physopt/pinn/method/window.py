@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from physopt.pinn.answer import Piece
+from physopt.pinn.answer import Answer, Piece
 from physopt.pinn.conditions import Start
 from physopt.pinn.field import Order
 from physopt.pinn.least_squares import Factor
 from physopt.pinn.problem import Jets, Problem
-from physopt.pinn.space import AbstractSpace, Products
+from physopt.pinn.space import Products
 
+from .near import combined
 from .newton import Newton, newton
 from .system import Guess, System, Weights
 
@@ -49,17 +50,30 @@ class Attempt(NamedTuple):
 
 
 def attempt(
-    problem: Problem, space: Products, window: Window, before: Piece | None, accuracy: float, coarse: Attempt | None = None
+    problem: Problem,
+    space: Products,
+    window: Window,
+    before: Piece | None,
+    accuracy: float,
+    coarse: Attempt | None = None,
+    near: Sequence[Answer] = (),
 ) -> Attempt:
-    """Solve on a window, and estimate the error by solving the linearized problem in a finer space; `coarse` was found on this window."""
-    if coarse is None:
-        first, noise, begun = begin(problem, space, window, before)
-    else:
+    """Solve on a window, and estimate the error by solving the linearized problem in a finer space.
+
+    `coarse` was found on this window; `near` are answers to neighbouring problems.
+    """
+    noise, begun, first = 0.0, 0, None
+    if coarse is not None:
         order = [(0,) * len(problem.coordinates)]
         first = Guess(space.fitted(lambda points: coarse.piece.plain(points, order)[:, :, 0]), coarse.guess.unknowns)
-        noise, begun = coarse.noise, 0
+        noise = coarse.noise
+    elif before is not None or not near:
+        first, noise, begun = begin(problem, space, window, before)
     also, weights = None if coarse is None else coarse.worst, Weights.for_noise(noise)
     system = System(problem, space, window, None if before is None else before.plain, weights=weights, also=also)
+    if near and coarse is None:
+        first = combined(system, near, first)
+    assert first is not None
     found = newton(system, first, accuracy)
     finer, worst = space.finer(), system.worst(found.guess)
     made = correct(problem, space, found.guess, finer, window, before, worst, weights)
@@ -92,9 +106,9 @@ class Correction(NamedTuple):
 
 def correct(
     problem: Problem,
-    space: AbstractSpace,
+    space: Products,
     guess: Guess,
-    finer: AbstractSpace,
+    finer: Products,
     window: Window,
     before: Piece | None,
     also: Points,
@@ -191,6 +205,6 @@ def ratio(part: Float[np.ndarray, " fields"], whole: Float[np.ndarray, " fields"
         return float(np.sqrt(np.max(np.where(part == 0.0, 0.0, part / whole), initial=0.0)))
 
 
-def _square(system: System, space: AbstractSpace, guess: Guess) -> Float[np.ndarray, " fields"]:
+def _square(system: System, space: Products, guess: Guess) -> Float[np.ndarray, " fields"]:
     points = system.everywhere
     return np.mean(space.jets(points, [(0,) * points.shape[1]], guess.coefficients) ** 2, axis=(0, 2))
