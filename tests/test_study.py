@@ -158,19 +158,19 @@ def test_what_does_not_converge_says_so_and_is_not_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        (dict(fun=lambda x: 1.0), TypeError, "return .value, gradient."),
-        (dict(fun=lambda x: (1.0, np.zeros(2))), ValueError, "these must agree"),
-        (dict(fun=lambda x: ("a", np.zeros(UNKNOWNS))), TypeError, "one real number"),
-        (dict(x0=np.full(UNKNOWNS, np.nan)), ValueError, "not finite"),
-        (dict(task={"load": np.inf}), ValueError, "not finite"),
-        (dict(task={}), ValueError, "holds no number"),
-        (dict(max_calls=0), ValueError, "max_calls"),
-        (dict(rtol=0.0), ValueError, "rtol"),
-        (dict(gtol=-1.0), ValueError, "gtol"),
+        ({"fun": lambda x: 1.0}, TypeError, "return .value, gradient."),
+        ({"fun": lambda x: (1.0, np.zeros(2))}, ValueError, "these must agree"),
+        ({"fun": lambda x: ("a", np.zeros(UNKNOWNS))}, TypeError, "one real number"),
+        ({"x0": np.full(UNKNOWNS, np.nan)}, ValueError, "not finite"),
+        ({"task": {"load": np.inf}}, ValueError, "not finite"),
+        ({"task": {}}, ValueError, "holds no number"),
+        ({"max_calls": 0}, ValueError, "max_calls"),
+        ({"rtol": 0.0}, ValueError, "rtol"),
+        ({"gtol": -1.0}, ValueError, "gtol"),
     ],
 )
 def test_bad_input_is_named(tmp_path, wrong, error, words):
-    given = dict(fun=lambda x: chain(x, {"stiffening": 0.5, "load": 2.0}), x0=ZERO, task={"load": 2.0})
+    given = {"fun": lambda x: chain(x, {"stiffening": 0.5, "load": 2.0}), "x0": ZERO, "task": {"load": 2.0}}
     with pytest.raises(error, match=words):
         Study(tmp_path).minimize(**{**given, **wrong})
 

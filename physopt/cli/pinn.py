@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
@@ -27,6 +28,7 @@ def solve_equation(
     *,
     choices: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())] = (),
     tol: float = 1e-6,
+    library: Path | None = None,
     outputs: Drawn = Drawn(),
 ) -> None:
     """Solve a differential equation to an estimated error, which needs no reference.
@@ -40,6 +42,8 @@ def solve_equation(
         Parameters of the equation, as in --set nu=0.003.
     tol
         Relative L2 error to reach.
+    library
+        Folder of answers with other parameters: those nearby are begun from, and this one is added.
     """
     outputs.check()
     from physopt.pinn.equations import EQUATIONS
@@ -62,7 +66,7 @@ def solve_equation(
             until = {} if tried.window is None else {"t": tried.window[1]}
             progress.update(count, **until, columns=tried.size, adds=tried.own, error=tried.error)
 
-        answer = solve(problem, tol, callback=tell)
+        answer = solve(problem, tol, library=library, callback=tell)
     seconds = time.perf_counter() - began
     true = answer.true_error() if problem.reference is not None else None
     result = {

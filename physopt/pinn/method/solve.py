@@ -1,12 +1,14 @@
 """Solve a differential equation: the trial space and the windows of time are chosen by the estimated error."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from physopt.pinn.answer import Answer
 from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
+from .library import Library
 from .march import Callback, march, together
 from .near import Near, neighbours
 from .trained import train_until
@@ -21,6 +23,7 @@ def solve(
     tol: float = 1e-6,
     *,
     near: Answer | Sequence[Answer] = (),
+    library: str | Path | None = None,
     largest: int = LARGEST,
     callback: Callback | None = None,
 ) -> Answer:
@@ -40,6 +43,7 @@ def solve(
     - `problem`: see `Problem`. `tol`: between 1e-12 and 1. With readings it is at least a hundredth of what they miss the answer by.
     - `near`: answers to the same problem with other parameters. Their windows and spaces are tried first, and Newton's method begins at
       the combination of them that fits best.
+    - `library`: a folder of answers to this problem with other parameters, which this one is added to. Those nearby are used as `near`.
     - `largest`: the most columns of one least squares system. Memory grows with its square, time with its cube.
     - `callback`: called with a `Tried` after each attempt.
 
@@ -48,14 +52,17 @@ def solve(
     if not 1e-12 <= tol < 1.0:
         raise ValueError(f"tol is {tol}; it is a relative error, between 1e-12 and 1: write 1e-6.")
     told = callback or (lambda tried: None)
-    near = [near] if isinstance(near, Answer) else near
+    near = [near] if isinstance(near, Answer) else [*near]
     if len(problem.coordinates) > MANY:
-        if near:
-            raise ValueError(f"Answers nearby are of use in up to {MANY} coordinates; leave near= out.")
+        if near or library is not None:
+            raise ValueError(f"Answers nearby are of use in up to {MANY} coordinates; leave near= and library= out.")
         return train_until(problem, tol, told)
     problem.block.check(problem, Products.of(problem, problem.time).points())
-    known = neighbours(problem, near)
+    shelf = None if library is None else Library(library, problem)
+    known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
     answer = _marched(problem, tol, largest, told, known) if problem.marches else together(problem, tol, largest, told, known)
+    if shelf is not None:
+        shelf.add(answer)
     return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
 
 
