@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from equations import Cases, chebyshev, check, integrated, lines
+from scipy.special import h1vp, h2vp, hankel1, hankel2, jvp
 
 from physopt.pinn import At, Ball, Boundary, Box, Integral, Problem, Start
 from physopt.pinn.equations.schroedinger import schroedinger
@@ -94,29 +95,24 @@ def helmholtz_with_a_hole():
     return Problem(domain, equation, [outer, hole], reference=lambda x, y: np.sin(k * x) * np.sin(k * y))
 
 
-@demo(1e-5, slow=True, title="Helmholtz 2D, sound-hard scattering, absorbing (the outer edge a circle)")
+@demo(1e-5, slow=True, title="Helmholtz 2D, sound-hard scattering, absorbing, in polar coordinates")
 def helmholtz_scattering():
-    from scipy.special import h1vp, h2vp, hankel1, hankel2, jvp
-
     k, inner, outer = 2.0, pi / 4, pi
-    out, back = (
-        (lambda n: k * h1vp(n, k * outer) - 1j * k * hankel1(n, k * outer)),
-        (lambda n: k * h2vp(n, k * outer) - 1j * k * hankel2(n, k * outer)),
-    )
 
-    def reference(x, y):  # waves that leave and waves that the outer edge sends back, order by order
-        r, angle, total = np.hypot(x, y), np.arctan2(y, x), 0j
+    def reference(r, a):  # waves that leave and waves that the outer edge sends back, order by order
+        total = 0j
         for n in range(30):
-            share = -out(n) / back(n)
+            share = -(h1vp(n, k * outer) - 1j * hankel1(n, k * outer)) / (h2vp(n, k * outer) - 1j * hankel2(n, k * outer))
             size = -(1j**n) * (2 if n else 1) * jvp(n, k * inner) / (h1vp(n, k * inner) + share * h2vp(n, k * inner))
-            total = total + size * (hankel1(n, k * r) + share * hankel2(n, k * r)) * np.cos(n * angle)
+            total = total + size * (hankel1(n, k * r) + share * hankel2(n, k * r)) * np.cos(n * a)
         return total.real, total.imag
 
-    wave = lambda x, n_x: k * n_x * jnp.stack([-jnp.sin(k * x), jnp.cos(k * x)])
-    hard = Boundary(lambda u, v, x, n_x: jnp.stack([u.normal, v.normal]) + wave(x, n_x), lambda x, y: np.hypot(x, y) < 1)
-    absorbing = Boundary(lambda u, v: (u.normal + k * v, v.normal - k * u), lambda x, y: np.hypot(x, y) > 1)
-    domain, equation = Ball(outer, x=0, y=0) - Ball(inner, x=0, y=0), lambda u, v: (u.laplacian + k**2 * u, v.laplacian + k**2 * v)
-    return Problem(domain, equation, [hard, absorbing], fields="u v", reference=reference)
+    sound = lambda u, r: u.rr + u.r / r + u.aa / r**2 + k**2 * u
+    wave = lambda r, a: k * jnp.cos(a) * jnp.stack([-jnp.sin(k * r * jnp.cos(a)), jnp.cos(k * r * jnp.cos(a))])
+    hard = Boundary(lambda u, v, r, a: jnp.stack([u.r, v.r]) + wave(r, a), lambda r: r == inner)
+    absorbing = Boundary(lambda u, v: (u.r + k * v, v.r - k * u), lambda r: r == outer)
+    domain = Box(r=(inner, outer), a=(0, 2 * pi), periodic="a")
+    return Problem(domain, lambda u, v, r: (sound(u, r), sound(v, r)), [hard, absorbing], fields="u v", reference=reference)
 
 
 @demo(1e-6, title="Euler's beam")
@@ -239,3 +235,10 @@ def elastic_plate():
 @pytest.mark.parametrize(("make", "tol", "limit"), CASES.values())
 def test_demonstrations_are_solved_and_the_estimated_error_is_true(make, tol, limit):
     check(make, tol, limit)
+
+
+@pytest.mark.slow
+def test_what_is_published_without_a_unique_solution_is_refused():
+    equation = lambda u, x, y, k: u.laplacian + k**2 * (u + jnp.cos(k * x) * jnp.cos(k * y))  # cos(k x) may be added
+    answer = solve(Problem(square, equation, [Boundary(lambda u: u.normal)], k=4 * pi), largest=700)
+    assert not answer.converged and "more than one solution" in answer.why

@@ -163,7 +163,7 @@ class Ball(AbstractDomain):
             angle = 2.0 * np.pi * (np.arange(num) + 0.25) / num
             normals = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         else:
-            normals = qmc.MultivariateNormalQMC(np.zeros(len(self.names)), seed=0).random(num)
+            normals = qmc.MultivariateNormalQMC(np.zeros(len(self.names)), engine=qmc.Halton(len(self.names), seed=0)).random(num)
             normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         return Edge(self.centre + self.radius * normals, normals)
 

@@ -21,6 +21,7 @@ from .system import Guess, System, Weights
 
 Window = tuple[float, float] | None
 Points = Float[np.ndarray, "n d"]
+FOLLOWED = 1.5  # so much farther from the readings, at most, may a stricter equation lead
 LOST = 1e-3  # of a drawn function, at most, where the rows determine it
 
 
@@ -69,12 +70,16 @@ def attempt(
         noise = coarse.noise
     elif before is not None or not near:
         first, noise, begun = begin(problem, space, window, before)
-    also, weights = None if coarse is None else coarse.worst, Weights.for_noise(noise)
-    system = System(problem, space, window, None if before is None else before.plain, weights=weights, also=also)
-    if near and coarse is None:
-        first = combined(system, near, first)
-    assert first is not None
-    found = newton(system, first, accuracy)
+    also, factors = None if coarse is None else coarse.worst, begun
+    for weights in (Weights.for_noise(noise), Weights.for_noise(0.0)):
+        system = System(problem, space, window, None if before is None else before.plain, weights=weights, also=also)
+        if near and coarse is None:
+            first = combined(system, near, first)
+        assert first is not None
+        found = newton(system, first, accuracy)
+        factors += found.factors
+        if noise == 0.0 or _noise(problem, system.misfits(found.guess)) <= FOLLOWED * noise:
+            break  # otherwise the space is too poor for the equation, which would bend the fields away from the readings
     finer, worst = space.finer(), system.worst(found.guess)
     made = correct(problem, space, found.guess, finer, window, before, worst, weights)
     misfits = system.misfits(found.guess)
@@ -91,7 +96,7 @@ def attempt(
         misfits,
         _noise(problem, misfits),
         weights,
-        found.factors + begun + 1,
+        factors + 1,
         worst,
     )
 
