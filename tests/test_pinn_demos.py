@@ -23,7 +23,7 @@ def ode_system():
     return Problem(None, equation, [start], fields="u v", time=(0, 10), reference=lambda t: (np.sin(t), np.cos(t)))
 
 
-@demo(1e-6, title="Second-order ODE")
+@demo(1e-6, slow=True, title="Second-order ODE")
 def second_order_ode():
     reference = lambda t: 50 / 81 + 5 / 9 * t + 31 / 81 * np.exp(9 * t) - 2 * np.exp(t)
     start = [Start(lambda u: u + 1), Start(lambda u: u.t - 2)]
@@ -78,7 +78,7 @@ def helmholtz_dirichlet():
     return Problem(square, equation, [zero], k=4 * pi, reference=lambda x, y, k: np.sin(k * x) * np.sin(k * y))
 
 
-@demo(1e-6, title="Helmholtz 2D, Neumann, with what the published one lacks")
+@demo(1e-6, slow=True, title="Helmholtz 2D, Neumann, with what the published one lacks")
 def helmholtz_neumann():
     equation = lambda u, x, y, k: u.laplacian + k**2 * (u + jnp.cos(k * x) * jnp.cos(k * y))
     conditions = [Boundary(lambda u: u.normal), Integral(lambda u, x, y, k: (u * jnp.cos(k * x), u * jnp.cos(k * y)))]
@@ -134,7 +134,7 @@ def heat():
     return Problem(line, lambda u: u.t - 0.4 * u.xx, conditions, time=(0, 1), reference=reference)
 
 
-@demo(1e-6, title="Diffusion")
+@demo(1e-6, slow=True, title="Diffusion")
 def diffusion():
     equation = lambda u, x, t: u.t - u.xx + jnp.exp(-t) * (1 - pi**2) * jnp.sin(pi * x)
     conditions, reference = [Start(lambda u, x: u - jnp.sin(pi * x)), zero], lambda x, t: np.exp(-t) * np.sin(pi * x)
@@ -202,7 +202,7 @@ def kovasznay():
     return Problem(Box(x=(-0.5, 1), y=(-0.5, 1.5)), equation, [edge, outflow], fields="u v p", reference=flow)
 
 
-@demo(1e-6, title="Elastic plate")
+@demo(1e-6, slow=True, title="Elastic plate")
 def elastic_plate():
     lame, mu, q, stiff = 1.0, 0.5, 4.0, 2.0
 

@@ -83,16 +83,21 @@ def source_field():
 
 
 CASES = {
-    "lorenz": (lorenz, 1e-4, 1e-3),
-    "brinkman_forchheimer": (brinkman_forchheimer, 1e-6, 1e-6),
-    "diffusion": (diffusion, 1e-6, 1e-6),
-    "flow": (flow_of_unknown_viscosity, 1e-5, 1e-5),
+    "lorenz": pytest.param(lorenz, 1e-4, 1e-3, marks=pytest.mark.slow),
+    "brinkman and forchheimer": pytest.param(brinkman_forchheimer, 1e-6, 1e-6),
+    "diffusion": pytest.param(diffusion, 1e-6, 1e-6),
+    "flow": pytest.param(flow_of_unknown_viscosity, 1e-5, 1e-5, marks=pytest.mark.slow),
+    "two rates": pytest.param(
+        diffusion_reaction,
+        1e-4,
+        1e-3,
+        marks=[pytest.mark.slow, pytest.mark.xfail(reason="a poor space leads astray: docs/pinn.md, limits", strict=True)],
+    ),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_unknown_numbers_of_the_demonstrations_are_found(name):
-    make, tol, limit = CASES[name]
+@pytest.mark.parametrize(("make", "tol", "limit"), CASES.values(), ids=CASES)
+def test_unknown_numbers_of_the_demonstrations_are_found(make, tol, limit):
     problem, true = make()
     answer = solve(problem, tol)
     assert answer.converged, answer.why
