@@ -63,9 +63,8 @@ def test_leave_one_out_is_what_leaving_one_out_gives(sloped):
         whole_mask = np.concatenate([np.ones((12, 1), bool), np.isfinite(slopes).all(2) if sloped else np.ones((12, 0), bool)], 1).ravel()
         jitter = 1e-12 * np.trace(whole[np.ix_(whole_mask, whole_mask)]) / whole_mask.sum() + 10.0 * process.kernel.nugget
         factors = np.concatenate([[1.0], process.kernel.scales]) if sloped else np.ones(1)
-        rows = (
-            np.concatenate([(points[rest] - points.mean(0))[:, None], slopes[rest]], 1) if sloped else points[rest, None] - points.mean(0)
-        )
+        centred = (points[rest] - points.mean(0))[:, None]
+        rows = np.concatenate([centred, slopes[rest]], 1) if sloped else centred
         rows = (rows / factors[:, None]).reshape(-1, 3)[mask]
         row = process.kernel.of(TASKS[i][None], TASKS[rest], slopes=False, known=sloped)[0, mask]
         guess = points.mean(0) + row @ np.linalg.solve(gram + jitter * np.eye(len(gram)), rows)
@@ -77,9 +76,8 @@ def test_tangents_and_smoothness_pay():
     points, slopes = curve(TASKS)
     starts = Starts(TASKS, points, list(slopes.transpose(0, 2, 1)))
     exact = curve(UNSEEN)[0]
-    wrong = {
-        name: np.mean([np.linalg.norm(starts(t, name).point - x) for t, x in zip(UNSEEN, exact, strict=True)]) for name in starts.errors
-    }
+    guesses = {name: np.stack([starts(task, name).point for task in UNSEEN]) for name in starts.errors}
+    wrong = {name: np.linalg.norm(guess - exact, axis=1).mean() for name, guess in guesses.items()}
     assert wrong["tangents"] < 0.2 * wrong["values"] < 0.2 * wrong["nearest"]
     assert wrong["tangent"] < wrong["nearest"] and wrong["span"] < wrong["nearest"]
     assert starts.chosen == "tangents" == min(wrong, key=lambda name: wrong[name])
@@ -156,9 +154,8 @@ def test_long_arrays_become_their_principal_components():
 
 
 def solve_of(k, **more):
-    return Solve(
-        task_of({"a": float(k)}, 3), np.full(3, float(k)), float(k), gradient=np.zeros(3), hessian=np.eye(3), about={"calls": k}, **more
-    )
+    task = task_of({"a": float(k)}, 3)
+    return Solve(task, np.full(3, float(k)), float(k), gradient=np.zeros(3), hessian=np.eye(3), about={"calls": k}, **more)
 
 
 def test_a_folder_gives_back_what_was_put_in(tmp_path):

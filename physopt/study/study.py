@@ -70,8 +70,8 @@ class Study:
         - `x0`: the cold start, of which the study must know nothing. `task`: what tells this problem from the others: named numbers, arrays
           and words, or one number or vector.
         - `hess`: `hess(x, *args)`, dense, if there is a cheaper one than a call for each unknown; with the task as `fun`.
-        - `gtol`: the norm of the gradient to reach; by default `rtol` times that at the cold start, or, where this was not asked, at the
-          cold start of the nearest recorded solve.
+        - `gtol`: the norm of the gradient to reach; by default `rtol` times that at the cold start, or, where this was not asked for, at
+          the cold start of the nearest recorded solve.
         - `curvature`: record the Hessian at the solution, at one call for each unknown (and with `pass_task` the tangents, at one for each
           number of the task)? By default for the first 8 solves, for those that learning did not help, and up to 400 unknowns.
         - `record`: keep the solution at all? `max_calls`: the budget of this solve, without its record.
