@@ -39,6 +39,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],
     ("train", "topopt"): ["--steps", "1", "--tasks", "1", "--size", "16", "--record", "{}"],
     ("bench", "fe"): ["--shape", "16x8", "--iterates", "1"],
+    ("bench", "learn"): ["cluster", "--recorded", "4", "--seeds", "1", "--tasks", "1", "--methods", "physopt", "--json", "{}.json"],
     ("bench", "topopt"): ["beam.toml", "--methods", "mma", "--solutions", "3", "--plot", "{}.png"],
     ("bench", "scf"): ["h2.xyz", "--methods", "pyscf,physopt", "--json", "report.json"],
     ("bench", "report"): ["report.json", "--csv", "{}.csv"],  # of the line above

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
+from .bench_learn import learn
 from .bench_methods import Methods, chosen
 from .bench_report import report
 from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
@@ -18,6 +19,7 @@ app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothin
 app.command(report)
 app.command(fe)
 app.command(topopt)
+app.command(learn)
 
 
 @app.command

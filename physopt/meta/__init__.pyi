@@ -1,4 +1,4 @@
-from . import starts as starts
+from . import families as families, starts as starts
 from .estimators import (
     AbstractEstimator as AbstractEstimator,
     Antithetic as Antithetic,

@@ -75,10 +75,10 @@ def learned(oracle: Oracle, point: Float[ndarray, " n"], task: Task, knowledge: 
                 if inverse is None:
                     PORTFOLIO[rule](oracle, start.point, gtol)
                 else:
-                    quasi_newton(oracle, start.point, gtol, inverse, factor(expected.cold_norm / gtol))
+                    quasi_newton(oracle, start.point, gtol, inverse, factor(expected.cold_norm / gtol), 0.1 * expected.cold_norm)
                 if _reached(oracle, gtol):
                     return _attempt(oracle, gtol, start.name, inverse is not None, "" if inverse is not None else rule, None, "")
-                doubt = "from the learned start nothing was found"
+                doubt, inverse = "the gradient did not fall from it", None
             else:
                 doubt = "its gradient is no better than that of a cold start"
         if inverse is None:

@@ -30,18 +30,34 @@ def lbfgs(oracle: Oracle, point: Float[ndarray, " n"], gtol: float) -> None:
     _run(oracle, point, gtol, None, LBFGS(memory=MEMORY))
 
 
-def quasi_newton(oracle: Oracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"], factor: float) -> None:
-    """Run L-BFGS whose first inverse Hessian is `inverse`, with unit steps; it goes if the gradient does not fall `factor`-fold soon."""
+def quasi_newton(
+    oracle: Oracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"], factor: float, leave: float = np.inf
+) -> None:
+    """Run L-BFGS whose first inverse Hessian is `inverse`, with unit steps; it goes if the gradient does not fall `factor`-fold soon.
+
+    **Arguments:** `leave`: end the run then if the norm of the gradient is still above this.
+    """
     rule = LBFGS(memory=MEMORY, first_step=np.inf, scaled=False)
-    _run(oracle, point, gtol, inverse, Watch(rule, LBFGS(memory=MEMORY), window=WINDOW, factor=factor))
+    _run(oracle, point, gtol, inverse, Watch(rule, LBFGS(memory=MEMORY), window=WINDOW, factor=factor), leave)
 
 
-def _run(oracle: Oracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"] | None, rule: LBFGS | Watch) -> None:
-    counts = [itertools.count()]
+def _run(
+    oracle: Oracle,
+    point: Float[ndarray, " n"],
+    gtol: float,
+    inverse: Float[ndarray, "n n"] | None,
+    rule: LBFGS | Watch,
+    leave: float = np.inf,
+) -> None:
+    counts, judged = [itertools.count()], [False]
 
     def stuck(progress: Progress) -> bool:
         if progress.carry.accept:
             counts[0] = itertools.count()
+        if rule.doubts(progress.carry.state) and not judged[0]:
+            judged[0] = True
+            if progress.grad_norm > leave:
+                return True
         return next(counts[0]) > HALVINGS
 
     stop = Stop(grad_norm=gtol, max_evaluations=10**6, max_nonfinite=HALVINGS)

@@ -1,0 +1,6 @@
+from .bratu import Bratu as Bratu
+from .cluster import Cluster as Cluster
+from .physics import AbstractPhysics as AbstractPhysics, Smooth as Smooth
+from .pulse import Pulse as Pulse
+from .reaction import Reaction as Reaction
+from .rod import Rod as Rod
