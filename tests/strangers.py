@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from physopt.core.trajectory import Column, Recorder
+from physopt.meta.starts import Folder, Solve, task_of
 
 SCRIPT = Path(sys.executable).with_name("physopt")
 ODD = ("sitecustomize", "usercustomize", "conftest", "setup", "fitz", "xcfun", "evil")
@@ -35,6 +36,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("topopt",): ["beam.toml", "--max-iterations", "3", "--record", "{}", "--plot", "{}.png", "--gif", "{}.gif", "--stl", "{}.stl"],
     ("topopt", "validate"): ["beam.toml"],
     ("topopt", "gallery"): [],
+    ("study",): ["study", "--suggest", "2", "--plot", "{}.png", "--json", "{}.json"],
     ("train", "quadratics"): ["--steps", "1", "--tasks", "2", "--seeds", "1", "--record", "{}"],
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],
     ("train", "topopt"): ["--steps", "1", "--tasks", "1", "--size", "16", "--record", "{}"],
@@ -82,6 +84,9 @@ def lay_inputs(folder: Path) -> None:
     (folder / "molecules").mkdir()
     for k in range(3):
         (folder / "molecules" / f"h2-{k}.xyz").write_text(HYDROGEN.format(0.74 + 0.1 * k))
+    for k in range(5):
+        about = {"calls": 9 - k, "recording": 3, "start": "cold", "cold_norm": 1.0, "cold_value": 1.0}
+        Folder(folder / "study").add(Solve(task_of({"a": k, "b": k * k}, 2), np.array([k, 0.5 * k]), 0.1 * k, about=about))
     point, told = [np.zeros(3), np.zeros(())], {"spec": {}, "asked": {}, "leaves": ["best", "best_value"]}
     recorder = Recorder(folder / "run", columns={"value": Column("1")}, checkpoint=point, resume=False, durability="process", **told)
     recorder.append({"value": 1.0}, point)

@@ -85,13 +85,12 @@ class Arena:
         self.rules = tuned(settings(self._same), cases, cold, [self._gtol(case) for case in cases])
 
     def tune_warm(self, cases: Sequence[Case], study: Study) -> None:
-        """Tune SciPy's rules again, from the nearest other recorded solution."""
+        """Tune the classical rules again, from the nearest other recorded solution."""
         tasks = [task_of(self.family.named(case.mu), self.family.unknowns) for case in cases]
         solves = study.solves(tasks[0])
         apart = [[float(np.linalg.norm(s.task.vector - task.vector)) or np.inf for s in solves] for task in tasks]
         starts = [solves[int(np.argmin(row))].point for row in apart]
-        rules = {name: each for name, each in settings(self._same).items() if name != "l-bfgs"}  # the same as SciPy's to a call or two
-        self.warm = tuned(rules, cases, starts, [self._gtol(case) for case in cases])
+        self.warm = tuned(settings(self._same), cases, starts, [self._gtol(case) for case in cases])
 
     def classical(self) -> Iterator[dict[str, Any]]:
         """Yield the records of all tuned rules from the cold start; the best one is also "best-classical"."""
@@ -219,7 +218,7 @@ def compare_family(
     tell("compiling")
     arena = Arena(name, tasks, draw)
     for seed in range(seeds):
-        pool = arena.pool(seed, max(*recorded, TRAINED))
+        pool = arena.pool(seed, max(recorded))
         if seed == 0:
             tell("tuning")
             arena.tune(pool[:TRAINED])

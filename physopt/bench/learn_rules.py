@@ -9,11 +9,8 @@ import scipy.optimize
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.run import minimize
-from physopt.core.stop import Stop
 from physopt.meta.families import AbstractPhysics
-from physopt.rules.lbfgs import LBFGS
-from physopt.study.oracle import Oracle, OutOfCalls, Posed
+from physopt.study.oracle import Oracle, OutOfCalls
 
 MOST = 3000  # calls of a solve
 Run = Callable[["Case", Oracle, Float[ndarray, " n"], float], None]
@@ -68,17 +65,6 @@ class _Reached(Exception):
     """The gradient is small enough."""
 
 
-def _lbfgs(memory: int, first: float) -> Run:
-    def run(case: Case, oracle: Oracle, start: Float[ndarray, " n"], gtol: float) -> None:
-        rule = LBFGS(memory=memory, first_step=first)
-        try:
-            minimize(Posed(oracle=oracle, inverse=None), rule, start, stop=Stop(grad_norm=gtol, max_evaluations=MOST))
-        except OutOfCalls:
-            return
-
-    return run
-
-
 def _scipy(method: str, price: Callable[[Case], float], curvature: str, **options: Any) -> Run:
     """Return a rule of SciPy, whose Hessian or Hessian-vector product costs `price` calls."""
 
@@ -131,14 +117,13 @@ def _scipy(method: str, price: Callable[[Case], float], curvature: str, **option
 
 
 def settings(compiled: Compiled) -> dict[str, list[Rule]]:
-    """Return the rules by name, each with the settings that are tried: physopt's L-BFGS, and four of SciPy's."""
+    """Return the rules by name, each with the settings that are tried: SciPy's, L-BFGS with long memories among them."""
     never = {"gtol": 0.0, "maxiter": 10**5}
     limits = {"maxiter": 10**5, "maxfun": 10**5, "ftol": 0.0, "gtol": 0.0, "maxls": 40}
     dense = float(compiled.family.hessian_calls)
     half = compiled.family.unknowns / 2.0  # a Jacobian, in calls, by columns or adjoints at half a call each
     found = {
-        "l-bfgs": [_lbfgs(memory, first) for memory in (20, 60) for first in (0.1, 1.0)],
-        "scipy-l-bfgs-b": [_scipy("L-BFGS-B", lambda case: 0.0, "", maxcor=memory, **limits) for memory in (5, 10, 20, 60)],
+        "l-bfgs-b": [_scipy("L-BFGS-B", lambda case: 0.0, "", maxcor=memory, **limits) for memory in (5, 10, 20, 60)],
         "newton-cg": [
             _scipy("trust-ncg", lambda case: 1.0, "product", initial_trust_radius=r, max_trust_radius=1e3, **never) for r in RADII
         ],

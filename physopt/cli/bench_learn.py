@@ -64,12 +64,15 @@ def learn(
 
 
 def print_learning(family: str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Print, for each circle and number of recorded solves, calls, and how many times fewer than the best classical rule takes."""
+    """Print, for each circle and number of recorded solves, calls, and how many times fewer than the best classical rule takes.
+
+    Answers are values with gradients: what a rule would cost if curvature came free.
+    """
     mine = [r for r in records if r["family"] == family and "method" in r]
     cold = {(r["circle"], r["task"]): r["calls_to"]["1e-6"] or np.inf for r in mine if r["method"] == "best-classical"}
     rules = sorted({r["rule"] for r in mine if "rule" in r})
     table = Table(title=f"{family}: calls to 1e-6, and how many times fewer than {', '.join(rules)} from cold (median, 10 to 90 %)")
-    for column in ("circle", "recorded", "method", "calls", "fewer", "10 - 90 %", "higher", "cold start"):
+    for column in ("circle", "recorded", "method", "calls", "answers", "fewer", "10 - 90 %", "higher", "cold start"):
         table.add_column(column, justify="left" if column in ("circle", "method") else "right")
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for r in mine:
@@ -79,7 +82,17 @@ def print_learning(family: str, records: Sequence[Mapping[str, Any]]) -> None:
         fewer = np.array([cold[circle, r["task"]] for r in rows]) / calls
         low, high = np.quantile(np.nan_to_num(fewer), [0.1, 0.9])
         shares = [f"{np.mean([each(r) for r in rows]):.0%}" for each in (lambda r: r["higher"], lambda r: r["used"] == "cold")]
-        table.add_row(circle, str(number), method, f"{np.median(calls):g}", f"{np.median(fewer):.2f}", f"{low:.2f} - {high:.2f}", *shares)
+        answers = np.median([r["answers_to"]["1e-6"] or np.inf for r in rows])
+        table.add_row(
+            circle,
+            str(number),
+            method,
+            f"{np.median(calls):g}",
+            f"{answers:g}",
+            f"{np.median(fewer):.2f}",
+            f"{low:.2f} - {high:.2f}",
+            *shares,
+        )
     console = screen(110)
     console.print(table)
     saved = break_even(mine, records)
