@@ -25,6 +25,7 @@ def test_a_study_gets_cheaper_and_stays_right(recorded):
     later = [r.nfev - r.recording for r in results[6:]]
     assert np.median(later) <= np.median(cold) / 4.0
     assert all(r.success for r in results) and [r.message for r in results] == told
+    assert not any("HIGHER" in line for line in told)
     assert all(r.start == "cold" for r in results[:4]) and any(r.start == "tangents" for r in results[6:])
     assert f"{later[-1]} here, learned from 11 runs" in told[-1]
     assert results[-1].saved == pytest.approx(np.median([r.nfev - r.recording for r in results if r.start == "cold"]) - later[-1])
@@ -141,6 +142,13 @@ def test_a_study_that_teaches_nothing_costs_next_to_nothing(recorded, tmp_path, 
         result = bad.minimize(chain, ZERO, task, pass_task=True, gtol=gtol, record=False)
         assert result.success and np.linalg.norm(chain(result.x, task)[1]) <= gtol
         assert result.nfev <= 1.1 * cold.nfev + 5
+
+
+def test_a_series_that_goes_on_and_on_is_no_series_of_other_minima(tmp_path):
+    study = Study(tmp_path)
+    for load in np.linspace(1.0, 6.0, 9):
+        result = study.minimize(chain, ZERO, {"stiffening": 0.5, "load": load}, pass_task=True, curvature=False)
+        assert result.success and result.higher == 0.0, result.message
 
 
 def test_what_does_not_converge_says_so_and_is_not_recorded(tmp_path):

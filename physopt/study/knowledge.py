@@ -14,7 +14,7 @@ from physopt.meta.starts.starts import Start, Starts
 from physopt.meta.starts.task import Scaling, Task
 
 FEWEST = 4  # recorded solves before anything is learned
-WIDE = 5.0  # leave-one-out errors beyond which a final value is reported
+WIDE = 3.0  # times the largest leave-one-out error: a final value that is higher by more is reported
 
 
 class Expected(NamedTuple):
@@ -57,7 +57,10 @@ class Knowledge:
         order = np.argsort(((self.starts.inputs - z) ** 2).sum(1), kind="stable")
         norm = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_norm"))), np.nan)
         height = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_value") - self.solves[k].value)), np.nan)
-        return Expected(norm, height, float(self._heights(z)[0]), self._heights.error)
+        # Outside of what was recorded a value may be missed by far more than leaving one out says.
+        low, high = self.starts.inputs.min(0), self.starts.inputs.max(0)
+        outside = float((np.maximum(low - z, z - high) / (high - low)).max(initial=0.0))
+        return Expected(norm, height, float(self._heights(z)[0]), float(self._heights.errors.max()) * (1.0 + 10.0 * outside) ** 2)
 
 
 def cold_calls(solves: Sequence[Solve]) -> float:

@@ -45,12 +45,14 @@ class Oracle:
         self.flattest: Answer | None = None
         self.lowest: Answer | None = None
         self._newest: Answer | None = None
+        self._first: Float[ndarray, " n"] | None = None
 
     def __call__(self, point: Float[ndarray, " n"]) -> Answer:
         """Return the answer at a point."""
         if self._newest is not None and np.array_equal(self._newest.point, point):
             return self._newest
         self._newest = answer = self._ask(point)
+        self._first = answer.point if self._first is None else self._first
         self.rows.append((self.calls, answer.value, answer.norm))
         if answer.finite:
             self.flattest = answer if self.flattest is None or answer.norm < self.flattest.norm else self.flattest
@@ -66,8 +68,9 @@ class Oracle:
         size = float(np.linalg.norm(vector))
         if size == 0.0:
             return np.zeros_like(vector)
-        step = 1e-6 * max(float(np.linalg.norm(point)), 1.0) / size
-        grad = self(point).grad
+        answer = self(point)
+        reach = max(float(np.linalg.norm(point)), float(np.linalg.norm(point - (point if self._first is None else self._first))))
+        step, grad = 1e-6 * (reach or 1.0) / size, answer.grad
         return (self.probe(point + step * vector) - grad) / step
 
     def _ask(self, point: Float[ndarray, " n"]) -> Answer:
