@@ -27,6 +27,8 @@ from physopt.rules.mirror import MirrorDescent
 from physopt.rules.mma import GCMMA, MMA
 from physopt.rules.model_step import ModelStep
 from physopt.rules.oc import OptimalityCriteria
+from physopt.rules.self_scaled import SelfScaledBroyden
+from physopt.rules.soap import soap
 from physopt.rules.trust import TrustRegion
 from physopt.rules.watch import Watch
 from physopt.scf.problem import SCF
@@ -189,6 +191,8 @@ RULES: list[tuple[str, AbstractRule]] = [
     ("guarded-sgd", Guard(FromOptax(optax.sgd(1e-3)), LBFGS(memory=3))),
     ("span", Span(key=jax.random.key(0))),
     ("adam", FromOptax(optax.adam(3e-3))),
+    ("soap", FromOptax(soap(3e-3))),
+    ("self-scaled-broyden", SelfScaledBroyden()),
 ]
 
 # Rules that extrapolate anchors, hence run on self-consistent fields only.

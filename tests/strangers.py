@@ -40,6 +40,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("train", "quadratics"): ["--steps", "1", "--tasks", "2", "--seeds", "1", "--record", "{}"],
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],
     ("train", "topopt"): ["--steps", "1", "--tasks", "1", "--size", "16", "--record", "{}"],
+    ("bench", "pinn"): ["poisson", "--set", "dim=1", "--methods", "physopt", "--limit", "1", "--json", "{}.json"],
     ("bench", "fe"): ["--shape", "16x8", "--iterates", "1"],
     ("bench", "learn"): ["cluster", "--recorded", "4", "--seeds", "1", "--tasks", "1", "--methods", "physopt", "--json", "{}.json"],
     ("bench", "topopt"): ["beam.toml", "--methods", "mma", "--solutions", "3", "--plot", "{}.png"],

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from .bench_learn import learn
 from .bench_methods import Methods, chosen
+from .bench_pinn import pinn
 from .bench_report import report
 from .bench_tables import judge_lowest, print_cases, print_ratios, print_summary, read_lowest
 from .bench_topopt import fe, topopt
@@ -20,6 +21,7 @@ app.command(report)
 app.command(fe)
 app.command(topopt)
 app.command(learn)
+app.command(pinn)
 
 
 @app.command

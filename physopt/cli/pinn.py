@@ -46,11 +46,8 @@ def solve_equation(
         Folder of answers with other parameters: those nearby are begun from, and this one is added.
     """
     outputs.check()
-    from physopt.pinn.equations import EQUATIONS
-
-    if equation not in EQUATIONS:
-        raise ValueError(f"There is no equation {equation!r} here; there are {', '.join(EQUATIONS)}. Your own is a pinn.Problem in Python.")
-    problem = EQUATIONS[equation](**_chosen(EQUATIONS[equation], choices))
+    build = equation_named(equation)
+    problem = build(**chosen_parameters(build, choices))
     if outputs.plot is not None and len(problem.coordinates) > 2:
         raise ValueError(
             f"{outputs.plot}: a picture shows two coordinates, and {equation} has {', '.join(problem.coordinates)}. Leave --plot out."
@@ -98,7 +95,16 @@ def _named(problem: "Problem", equation: str) -> str:
     return " ".join([equation, *(f"{name}={significant(value)}" for name, value in problem.parameters.items())])
 
 
-def _chosen(build: Callable[..., Any], choices: Sequence[str]) -> dict[str, float | int]:
+def equation_named(name: str) -> Callable[..., "Problem"]:
+    """Return what builds the equation of this name."""
+    from physopt.pinn.equations import EQUATIONS
+
+    if name not in EQUATIONS:
+        raise ValueError(f"There is no equation {name!r} here; there are {', '.join(EQUATIONS)}. Your own is a pinn.Problem in Python.")
+    return EQUATIONS[name]
+
+
+def chosen_parameters(build: Callable[..., Any], choices: Sequence[str]) -> dict[str, float | int]:
     """Return the parameters of an equation from `name=value`."""
     known, chosen = inspect.signature(build).parameters, {}
     for choice in choices:

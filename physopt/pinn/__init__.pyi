@@ -5,7 +5,7 @@ from .field import Field as Field
 from .method.solve import solve as solve
 from .method.train import Trained as Trained, train as train
 from .model import GaussNewton as GaussNewton
-from .network import Network as Network
+from .network import FirstOrder as FirstOrder, Network as Network
 from .poisson import (
     Poisson as Poisson,
     PoissonFamily as PoissonFamily,

@@ -26,5 +26,7 @@ from .mma import GCMMA as GCMMA, MMA as MMA, Poles as Poles
 from .model_step import ModelStep as ModelStep
 from .oc import OptimalityCriteria as OptimalityCriteria
 from .search import AbstractSearch as AbstractSearch, Backtracking as Backtracking, FullStep as FullStep
+from .self_scaled import SelfScaledBroyden as SelfScaledBroyden
+from .soap import soap as soap
 from .trust import TrustRegion as TrustRegion
 from .watch import Watch as Watch

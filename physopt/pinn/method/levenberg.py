@@ -30,7 +30,9 @@ class Step(NamedTuple):
     length: float
 
 
-def levenberg(problem: Problem, network: Network, point: PyTree, seed: int = 0, damping: float = 1e-3) -> Iterator[Step]:
+def levenberg(
+    problem: Problem, network: Network, point: PyTree, seed: int = 0, damping: float = 1e-3, first: float = FEW
+) -> Iterator[Step]:
     r"""Yield one step after the other, without end: $(J^T J + \lambda) v = -J^T r$, $\lambda = c |r|$, and the best of nine lengths.
 
     Places are fresh in each step; those of the equation are dense where its residual is large. There are 1.6 of them for each parameter,
@@ -38,17 +40,17 @@ def levenberg(problem: Problem, network: Network, point: PyTree, seed: int = 0, 
 
     **Arguments:**
 
-    - `network`: of this problem. `point`: where to start. `damping`: $c$.
+    - `network`: of this problem. `point`: where to start. `damping`: $c$. `first`: places for each parameter at first.
 
     **Raises:** `FloatingPointError` if the residual at the start is not finite.
     """
-    rng, (first, back) = np.random.default_rng(seed), ravel_pytree(point)
-    flat = np.asarray(first)
+    rng, (begin, back) = np.random.default_rng(seed), ravel_pytree(point)
+    flat = np.asarray(begin)
 
     def unravel(flat: np.ndarray) -> PyTree:
         return back(jnp.asarray(flat))
 
-    share, fitted, signs = FEW, np.inf, 0
+    share, fitted, signs = first, np.inf, 0
     while True:
         network = network.at(_places(problem, network, unravel(flat), rng, int(share * flat.size)))
         r, columns = (np.asarray(part) for part in _linearized(network, unravel(flat)))
