@@ -58,7 +58,7 @@ class Rule(NamedTuple):
         """Return the calls to a gradient of norm `gtol`; infinite if that is not reached."""
         oracle = case.oracle()
         self.run(case, oracle, start, gtol)
-        return next((row[0] for row in oracle.rows if row[2] <= gtol), np.inf)
+        return float(next((row[0] for row in oracle.rows if row[2] <= gtol), np.inf))
 
 
 class _Reached(Exception):

@@ -70,14 +70,14 @@ class AbstractPhysics(AbstractFamily):
     def drawn(self, random: np.random.Generator, spread: float) -> Float[ndarray, " mu"]:
         """Draw a task from ranges that are `spread` times as wide; those wider than 1 lie outside of the ranges."""
         low, high = np.array(list(self.ranges.values())).T
+        bounds = np.array([self.limits.get(name, (-np.inf, np.inf)) for name in self.ranges])
         while True:
             apart = random.uniform(-1.0, 1.0, low.size) * spread
-            if spread <= 1.0 or np.abs(apart).max() > 1.0:
-                break
-        hidden = 0.5 * (low + high) + 0.5 * (high - low) * apart
-        bounds = np.array([self.limits.get(name, (-np.inf, np.inf)) for name in self.ranges])
-        hidden = np.clip(hidden, bounds[:, 0], bounds[:, 1])
-        return np.asarray(self.task(jnp.asarray(hidden), jax.random.key(int(random.integers(2**31)))), float)
+            hidden = np.clip(0.5 * (low + high) + 0.5 * (high - low) * apart, bounds[:, 0], bounds[:, 1])
+            mu = np.asarray(self.task(jnp.asarray(hidden), jax.random.key(int(random.integers(2**31)))), float)
+            # A simulation of readings may fail far outside of the ranges.
+            if (spread <= 1.0 or np.abs(apart).max() > 1.0) and np.isfinite(mu).all():
+                return mu
 
     def problem(self, mu: Float[Array, " mu"]) -> "Smooth":
         """Build the problem with task vector `mu`."""

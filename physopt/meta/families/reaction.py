@@ -14,7 +14,7 @@ from .physics import AbstractPhysics
 
 # Which species each of the eight reactions consumes and makes; two of them on the left make it second order.
 STEPS = (((0,), (1,)), ((1,), (0,)), ((1,), (2,)), ((2,), (1,)), ((0, 2), (3,)), ((3,), (0, 2)), ((3,), (4,)), ((1, 1), (5,)))
-TIMES, NOISE, PRIOR, STEP = 12, 0.01, 0.3, 0.25
+TIMES, NOISE, PRIOR, STEP = 12, 0.01, 0.3, 0.125
 LOG_RATES = np.log([1.0, 0.4, 0.8, 0.3, 1.2, 0.3, 0.5, 0.6])
 
 
@@ -60,7 +60,7 @@ class Reaction(AbstractPhysics):
             return c, c
 
         start = jnp.zeros(6).at[0].set(a).at[1].set(b)
-        return jax.lax.scan(step, start, None, length=2 * TIMES)[1][1::2].ravel()
+        return jax.lax.scan(step, start, None, length=4 * TIMES)[1][3::4].ravel()
 
     def residual(self, x: Float[Array, " n"], mu: Float[Array, " mu"]) -> Float[Array, " r"]:
         """Return the weighted residuals."""
