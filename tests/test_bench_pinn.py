@@ -82,3 +82,18 @@ def test_every_training_gets_nearer_and_says_so(tmp_path):
         assert record["method"] == "physopt" or record["tuning"]["setting"] in map(float, record["tuning"]["errors"])
         times = [seconds for seconds in record["seconds_to"].values() if seconds is not None]
         assert times == sorted(times)
+
+
+@pytest.mark.slow
+def test_neighbours_are_solved_first_and_not_counted(tmp_path):
+    report, methods = tmp_path / "x.json", ["--methods", "physopt,physopt-library"]
+    assert main(["bench", "pinn", "reaction", "--set", "rho=5", "--neighbours", "rho=4,6", *methods, "--json", str(report)]) == 0
+    cold, near = json.loads(report.read_text())["records"]
+    assert (cold["start"], near["start"]) == ("cold", "near") and near["neighbours_s"] > cold["neighbours_s"]
+    assert near["steps"] < cold["steps"] and near["final_rel_l2"] < 1e-6
+
+
+def test_neighbours_have_as_many_values_each(capsys):
+    assert main(["bench", "pinn", "gray-scott", "--neighbours", "feed=0.03,0.04", "kill=0.05,0.06,0.07"]) == 2
+    assert "as many as the others" in capsys.readouterr().err
+    assert main(["bench", "pinn", "reaction", "--methods", "physopt-library"]) == 2

@@ -20,7 +20,8 @@ from physopt.pinn.sampling import interior
 from .pinn_methods import METHODS, Training, warm
 
 ERRORS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7")
-SOLVER = "physopt"
+SOLVER, LIBRARY = "physopt", "physopt-library"
+SOLVERS = (SOLVER, LIBRARY)  # draw nothing, and have nothing to tune
 TOLERANCES = (1e-3, 1e-5, 1e-7)  # that the solver is asked for
 TUNED = 0.2  # of a run's seconds for each setting that is tried
 POINTS = 1000  # places of a batch, where a method has no choice of its own
@@ -97,7 +98,7 @@ class Clock:
 def tuned(problem: Problem, methods: Sequence[str], limit: float, tell: Callable[[str], None]) -> dict[str, dict[str, Any]]:
     """Return the best setting of each method on another problem of the family, with the error that each setting reached."""
     judge, found = Judge(problem), {}
-    for method in (name for name in methods if name != SOLVER):
+    for method in (name for name in methods if name not in SOLVERS):
         errors = {}
         for setting in METHODS[method].settings:
             tell(f"{method}, tuned")
@@ -115,28 +116,29 @@ def compare(
     limit: float,
     settings: Mapping[str, dict[str, Any]],
     tell: Callable[[str], None] = lambda method: None,
+    neighbours: Sequence[Problem] = (),
 ) -> list[dict[str, Any]]:
     """Run each method for `limit` processor seconds from each seed, and return one record each; the solver draws nothing and runs once.
 
     **Arguments:**
 
-    - `settings`: what `tuned` returned.
+    - `settings`: what `tuned` returned. `neighbours`: what `physopt-library` solves first, to the same tolerance; that is not counted.
     """
     judge, records = Judge(problem), []
     for method in methods:
-        for seed in range(1 if method == SOLVER else seeds):
+        for seed in range(1 if method in SOLVERS else seeds):
             tell(method)
             common = {
                 "case": case,
                 "method": method,
                 "seed": seed,
-                "start": "cold",
+                "start": "near" if method == LIBRARY else "cold",
                 "parameters": dict(problem.parameters),
                 "limit_s": limit,
             }
             try:
-                if method == SOLVER:
-                    own = _solved(problem, judge, limit)
+                if method in SOLVERS:
+                    own = _solved(problem, judge, limit, neighbours if method == LIBRARY else ())
                 else:
                     own = _trained(problem, judge, method, seed, settings[method]["setting"], limit)
                     own["tuning"] = settings[method]
@@ -189,7 +191,7 @@ def _run(method: str, asked: Training) -> None:
         METHODS[method].train(asked)
 
 
-def _solved(problem: Problem, judge: Judge, limit: float) -> dict[str, Any]:
+def _solved(problem: Problem, judge: Judge, limit: float, neighbours: Sequence[Problem]) -> dict[str, Any]:
     """Solve to one tolerance after the other while time lasts; each begins anew, and the time to an error is that of one solve."""
     began = time.process_time()
     solve(problem, 0.3)
@@ -197,7 +199,9 @@ def _solved(problem: Problem, judge: Judge, limit: float) -> dict[str, Any]:
     steps_to, seconds_to, own = dict.fromkeys(ERRORS), dict.fromkeys(ERRORS), {}
     for tol in TOLERANCES:
         began = time.process_time()
-        answer = solve(problem, tol)
+        near = [solve(other, tol) for other in neighbours]
+        before, began = time.process_time() - began, time.process_time()
+        answer = solve(problem, tol, near=near)
         seconds, error = time.process_time() - began, judge.of(answer.at(judge.points))
         for name in ERRORS:
             if error <= float(name) and seconds_to[name] is None:
@@ -210,6 +214,7 @@ def _solved(problem: Problem, judge: Judge, limit: float) -> dict[str, Any]:
             "steps": answer.factors,
             "seconds": seconds,
             "compile_s": compiled,
+            "neighbours_s": before,
             "tol": tol,
         }
         if seconds > 0.3 * limit:

@@ -21,6 +21,7 @@ def pinn(
     *,
     choices: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())] = (),
     tuning: Annotated[tuple[str, ...], Parameter(name="--tune-on", consume_multiple=True, negative=())] = (),
+    neighbours: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
     methods: Methods = None,
     seeds: int = 5,
     limit: float = 60.0,
@@ -39,6 +40,8 @@ def pinn(
         Parameters of the equation, as in --set nu=0.003.
     tuning
         Parameters for tuning; otherwise the middle of the equation's range.
+    neighbours
+        What physopt-library begins from, as in --neighbours nu=0.02,0.01; without it, that method is left out.
     seeds
         Runs of each training; the solver draws nothing and runs once.
     limit
@@ -47,13 +50,14 @@ def pinn(
     check_count("--seeds", seeds)
     check_positive("--limit", limit, "60")
     outputs.check()
-    from physopt.bench.pinn import SOLVER, compare, tuned
+    from physopt.bench.pinn import LIBRARY, SOLVER, compare, tuned
     from physopt.bench.pinn_methods import METHODS
 
     build = equation_named(equation)
     here = chosen_parameters(build, choices)
     there = chosen_parameters(build, tuning) if tuning else _others(build, here)
-    names = chosen(methods, [*METHODS, SOLVER], {})
+    near = [build(**{**here, **one}) for one in _each(build, neighbours)]
+    names = chosen(methods, [*METHODS, SOLVER, *([LIBRARY] if near else [])], {})
     problem, other = build(**here), build(**{**here, **there})
     records: list[dict[str, Any]] = []
     with Progress(equation, total=len(names)) as progress:
@@ -63,10 +67,20 @@ def pinn(
 
         for name in names:
             settings = tuned(other, [name], limit, tell)
-            records += compare(equation, problem, [name], seeds, limit, settings, tell)
+            records += compare(equation, problem, [name], seeds, limit, settings, tell, near)
             outputs.write(records, tuned_on=there)  # nothing is lost if the rest is stopped
     print_seconds(records, names)
     return 0
+
+
+def _each(build: Any, neighbours: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the parameters of each neighbour: `a=1,2 b=3` are two, and `a=1,2 b=3,4` are two as well."""
+    columns = [(name, text.split(",")) for name, _, text in (one.partition("=") for one in neighbours)]
+    count = max((len(values) for _, values in columns), default=0)
+    if any(len(values) not in (1, count) for _, values in columns):
+        raise ValueError(f"--neighbours {' '.join(neighbours)}: give each parameter one value, or as many as the others have.")
+    rows = [[f"{name}={values[i if len(values) > 1 else 0]}" for name, values in columns] for i in range(count)]
+    return [chosen_parameters(build, row) for row in rows]
 
 
 def _others(build: Any, here: Mapping[str, Any]) -> dict[str, Any]:
