@@ -84,7 +84,7 @@ def _unmet(answer: Answer, blocks: tuple[Block, Block], meeting: tuple[Places, P
     """Return at which places no values of the fields and their derivatives meet both conditions."""
     problem, points = answer.problem, meeting[0].points
     orders = sorted({order for block in blocks for order in block.orders})
-    jets = np.stack([answer.at(points, order) for order in orders], axis=2)
+    jets = answer.jets(points, orders)
     unknowns = np.array([answer.unknowns.get(name, value) for name, value in problem.unknowns.items()])
     values, slopes = [], []
     for block, places in zip(blocks, meeting, strict=True):

@@ -42,17 +42,18 @@ class Library:
 
     def near(self) -> list[Answer]:
         """Return the nearest answers, at most four, no parameter of which is off by more than a factor of three."""
-        found: list[tuple[float, Answer, float]] = []
-        for solve in self._folder.solves(_task(self._problem).kind):
+        apart = [(distance(self._problem, _posed(self._problem, solve)), solve) for solve in self._folder.solves(_task(self._problem).kind)]
+        close = sorted((one for one in apart if one[0] <= APART), key=lambda one: one[0])
+        answers = []
+        for _, solve in close[:MOST]:
             try:
                 answer, left = _answer(self._problem, solve)
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 warnings.warn(f"A recorded answer is left out: {error}.", ForeignAnswerWarning, stacklevel=3)
                 continue
-            if (apart := distance(self._problem, answer.problem)) <= APART:
-                found.append((apart, answer, left))
-        nearest = sorted(found, key=lambda one: one[0])[:MOST]
-        return [answer for _, answer, left in nearest if self._is_of_this_equation(answer, left)]
+            if self._is_of_this_equation(answer, left):
+                answers.append(answer)
+        return answers
 
     def add(self, answer: Answer) -> None:
         """Write an answer that converged, unless its pieces are none of the kind that a library holds."""
@@ -131,10 +132,15 @@ class _Reader:
         return space, self.take(space.size * fields).reshape(space.size, fields)
 
 
+def _posed(problem: Problem, solve: Solve) -> Problem:
+    """Return the problem with the parameters of a recorded answer."""
+    return problem.at(**dict(zip(sorted(problem.parameters), solve.task.vector.tolist(), strict=True)))
+
+
 def _answer(problem: Problem, solve: Solve) -> tuple[Answer, float]:
     """Return the answer, and what it left of its own residual."""
     about, reader, fields = solve.about, _Reader(solve.point), len(problem.fields)
-    problem = problem.at(**dict(zip(sorted(problem.parameters), solve.task.vector.tolist(), strict=True)))
+    problem = _posed(problem, solve)
     unknowns = dict(zip(problem.unknowns, reader.take(len(problem.unknowns)).tolist(), strict=True))
     deviations = {str(name): float(reader.take(1)[0]) for name in about["deviations"]}
     pieces = []
