@@ -10,13 +10,13 @@ import cyclopts
 from cyclopts import Parameter
 
 from .exits import NotConverged
-from .outputs import Drawn
+from .outputs import Outputs
 from .pinn_network import network
 from .progress import Progress, screen, significant
 
 if TYPE_CHECKING:
     from physopt.pinn import Problem
-    from physopt.pinn.method.march import Tried
+    from physopt.pinn.method.attempted import Tried
 
 app = cyclopts.App(name="pinn", help="Solve a differential equation, or train a network on one.")
 app.command(network)
@@ -29,7 +29,7 @@ def solve_equation(
     choices: Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())] = (),
     tol: float = 1e-6,
     library: Path | None = None,
-    outputs: Drawn = Drawn(),
+    outputs: Outputs = Outputs(),
 ) -> None:
     """Solve a differential equation to an estimated error, which needs no reference.
 
@@ -52,6 +52,7 @@ def solve_equation(
         raise ValueError(
             f"{outputs.plot}: a picture shows two coordinates, and {equation} has {', '.join(problem.coordinates)}. Leave --plot out."
         )
+    recording = outputs.recording({"equation": equation}, {})
     from physopt.pinn import solve
 
     began, count = time.perf_counter(), 0
@@ -63,7 +64,7 @@ def solve_equation(
             until = {} if tried.window is None else {"t": tried.window[1]}
             progress.update(count, **until, columns=tried.size, adds=tried.own, error=tried.error)
 
-        answer = solve(problem, tol, library=library, callback=tell)
+        answer = solve(problem, tol, library=library, record=recording, callback=tell)
     seconds = time.perf_counter() - began
     true = answer.true_error() if problem.reference is not None else None
     result = {

@@ -3,24 +3,17 @@
 import math
 import warnings
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from jaxtyping import Float
 
 from physopt.meta.starts import Folder, Solve, Task, task_of
 from physopt.pinn.answer import Answer, Piece
-from physopt.pinn.bases import AbstractBasis, Chebyshev, Fourier, Ring, Spline
 from physopt.pinn.problem import Problem
-from physopt.pinn.space import Products
 
 from .near import remainder
+from .packed import packed, unpacked
 
 MOST = 4  # neighbours that a solution begins from
 APART = math.log(3.0)  # of a parameter: farther away, windows and spaces say little
 SAME = 10.0  # times what a recorded answer left of its own residual: if it leaves more now, the equation is another one
-SIZED: dict[str, Any] = {"Fourier": Fourier, "Chebyshev": Chebyshev}
-KNOTTED: dict[str, Any] = {"Spline": Spline, "Ring": Ring}
 
 
 class ForeignAnswerWarning(UserWarning):
@@ -90,46 +83,10 @@ def _task(problem: Problem) -> Task:
 
 
 def _solve(answer: Answer) -> Solve:
-    arrays, pieces = [np.array([*answer.unknowns.values(), *answer.deviations.values()])], []
-    for piece in answer.pieces:
-        assert isinstance(piece, Piece)
-        described: dict[str, Any] = {"window": None if piece.window is None else list(piece.window)}
-        for name, space, coefficients in (("space", piece.space, piece.coefficients), ("finer", piece.finer, piece.correction)):
-            described[name] = [_described(basis) for basis in space.bases]
-            arrays += [basis.spans for basis in space.bases if isinstance(basis, Spline | Ring)]
-            arrays.append(coefficients.ravel())
-        pieces.append(described)
+    described, numbers = packed((answer.pieces, answer.unknowns, answer.deviations))
     about = {name: getattr(answer, name) for name in ("converged", "why", "factors", "size")}
-    about |= {"pieces": pieces, "deviations": list(answer.deviations), "left": remainder(answer.problem, answer)}
-    return Solve(_task(answer.problem), np.concatenate(arrays), answer.error, about=about)
-
-
-def _described(basis: AbstractBasis) -> list[Any]:
-    name = type(basis).__name__
-    if isinstance(basis, Spline | Ring):
-        return [name, len(basis.spans)]
-    return [name, basis.low, basis.high, basis.harmonics if isinstance(basis, Fourier) else basis.size]
-
-
-class _Reader:
-    """Takes arrays from the front of a vector."""
-
-    def __init__(self, vector: Float[np.ndarray, " n"]) -> None:
-        self._rest = vector
-
-    def take(self, size: int) -> Float[np.ndarray, " size"]:
-        if not 0 <= size <= len(self._rest):
-            raise ValueError(f"{size} numbers are wanted, {len(self._rest)} are left")
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-    def space(self, described: list[Any], fields: int) -> tuple[Products, Float[np.ndarray, "size fields"]]:
-        bases = [
-            KNOTTED[name](self.take(int(numbers[0]))) if name in KNOTTED else SIZED[name](*map(float, numbers[:2]), int(numbers[2]))
-            for name, *numbers in described
-        ]
-        space = Products(bases)
-        return space, self.take(space.size * fields).reshape(space.size, fields)
+    about |= {"answer": described, "left": remainder(answer.problem, answer)}
+    return Solve(_task(answer.problem), numbers, answer.error, about=about)
 
 
 def _posed(problem: Problem, solve: Solve) -> Problem:
@@ -139,14 +96,10 @@ def _posed(problem: Problem, solve: Solve) -> Problem:
 
 def _answer(problem: Problem, solve: Solve) -> tuple[Answer, float]:
     """Return the answer, and what it left of its own residual."""
-    about, reader, fields = solve.about, _Reader(solve.point), len(problem.fields)
-    problem = _posed(problem, solve)
-    unknowns = dict(zip(problem.unknowns, reader.take(len(problem.unknowns)).tolist(), strict=True))
-    deviations = {str(name): float(reader.take(1)[0]) for name in about["deviations"]}
-    pieces = []
-    for piece in about["pieces"]:
-        window = None if piece["window"] is None else (float(piece["window"][0]), float(piece["window"][1]))
-        pieces.append(Piece(window, *reader.space(piece["space"], fields), *reader.space(piece["finer"], fields)))
+    about, problem = solve.about, _posed(problem, solve)
+    pieces, unknowns, deviations = unpacked(about["answer"], solve.point)
+    if not (pieces and all(isinstance(piece, Piece) for piece in pieces) and list(unknowns) == list(problem.unknowns)):
+        raise ValueError("it is none of this problem")
     words = bool(about["converged"]), str(about["why"])
-    answer = Answer(problem, tuple(pieces), solve.value, *words, unknowns, deviations, int(about["factors"]), int(about["size"]))
+    answer = Answer(problem, pieces, solve.value, *words, unknowns, deviations, int(about["factors"]), int(about["size"]))
     return answer, solve.number("left")

@@ -1,16 +1,21 @@
 """Solve a differential equation: the trial space and the windows of time are chosen by the estimated error."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from physopt.core.recording import Recording
 from physopt.pinn.answer import Answer
 from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
+from .attempted import Asked, Callback
 from .library import Library
-from .march import Callback, march, together
+from .march import Course, march
 from .near import Near, neighbours
+from .record import Record, recorded
+from .together import Search, together
 from .trained import train_until
 
 MANY = 3  # coordinates; products of functions suit no more
@@ -24,6 +29,7 @@ def solve(
     *,
     near: Answer | Sequence[Answer] = (),
     library: str | Path | None = None,
+    record: str | Path | Recording | None = None,
     largest: int = LARGEST,
     callback: Callback | None = None,
 ) -> Answer:
@@ -44,6 +50,8 @@ def solve(
     - `near`: answers to the same problem with other parameters. Their windows and spaces are tried first, and Newton's method begins at
       the combination of them that fits best.
     - `library`: a folder of answers to this problem with other parameters, which this one is added to. Those nearby are used as `near`.
+    - `record`: a folder, in which each window of time, or each attempt at all times together, is kept. A killed run is continued with
+      `Recording(folder, resume=True)`, to the same answer bit for bit.
     - `largest`: the most columns of one least squares system. Memory grows with its square, time with its cube.
     - `callback`: called with a `Tried` after each attempt.
 
@@ -51,25 +59,42 @@ def solve(
     """
     if not 1e-12 <= tol < 1.0:
         raise ValueError(f"tol is {tol}; it is a relative error, between 1e-12 and 1: write 1e-6.")
-    told = callback or (lambda tried: None)
+    asked, recording = Asked(tol, largest, callback or (lambda tried: None)), Recording.of(record)
     near = [near] if isinstance(near, Answer) else [*near]
+    if recording is not None and (near or library is not None):
+        raise ValueError("A recorded run has to begin alike when it is resumed, and neighbours may change: leave near= and library= out.")
     if len(problem.coordinates) > MANY:
-        if near or library is not None:
-            raise ValueError(f"Answers nearby are of use in up to {MANY} coordinates; leave near= and library= out.")
-        return train_until(problem, tol, told)
+        if near or library is not None or recording is not None:
+            raise ValueError(f"near=, library= and record= are for up to {MANY} coordinates; leave them out.")
+        return train_until(problem, tol, asked.told)
     problem.block.check(problem, Products.of(problem, problem.time).points())
     shelf = None if library is None else Library(library, problem)
     known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
-    answer = _marched(problem, tol, largest, told, known) if problem.marches else together(problem, tol, largest, told, known)
+    with contextlib.ExitStack() as open_:
+        kept = None if recording is None else open_.enter_context(recorded(recording, problem, {"tol": tol, "largest": largest}))
+        answer = (_marched if problem.marches else _searched)(problem, asked, known, kept)
     if shelf is not None:
         shelf.add(answer)
     return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
 
 
-def _marched(problem: Problem, tol: float, largest: int, told: Callback, known: Near) -> Answer:
-    aim, space = MARGIN * tol, Products.of(problem, problem.time)
+def _searched(problem: Problem, asked: Asked, near: Near, kept: Record | None) -> Answer:
+    known = None if kept is None else kept.known
+    assert known is None or isinstance(known, Search)
+    return together(problem, asked, near, known, None if kept is None else kept.keep)
+
+
+def _marched(problem: Problem, asked: Asked, near: Near, kept: Record | None) -> Answer:
+    known = None if kept is None else kept.known
+    assert known is None or isinstance(known, Course)
+    course = known or Course.at_start(problem, Products.of(problem, problem.time), MARGIN * asked.tol)
     while True:
-        answer, space, short = march(problem, space, tol, aim, largest, told, known)
-        if answer.error <= tol or not short or aim < 1e-12:
+        while not course.ended(problem):
+            course = march(problem, course, asked, near)
+            if kept is not None:
+                kept.keep(course)
+        answer = course.answer(problem, asked.tol)
+        if answer.error <= asked.tol or course.weak or course.aim < 1e-12:
             return answer
-        aim *= 0.2 * tol / answer.error  # the windows' errors grow on their way: each has to be smaller
+        # The windows' errors grow on their way: each has to be smaller.
+        course = Course.at_start(problem, course.space, course.aim * 0.2 * asked.tol / answer.error)

@@ -16,8 +16,8 @@ from physopt.pinn.problem import Jets, Problem
 from physopt.pinn.sampling import interior, scattered
 from physopt.pinn.waves import Waves, linear, stacked
 
+from .attempted import Callback, Tried
 from .levenberg import levenberg
-from .march import Callback, Tried
 
 WAVES = 800  # of which an error is combined
 ROWS = 2.5  # places for each of them

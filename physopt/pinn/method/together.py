@@ -1,0 +1,97 @@
+"""Solve a problem at all times together: steady ones, and those with unknown numbers or readings."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from physopt.pinn.answer import Answer
+from physopt.pinn.problem import Problem
+from physopt.pinn.space import Products
+
+from .attempted import Asked, Tried, attempted, judged
+from .continuation import followed
+from .near import Near, neighbours
+from .refine import Refined, refined
+from .window import Attempt
+
+NOISE = 0.01  # of what the readings miss the answer by: a smaller error means nothing beside it
+POOR = 0.2  # of what was read: a fit that misses the readings by more is not one to go on from
+ROUGH = 0.03  # is accurate enough for a solution to begin the next one at
+STALLED = 6  # richer spaces in a row that did not halve the error: more of them do not help
+
+
+class Search(NamedTuple):
+    """The best attempt so far, and which space is tried next; `full` ends the search. See `Course` for `factors`."""
+
+    space: Products
+    best: Attempt | None
+    stalled: int
+    full: bool
+    factors: int
+
+    @classmethod
+    def at_start(cls, problem: Problem) -> "Search":
+        """Return the search before the first attempt."""
+        return cls(Products.of(problem, problem.time), None, 0, False, 0)
+
+
+def together(
+    problem: Problem, asked: Asked, near: Near = Near(), known: Search | None = None, keep: Callable[[Search], None] | None = None
+) -> Answer:
+    """Solve at all times together, beginning where a search was; `keep` is given each search that is farther.
+
+    **Raises:** `FloatingPointError` where Newton's method finds no solution.
+    """
+    search = known or Search.at_start(problem)
+    if near.answers and search.best is None:
+        search = search._replace(space=near.space)
+    while not search.full:
+        farther = _searched(problem, search, asked, near)
+        if farther.best is None and not near.answers and problem.easy.items() - problem.parameters.items():
+            way, spent = followed(problem, lambda at, last: together(at, asked._replace(tol=ROUGH), neighbours(at, last)))
+            near = neighbours(problem, way)
+            search = search._replace(space=near.space, factors=search.factors + 1 + spent)
+            continue
+        search = farther
+        if keep is not None:
+            keep(search)
+    return _answer(problem, search, asked)
+
+
+def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Search:
+    """Return the search after one more attempt, in its space."""
+    space, best, fields = search.space, search.best, len(problem.fields)
+    coarse = best if best is not None and best.noise < POOR else None
+    made = attempted(problem, space, problem.time, None, 0.01 * asked.tol, coarse, near.guides if best is None else ())
+    own = np.inf if made is None else made.own
+    hopeless = made is None or max(made.misfits, default=0.0) > 0.1 or (best is not None and own > 0.5 * best.own)
+    stalled = search.stalled + 1 if hopeless else 0
+    same = made is not None and best is not None and made.noise > 0.9 * best.noise  # it is noise, not a fit that is still poor
+    goal = max(asked.tol, NOISE * made.noise) if made is not None and same else asked.tol
+    next_ = Refined(space, 1.0, 0, True)
+    if own > goal and stalled < STALLED and (made is None or made.unique):
+        next_ = refined(problem, space, made, None, goal, asked.largest)
+    asked.told(Tried(problem.time, space.size * fields, own, next_.full, own))
+    factors = search.factors + (1 if made is None else made.factors) + next_.factors
+    return Search(next_.space, made or best, stalled, next_.full, factors)
+
+
+def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
+    best = search.best
+    if best is None:
+        raise FloatingPointError(
+            "Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value."
+        )
+    tol = max(asked.tol, NOISE * best.noise)
+    why = (
+        ""
+        if best.own <= tol
+        else "; more functions do not help"
+        if search.stalled
+        else f"; more than {asked.largest} columns would be needed"
+    )
+    unknowns, deviations = (dict(zip(problem.unknowns, each.tolist(), strict=True)) for each in (best.guess.unknowns, best.deviations))
+    size = best.piece.space.size * len(problem.fields)
+    answer = Answer(problem, (best.piece,), best.own, False, why, unknowns, deviations if best.noise > 0.0 else {}, search.factors, size)
+    return judged(answer, best.unique, np.array(best.misfits), tol)
