@@ -1,4 +1,6 @@
 from .auxiliary import AbstractAuxiliary as AbstractAuxiliary, Auxiliary as Auxiliary
+from .calibration import Calibration as Calibration, load_calibration as load_calibration
+from .corrected import CorrectedSCF as CorrectedSCF, Surface as Surface
 from .learned import SHIPPED as SHIPPED, KernelWeights as KernelWeights, load_kernel as load_kernel
 from .meter import GRAD_TOL as GRAD_TOL, Meter as Meter
 from .method.accelerate import accelerate as accelerate

@@ -1,6 +1,7 @@
 """Count the exact Fock builds of any mean field."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,6 +34,7 @@ class Meter:
                 delattr(mf, name)
 
     def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
         def counted(*args: Any, **kwargs: Any) -> Any:
             self._depth += 1
             started = time.perf_counter()

@@ -16,8 +16,10 @@ from physopt.core.rule import AbstractRule
 from physopt.core.run import Solution
 from physopt.core.stop import Stop
 from physopt.scf.auxiliary import Auxiliary
+from physopt.scf.calibration import Calibration
+from physopt.scf.corrected import Surface
 from physopt.scf.learned import load_kernel
-from physopt.scf.model import Orbitals
+from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
 from physopt.scf.supported import DRESS, check_supported, objection
 from physopt.scf.threads import few_threads
@@ -25,6 +27,7 @@ from physopt.scf.threads import few_threads
 from .diis import ResponseDIIS as ResponseDIIS
 from .dress import Dress
 from .polish import polish
+from .predicted import Foresight, calibration_of, seen_ahead
 from .report import Report, warn_of_holes, warn_of_ignored, with_pyscfs_signs
 from .scanner import SeriesScanner
 from .start import default_rule, first_point
@@ -38,6 +41,7 @@ def accelerate(
     *,
     target: str = "nearest",
     weights: str | Path | Auxiliary | None = None,
+    confirm: str | Calibration = "exact",
 ) -> Any:
     r"""Return `mf` wrapped so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
@@ -61,11 +65,15 @@ def accelerate(
       `"lowest"`: also search from several starts. What was done is logged and kept in `state`.
     - `weights`: of the response model: a file that `physopt train scf` wrote, or `Auxiliary()` for the untrained model;
       default: those that physopt ships.
+    - `confirm`: how the run ends. `"exact"`: by an exact build at the answer. `"predicted"`: after the first exact build, where a cheap
+      surface corrected by that build has the answer and a calibrated bound of $|g|$ is below `conv_tol_grad`; else as before. Then `state`
+      says `confirmed=False` and the `bound`, and `confirm()` makes the build. A `Calibration` of your own does the same by its figures.
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
     the information on the state.
 
-    **Raises:** `TypeError` for a mean field that is not supported and, in `kernel()`, for a complex start, with what to use instead;
+    **Raises:** `ValueError` for an unknown `target` or `confirm`, and for a predicted end together with a rule or another target;
+    `TypeError` for a mean field that is not supported and, in `kernel()`, for a complex start, with what to use instead;
     `RuntimeError` there for more electrons of one spin than functions; `WeightsError` for a weight file that is damaged or foreign.
 
     ??? cite "Reference"
@@ -78,22 +86,32 @@ def accelerate(
         mf = mf.undo_accelerate()
     check_supported(mf)
     check_target(target)
+    calibration = calibration_of(confirm, rule, target)
     auxiliary = load_kernel(weights).auxiliary() if isinstance(weights, str | Path) else weights
-    return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary), (_Accelerated, mf.__class__))
+    return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary, calibration), (_Accelerated, mf.__class__))
 
 
 class _Accelerated(Dress):
     """The mixin of `accelerate`: overrides how a mean field runs, and keeps the dress on what it becomes."""
 
     __name_mixin__ = DRESS
-    _keys = {"rule", "record", "target", "auxiliary", "solution", "state"}
+    _keys = {"rule", "record", "target", "auxiliary", "calibration", "solution", "state"}
 
-    def __init__(self, mf: Any, rule: AbstractRule | None, record: str | Path | Recording | None, target: str, auxiliary: Auxiliary | None):
+    def __init__(
+        self,
+        mf: Any,
+        rule: AbstractRule | None,
+        record: str | Path | Recording | None,
+        target: str,
+        auxiliary: Auxiliary | None,
+        calibration: Calibration | None,
+    ):
         self.__dict__.update(mf.__dict__)
         self.rule = rule
         self.record = record
         self.target = target
         self.auxiliary = auxiliary
+        self.calibration = calibration  # of a predicted end; `None` if each end is to be confirmed
         self.solution: Solution | None = None
         self.state: State | None = None
         self._recorded = False
@@ -109,7 +127,7 @@ class _Accelerated(Dress):
         """Return another mean field dressed as this one is, or as it came if the model does not serve its kind."""
         if objection(mf):
             return mf
-        dressed = accelerate(mf, self.rule, self.record, target=self.target, weights=self.auxiliary)
+        dressed = accelerate(mf, self.rule, self.record, target=self.target, weights=self.auxiliary, confirm=self.calibration or "exact")
         dressed._recorded = self._recorded
         return dressed
 
@@ -157,7 +175,7 @@ class _Accelerated(Dress):
 
     def _reach(self: Any, problem: SCF, recording: Recording | None, dm0: ndarray | None, dump_chk: bool, **kwargs: Any) -> None:
         """Run from the start to the target, and fill in PySCF's attributes."""
-        predicted, energy = self._predicted(problem) if dm0 is None else None, np.nan
+        predicted, energy, surface = self._predicted(problem) if dm0 is None else None, np.nan, None
         if predicted is not None:
             problem, point = predicted
             dm = problem.oracle.dm(point.coeff)
@@ -167,8 +185,15 @@ class _Accelerated(Dress):
             chkfile.save_mol(self.mol, self.chkfile)
         self.pre_kernel({"mf": self, "mol": self.mol, "dm": dm, "s1e": problem.oracle.overlap, "h1e": problem.oracle.hcore})
         if predicted is None:
-            problem, point, energy = first_point(self, problem, dm)
+            problem, point, energy, surface = first_point(self, problem, dm)
         report = Report(self, problem, dm, energy, dump_chk)
+        surface = seen_ahead(self, surface)  # otherwise its integrals need not be kept
+        self._finish(problem, point, report, recording, surface)
+
+    def _finish(
+        self: Any, problem: SCF, point: Orbitals, report: Report, recording: Recording | None = None, surface: Surface | None = None
+    ) -> None:
+        """Run on the exact surface from a point, to an end that a cheap surface predicts if there is one; fill in PySCF's attributes."""
         grad_tol = np.sqrt(self.conv_tol) if self.conv_tol_grad is None else self.conv_tol_grad
         stop = Stop(max_evaluations=self.max_cycle)
         hooked = callable(self.check_convergence)
@@ -176,13 +201,37 @@ class _Accelerated(Dress):
             # The tangent's gradient is dE/dkappa, twice PySCF's.
             stop = Stop(grad_norm=2.0 * float(grad_tol), decrease=float(self.conv_tol), max_evaluations=self.max_cycle)
         rule = self.rule or default_rule(self)
-        self.solution, self.state = reach(self, problem, point, rule, stop, recording, report)
+        ahead = None if surface is None else Foresight(self, report, surface, stop, self.calibration)
+        self.solution, self.state = reach(self, problem, point, rule, stop, recording, ahead or report)
+        if ahead is not None:
+            self.solution, self.state = ahead.ended(self.solution, self.state)
         self.converged = self.solution.converged or (hooked and self.solution.reason == "callback")
         self.cycles = self.state.evaluations
         if self.converged and vars(self).get("conv_check"):  # PySCF's default is True: only who sets it means it
             self.solution, self.state = polish(problem, self.solution, self.state)
             report.extra(self.solution.point.coeff, self.solution.evaluation)
         self._take_over(report)
+
+    def confirm(self: Any) -> np.float64:
+        """Make the exact build that a predicted end has left out, and return the energy in hartree; nothing to do if it was made.
+
+        Energy, orbitals and `state` are then those of an exact answer. Should $|g|$ not be below the tolerance, the run goes on.
+        """
+        if self.state is None:
+            raise RuntimeError("confirm() has no result of an accelerated run to confirm: call kernel() first.")
+        if self.state.confirmed:
+            return self.e_tot
+        with few_threads(self.mol.nao_nr()):
+            before, model = self.state.evaluations, self.solution.evaluation.model
+            known = isinstance(model, Response) and np.array_equal(model.oracle.overlap, self.get_ovlp())  # not if it was pickled
+            problem, dm = SCF(model.oracle) if known else self._problem().at(self.make_rdm1()), self.make_rdm1()
+            with problem.oracle.clock.working():
+                point = Orbitals(problem.oracle.rotations.natural(problem.oracle.density_of_ao(dm)))
+                self._finish(problem, point, Report(self, problem, dm, self.e_tot, True))
+        self.cycles = before + self.state.evaluations
+        self.state = dataclasses.replace(self.state, evaluations=self.cycles)
+        self._finalize()
+        return self.e_tot
 
     def _take_over(self: Any, report: Report) -> None:
         """Fill in PySCF's attributes and checkpoint file from the solution."""
@@ -201,7 +250,8 @@ class _Accelerated(Dress):
         if self.record is None:
             return None
         wanted = self.record if isinstance(self.record, Recording) else Recording(self.record)
-        wanted = dataclasses.replace(wanted, asked={**wanted.asked, "target": self.target})
+        ends = {} if self.calibration is None else {"confirm": "predicted"}
+        wanted = dataclasses.replace(wanted, asked={**wanted.asked, "target": self.target}, spec={**wanted.spec, **ends})
         if self._recorded:
             # A further run of this object, such as a scanner's next geometry: the first free folder beside the first.
             names = (f"{wanted.folder}-{number}" for number in itertools.count(2))

@@ -95,7 +95,7 @@ class SeriesScanner(SCF_Scanner):
         if self._looked is not None and overlap(self._looked.occupied, here) >= SAME_PLACE:
             return False
         self._looked = Frame.of(model, prediction.body)
-        _, fresh, _ = first_point(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
+        _, fresh, _, _ = first_point(self, self._problem(), np.asarray(self.get_init_guess(self.mol, self.init_guess)))
         return not overlap(prediction.body.occupied(fresh), here) >= SAME_STATE
 
     def _compare_with_fresh_run(self: Any) -> None:

@@ -14,6 +14,7 @@ from physopt.rules.control import Control
 from physopt.rules.diis import DIIS, StaticShift
 from physopt.rules.mixers import Blend, Commutator
 from physopt.rules.trust import TrustRegion
+from physopt.scf.corrected import Surface
 from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
 from physopt.scf.starts import cheap_surface, is_fitted
@@ -37,8 +38,9 @@ def default_rule(mf: Any) -> Control:
     return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
-def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, float]:
-    """Return a start near the minimum of cheap surfaces, from an AO density, the problem at it, and its energy in hartree, if known.
+def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, float, Surface | None]:
+    """Return a start near the minimum of cheap surfaces, from an AO density: the problem at it, the point, its energy in hartree, if known,
+    and the last cheap surface with its answer there, if there is one.
 
     A saddle that the gradient can see is left on the first surface, where that is cheap. For a target beyond the nearest
     state, any saddle is left. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock with fitted integrals
@@ -48,12 +50,12 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, floa
     if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
         problem = problem.at(dm)
         model = problem.anchored(dm)
-        return problem, problem.solved(model) or problem.stationary(model), problem.oracle.energy
+        return problem, problem.solved(model) or problem.stationary(model), problem.oracle.energy, None
     stages = STAGES if kohn_sham else STAGES[-1:]
     cheap = problem.on(cheap_surface(mf, stages[0][0])).at(dm)
     model = cheap.anchored(dm)
     if solved := cheap.solved(model):
-        return problem.at(solved), solved, cheap.oracle.energy
+        return problem.at(solved), solved, cheap.oracle.energy, Surface(cheap, cheap.oracle.energy, model.anchor)
     point = cheap.stationary(model)
     problem, cheap = problem.at(point), cheap.at(point)
     converge = _converger(cheap, stages[0][1])
@@ -69,7 +71,8 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, floa
         cheap = problem.on(cheap_surface(cheap.oracle.mf, level))  # with the same fitted integrals
         solution = _converger(cheap, goal)(default_rule(mf), solution.point)
     logger.info(mf, "start: E= %.12g on a cheap surface", float(solution.evaluation.value))
-    return problem, solution.point, float(solution.evaluation.value)
+    energy = float(solution.evaluation.value)
+    return problem, solution.point, energy, Surface(cheap, energy, response_of(solution).anchor)
 
 
 def _converger(cheap: SCF, goal: float) -> Converge:

@@ -42,6 +42,7 @@ class State(eqx.Module):
     - `stability`: the analysis of the final state; `None` if it was not asked for. `rounds`: the instabilities followed, in order.
     - `evaluations`: exact builds spent on all runs together. `products`: exact Hessian-vector products, each the price of one.
     - `tried`: for `"lowest"`, the result of every start, and its builds on the surface of the search.
+    - `confirmed`: is the last exact build at this state? Otherwise it was predicted, and `bound` is what $|g|$ is below, in PySCF's norm.
     """
 
     target: str
@@ -51,9 +52,13 @@ class State(eqx.Module):
     evaluations: int = 0
     products: int = 0
     tried: tuple[Candidate, ...] = ()
+    confirmed: bool = True
+    bound: float | None = None
 
     def __str__(self) -> str:
         lines = [f"tried {c}" for c in self.tried]
+        if not self.confirmed:
+            lines.append(f"predicted, not confirmed by an exact build: |g| < {self.bound:.3g}")
         lines += [f"followed a mode of curvature {r.curvature:.4g}: E = {r.before:.9f} -> {r.after:.9f}" for r in self.rounds]
         if self.stability is None:
             return "\n".join([*lines, "stability: not looked at"])

@@ -1,0 +1,201 @@
+"""Predicted ends of self-consistent fields: calibrate their bound, and judge them by plain PySCF.
+
+```sh
+python benchmarks/predicted_end.py judge data/held-out/ordinary --xc hf --rows hf.jsonl
+python benchmarks/predicted_end.py calibrate --rows rows.jsonl --out physopt/scf/calibration.safetensors
+```
+
+`judge` runs each molecule with `confirm="predicted"` and as by default, both timed in CPU seconds, and evaluates the predicted orbitals by
+PySCF's own `get_fock` and `get_grad` in a fresh mean field. A file's own functional and basis set count if it names them. `calibrate` runs
+the molecules of `data/training` and `data/molecules` with every end predicted, compares the corrected Fock matrix with the exact one, and
+writes the largest errors. Both append to a file of rows and go on where it ends.
+
+The *gate* of the table is the rule that needs no cheap build after the exact one: the first |g|, times the larger of the last two
+contractions in the start, has to be below the tolerance.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import physopt
+from physopt.core.run import Solution
+from physopt.core.weights import save_weights
+from physopt.scf.calibration import FEWEST, KINDS, SPINS, Calibration, kind_of, spin_of
+from physopt.scf.meter import GRAD_TOL, Meter
+from physopt.scf.method import start
+from physopt.scf.molecule import mean_field
+from physopt.scf.xyz import Molecule, read_xyz
+
+LEARNED_FROM = ("data/training", "data/molecules")
+# The levels beside HF/def2-svp, one for each molecule in turn.
+LEVELS = (
+    *(("pbe", "def2-svp"), ("b3lyp", "def2-svp"), ("hf", "aug-cc-pvdz"), ("pbe", "6-31g*"), ("b3lyp", "6-31g*")),
+    *(("hf", "def2-tzvp"), ("pbe0", "def2-svp"), ("svwn", "def2-svp"), ("tpss", "def2-svp"), ("wb97x", "def2-svp")),
+)
+EVERYTHING = Calibration(
+    np.zeros(len(KINDS)), np.full((len(KINDS), len(SPINS)), FEWEST), np.ones_like(Calibration().elements)
+)  # for which every end is known, without error
+
+
+class Watched:
+    """Keeps the gradient norms of the runs on cheap surfaces in which a molecule starts."""
+
+    def __init__(self) -> None:
+        self.norms: list[list[float]] = []
+        self._minimize = start.minimize
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Solution:
+        solution = self._minimize(*arguments, **settings)
+        self.norms.append((0.5 * solution.history.grad_norm).tolist())
+        return solution
+
+    def contraction(self) -> float:
+        """Return the larger of the last two contractions; 1 without one."""
+        ratios = [after / before for norms in self.norms for before, after in itertools.pairwise(norms)]
+        return max(ratios[-2:], default=1.0)
+
+
+def predicted(mf: Any, calibration: Calibration | str) -> tuple[Any, dict[str, Any]]:
+    """Run with a predicted end; return the mean field and what is known before anybody judges it."""
+    watched = start.minimize = Watched()
+    meter, norms, began = Meter(), [], time.process_time()
+    fast = meter.watch(physopt.accelerate(mf, confirm=calibration))
+    fast.callback = lambda envs: norms.append(float(envs["norm_gorb"]))
+    fast.kernel()
+    spent = time.process_time() - began
+    start.minimize = watched._minimize
+    state = fast.state
+    row = {"kind": kind_of(fast), "spin": spin_of(fast), "elements": sorted(set(fast.mol.elements)), "nao": int(fast.mol.nao)}
+    row |= {"converged": bool(fast.converged), "accepted": not state.confirmed, "bound": state.bound, "energy": float(fast.e_tot)}
+    return fast, row | {"builds": meter.builds, "cpu_s": spent, "first": norms[0], "gate": norms[0] * watched.contraction()}
+
+
+def error(fast: Any) -> float:
+    r"""Return $|g - \hat g| / |P - P_1|$ of a predicted end, by an exact build."""
+    model, dm = fast.solution.evaluation.model, fast.make_rdm1()
+    last = fast.solution.carry.evaluation.model.anchor  # the exact one
+    exact = model.moved(dataclasses.replace(model.anchor, fock=model.oracle.build(dm)[1]))
+    moved = np.linalg.norm(model.anchor.density - last.density)
+    return float(np.linalg.norm(exact.error() - model.error()) / moved)
+
+
+def judged(molecule: Molecule, xc: str, basis: str, fast: Any) -> dict[str, float]:
+    """Return |g| and the energy of the orbitals, by a fresh plain mean field."""
+    mf = mean_field(molecule, xc, basis).build()
+    dm = mf.make_rdm1(fast.mo_coeff, fast.mo_occ)
+    fock = mf.get_fock(dm=dm)
+    norm = float(np.linalg.norm(mf.get_grad(fast.mo_coeff, fast.mo_occ, fock)))
+    return {"grad_norm": norm, "judged_energy": float(mf.energy_tot(dm))}
+
+
+def judge(molecule: Molecule, xc: str, basis: str) -> dict[str, Any]:
+    """Return the record of one molecule: the predicted run, its judgement, the default run."""
+    fast, row = predicted(mean_field(molecule, xc, basis), "predicted")
+    row |= judged(molecule, xc, basis, fast)
+    meter, began = Meter(), time.process_time()
+    mf = meter.watch(physopt.accelerate(mean_field(molecule, xc, basis)))
+    mf.kernel()
+    return row | {"exact_cpu_s": time.process_time() - began, "exact_builds": meter.builds, "exact_energy": float(mf.e_tot)}
+
+
+def calibrating(molecule: Molecule, xc: str, basis: str, *, rohf: bool) -> dict[str, Any]:
+    """Return the record of one molecule whose end is predicted whatever it is."""
+    fast, row = predicted(mean_field(molecule, xc, basis, rohf=rohf), EVERYTHING)
+    return row | ({"error": error(fast)} if row["accepted"] else {})
+
+
+def plan() -> list[tuple[str, Any]]:
+    """Return the runs of the calibration: each molecule at one of the levels in turn and in HF/def2-svp, open shells in ROHF, too."""
+    each = []
+    for number, file in enumerate(molecules([Path(place) for place in LEARNED_FROM])):
+        molecule = read_xyz(file)
+        for xc, basis, rohf in [(*LEVELS[number % len(LEVELS)], False), ("hf", "def2-svp", False), ("hf", "def2-svp", True)]:
+            if molecule.spin or not rohf:
+                name = f"{file.stem} {'ro' * rohf}{xc}/{basis}"
+                each.append((name, lambda m=molecule, xc=xc, b=basis, ro=rohf: calibrating(m, xc, b, rohf=ro)))
+    return [each[number * 101 % len(each)] for number in range(len(each))]  # so that any part of it is like the whole
+
+
+def rows_of(path: Path, cases: list[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the record of each named case, from the file or from a run that is then appended to it."""
+    known = {row["case"]: row for row in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    for name, make in cases:
+        if name not in known:
+            try:
+                known[name] = {"case": name} | make()
+            except Exception as failure:  # a record, too
+                known[name] = {"case": name, "failed": f"{type(failure).__name__}: {failure}"}
+            with path.open("a") as file:
+                file.write(json.dumps(known[name]) + "\n")
+            print(name, {k: v for k, v in known[name].items() if k in ("accepted", "bound", "grad_norm", "error", "failed")}, flush=True)
+        yield known[name]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return what the rows of `judge` say, one finding a line."""
+    good = [r for r in rows if "failed" not in r]
+    taken, gated = [r for r in good if r["accepted"]], [r for r in good if r["gate"] < GRAD_TOL]
+    norms = np.array([r["grad_norm"] for r in taken])
+    off, own = (np.array([abs(r["energy"] - r[name]) for r in taken]) for name in ("exact_energy", "judged_energy"))
+    ratio = np.array([r["exact_cpu_s"] / r["cpu_s"] for r in taken])
+    seconds = f"{sum(r['cpu_s'] for r in taken):.1f} against {sum(r['exact_cpu_s'] for r in taken):.1f}"
+    spread = f"median {np.median(ratio):.2f}, from {ratio.min():.2f} to {ratio.max():.2f}" if len(ratio) else "none"
+    least = f"below {GRAD_TOL:.3g} in {(norms < GRAD_TOL).sum()}, below 1e-4 in {(norms < 1e-4).sum()}, largest {norms.max(initial=0):.3g}"
+    lines = [
+        f"{len(good)} molecules, {len(rows) - len(good)} failed; with one exact build {len(taken)} ({len(taken) / max(len(good), 1):.1%})",
+        f"|g| of these {least}; above its bound in {sum(r['grad_norm'] > r['bound'] for r in taken)}",
+        f"energy against the default run's: within 1e-8 in {(off < 1e-8).sum()}, largest {off.max(initial=0):.2g}",
+        f"energy against the judge's at the same orbitals: largest {own.max(initial=0):.2g}",
+        f"CPU seconds of these: {seconds}; ratio: {spread}",
+        f"exact builds of all: {sum(r['builds'] for r in good)} against {sum(r['exact_builds'] for r in good)}",
+        f"the gate alone would accept {len(gated)}",
+    ]
+    return "\n".join([*lines, *(f"confirmed: {r['case']}, builds {r['builds']}" for r in good if not r["accepted"])])
+
+
+def molecules(places: list[Path]) -> list[Path]:
+    """Return XYZ files of files and folders, in order."""
+    return [file for place in places for file in (sorted(place.glob("*.xyz")) if place.is_dir() else [place])]
+
+
+def main() -> None:
+    """Run one of the two commands."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    judging, learning = commands.add_parser("judge"), commands.add_parser("calibrate")
+    judging.add_argument("places", type=Path, nargs="+", help="XYZ files or folders of them")
+    judging.add_argument("--xc", default="hf")
+    judging.add_argument("--basis", default="def2-svp")
+    learning.add_argument("--runs", type=int, help="only the first of the plan, which are like the whole")
+    learning.add_argument("--out", type=Path, required=True, help="the calibration to write")
+    for each in (judging, learning):
+        each.add_argument(
+            "--every", type=int, nargs=2, default=(1, 0), metavar=("N", "I"), help="only I, I + N, ...: for several at a time"
+        )
+        each.add_argument("--rows", type=Path, required=True, help="where the records are kept, one JSON object a line")
+    options = parser.parse_args()
+    every, first = options.every
+    if options.command == "judge":
+        read = [(file, read_xyz(file)) for file in molecules(options.places)]
+        levels = [(file, m, m.xc or options.xc, m.basis or options.basis) for file, m in read]
+        cases = [(f"{f.stem} {xc}/{b}", lambda m=m, xc=xc, b=b: judge(m, xc, b)) for f, m, xc, b in levels]
+        print(table(list(rows_of(options.rows, cases[first::every]))))
+        return
+    rows = [row for row in rows_of(options.rows, plan()[: options.runs][first::every]) if "error" in row]
+    found = Calibration.of([(row["kind"], row["spin"], row["elements"], row["error"] / row["first"]) for row in rows])
+    command = "python benchmarks/predicted_end.py calibrate" + (f" --runs {options.runs}" if options.runs else "")
+    save_weights(options.out, found, {"command": command, "runs": len(rows)})
+    for kind, largest, counts in zip(KINDS, found.largest, found.runs, strict=True):
+        print(f"{kind:24s} largest {largest:.2e}  {', '.join(f'{n} {spin}' for n, spin in zip(counts, SPINS, strict=True))}")
+
+
+if __name__ == "__main__":
+    main()
