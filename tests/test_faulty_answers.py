@@ -21,9 +21,9 @@ TOLERANCE = 1e-3
 STOP = Stop(grad_norm=TOLERANCE, max_evaluations=20)
 # The default suite tries a sample of the faults on these, the slow one all faults on their problems, and the sample on all others.
 DEFAULT = {
-    "host-quadratic": ("gradient", "lbfgs", "guarded-sgd", "span", "adam"),
-    "simp-mbb": ("oc", "mma", "gcmma", "mirror", "corrected-mma", "guarded-mma"),
-    "rhf-water": ("cdiis", "guarded-response-diis", "trust-region", "control"),
+    "host-quadratic": ("lbfgs", "span"),
+    "simp-mbb": ("oc", "gcmma", "corrected-mma"),
+    "rhf-water": ("cdiis", "control"),
 }
 
 

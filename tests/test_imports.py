@@ -4,6 +4,7 @@ Inside a domain only its `method` folder imports rules, and only `method` and `t
 """
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -66,7 +67,12 @@ def _imports(path: Path) -> set[str]:
 
 
 MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-GRAPH = {name: _imports(path) for name, path in MODULES.items()}
+
+
+@functools.cache
+def _graph() -> dict[str, set[str]]:
+    """Return what each module imports."""
+    return {name: _imports(path) for name, path in MODULES.items()}
 
 
 def _layer(name: str) -> str:
@@ -83,7 +89,7 @@ def _seen(layer: str) -> set[str]:
 
 
 def test_arrows_point_to_the_core():
-    for name, targets in GRAPH.items():
+    for name, targets in _graph().items():
         inner = {target for target in targets if target.split(".")[0] == "physopt"}
         wrong = {target for target in inner if _layer(target) not in _seen(_layer(name))}
         assert not wrong, f"{name} may not import {wrong}; its room sees only {_seen(_layer(name))}"
@@ -91,13 +97,13 @@ def test_arrows_point_to_the_core():
 
 def test_reserved_packages():
     for package, owners in RESERVED.items():
-        users = {name for name, targets in GRAPH.items() if any(target.split(".")[0] == package for target in targets)}
+        users = {name for name, targets in _graph().items() if any(target.split(".")[0] == package for target in targets)}
         wrong = {name for name in users if not name.startswith(owners)}
         assert not wrong, f"{wrong} import {package}, which is reserved to {owners}"
 
 
 def test_no_cycles():
-    inner = {name: {t for t in targets if t in MODULES} - {name} for name, targets in GRAPH.items()}
+    inner = {name: {t for t in targets if t in MODULES} - {name} for name, targets in _graph().items()}
     list(graphlib.TopologicalSorter(inner).static_order())
 
 

@@ -26,7 +26,7 @@ def test_the_slope_of_ramp_does_not_vanish_in_void():
     assert Ramp().slope(np.zeros(1), 3.0, 1.0) == 0.25 and Power().slope(np.zeros(1), 3.0, 1.0) == 0.0
 
 
-@pytest.mark.parametrize("method", ["oc", "physopt", "mma-multilevel"])
+@pytest.mark.parametrize("method", ["oc", *(pytest.param(method, marks=pytest.mark.slow) for method in ("physopt", "mma-multilevel"))])
 def test_files_may_ask_for_ramp(method):
     definition = changed(cantilever((24, 12)), {"interpolation": "ramp", "penal": 6.0, "rmin": 2.4})
     design = solve(definition, method, solutions=30)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from instances import combined
 
 from physopt import AbstractProblem, AbstractRule, Euclidean, Evaluation, Move, Stop, minimize
 from physopt.core.answers import kept, lent, shown
@@ -58,10 +59,10 @@ class Well(AbstractProblem):
         return point + step
 
 
-@by_rule
-@pytest.mark.parametrize(
-    "habit", ["one buffer", "a view of one buffer", "clears the point", "moves in place", "scales the step", "moves in one buffer"]
-)
+HABITS = ["one buffer", "a view of one buffer", "clears the point", "moves in place", "scales the step", "moves in one buffer"]
+
+
+@pytest.mark.parametrize(("rule", "habit"), combined([*RULES.items()], [(habit, habit) for habit in HABITS], 2))
 def test_habits_of_an_oracle_do_no_harm(rule, habit):
     clean, start = Well(""), Well("").init()
     plain = minimize(clean, rule, clean.init(), stop=STOP)

@@ -237,6 +237,7 @@ def test_the_model_has_the_condition_number_it_is_said_to_have():
     np.testing.assert_allclose(well.axes.T @ well.axes, np.eye(7), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_training_halves_the_steps_on_held_out_tasks():
     family, untrained = Quadratics(dim=8), Span(width=4, key=jax.random.key(0))
     optim = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))

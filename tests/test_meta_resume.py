@@ -28,7 +28,7 @@ def start(folder: Path, weights: Path, estimator: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize("estimator", ["antithetic", "persistent"])
+@pytest.mark.parametrize("estimator", ["antithetic", pytest.param("persistent", marks=pytest.mark.slow)])
 def test_killed_and_resumed_training_ends_with_identical_weights(estimator, tmp_path):
     whole = start(tmp_path / "whole", tmp_path / "whole.safetensors", estimator)
     killed = start(tmp_path / "killed", tmp_path / "killed.safetensors", estimator)

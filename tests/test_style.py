@@ -1,6 +1,7 @@
 """Rules of the house that a machine can check."""
 
 import ast
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +12,17 @@ FILES = sorted(p for folder in ("physopt", "tests", "examples", "data", "benchma
 PACKAGE = [p for p in FILES if p.is_relative_to(ROOT / "physopt")]
 
 
-TREES = {path: ast.parse(path.read_text()) for path in PACKAGE}
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
+@functools.cache
 def _abstract_methods() -> set[str]:
     """Names of documented methods of abstract classes: whoever implements one inherits its contract."""
-    nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
+    nodes = [node for path in PACKAGE for node in ast.walk(_tree(path))]
     classes = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name.startswith("Abstract")]
     return {m.name for c in classes for m in c.body if isinstance(m, ast.FunctionDef) and ast.get_docstring(m)}
-
-
-INHERITED = _abstract_methods()
 
 
 def _public(tree: ast.Module):
@@ -31,7 +32,7 @@ def _public(tree: ast.Module):
             yield node.name, node
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             for method in node.body:
-                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_") and method.name not in INHERITED:
+                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_") and method.name not in _abstract_methods():
                     yield f"{node.name}.{method.name}", method
 
 
@@ -45,13 +46,13 @@ def test_no_long_files():
 
 
 def test_public_names_are_documented():
-    assert not _wrong(PACKAGE, lambda path: [name for name, node in _public(TREES[path]) if not ast.get_docstring(node)])
-    assert not _wrong(PACKAGE, lambda path: not ast.get_docstring(TREES[path])), "say in one line what the module is for"
+    assert not _wrong(PACKAGE, lambda path: [name for name, node in _public(_tree(path)) if not ast.get_docstring(node)])
+    assert not _wrong(PACKAGE, lambda path: not ast.get_docstring(_tree(path))), "say in one line what the module is for"
 
 
 def test_summaries_are_one_sentence_on_one_line():
     def straggling(path: Path) -> dict[str, str]:
-        summaries = {name: (ast.get_docstring(node) or "").split("\n\n")[0] for name, node in _public(TREES[path])}
+        summaries = {name: (ast.get_docstring(node) or "").split("\n\n")[0] for name, node in _public(_tree(path))}
         return {name: text for name, text in summaries.items() if "\n" in text and not text.rstrip().endswith((".", ":"))}
 
     assert not _wrong(PACKAGE, straggling)

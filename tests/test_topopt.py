@@ -161,7 +161,9 @@ def test_full_model_steps_are_the_optimality_criteria():
 
 
 @pytest.mark.parametrize(
-    ("filtering", "final"), [(SensitivityFilter(2.4), 216.81), (DensityFilter(2.4), 233.71)], ids=["sensitivity", "density"]
+    ("filtering", "final"),
+    [(SensitivityFilter(2.4), 216.81), pytest.param(DensityFilter(2.4), 233.71, marks=pytest.mark.slow)],
+    ids=["sensitivity", "density"],
 )
 def test_published_compliance_of_the_mbb_beam(filtering, final):
     # Andreassen et al. (2011), section 5: 60x20 elements, half the volume, filter radius 2.4.

@@ -69,7 +69,7 @@ def value(definition, method, solutions, **options):
     return min(step.value for step in design.steps if step.own)
 
 
-@pytest.mark.parametrize("definition", [SMALL[0], SMALL[3]], ids=lambda d: d.name)
+@pytest.mark.parametrize("definition", [SMALL[0], pytest.param(SMALL[3], marks=pytest.mark.slow)], ids=lambda d: d.name)
 def test_equal_work_ends_no_higher_than_the_better_classical_method(definition):
     assert unhelpful(definition.problem())
     better = min(value(definition, method, 100) for method in ("oc-tuned", "mma-tuned"))
@@ -89,6 +89,7 @@ def settled(definition, method="physopt"):
     return float(design.solution.evaluation.value) if design.settled or method == "physopt" else np.inf
 
 
+@pytest.mark.slow
 def test_a_run_that_calls_itself_settled_is_no_higher_than_classical_ones_that_do():
     assert settled(SMALL[-1]) <= min(settled(SMALL[-1], method) for method in ("mma", "mma-tuned", "oc-tuned")) * (1.0 + WORST)
 
@@ -131,6 +132,7 @@ def test_the_lower_of_two_starts_goes_on(definition):
     assert len(of[1]) == EVEN
 
 
+@pytest.mark.slow
 def test_a_killed_race_resumes_to_the_same_bits(tmp_path):
     stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(SHELF.problem(), 40)]
     whole = optimize(stages, gain=1e-3)

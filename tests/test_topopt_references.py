@@ -92,7 +92,7 @@ def beam(shape, volfrac, rmin, *loads):
     [
         (beam((60, 20), 0.5, 2.4, (0, -1.0)), 208.44294),
         pytest.param(beam((160, 100), 0.4, 6.0, (0, -1.0)), 61.42825, marks=pytest.mark.slow),
-        (beam((60, 20), 0.5, 2.4, (20, 1.0), (0, -1.0)), 510.37278),
+        pytest.param(beam((60, 20), 0.5, 2.4, (20, 1.0), (0, -1.0)), 510.37278, marks=pytest.mark.slow),
         pytest.param(beam((150, 150), 0.4, 6.0, (150, 1.0), (0, -1.0)), 69.20374, marks=pytest.mark.slow),
     ],
     ids=["cantilever", "large-cantilever", "two-loads", "large-two-loads"],
@@ -102,6 +102,7 @@ def test_optimized_beams(definition, final):
     assert cases * optimized(definition.problem()) == pytest.approx(final, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_optimized_beam_with_a_hole():
     x, y = np.meshgrid(np.arange(60) + 1, np.arange(20) + 1, indexing="ij")
     hole = np.where(np.hypot(y - 10.0, x - 20.0) < 20.0 / 3.0, 0.0, np.nan)
@@ -109,6 +110,7 @@ def test_optimized_beam_with_a_hole():
     assert optimized(problem) == pytest.approx(221.97206, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_optimized_heat_sink():
     held, heat = np.zeros((1, 41, 41), bool), np.full((1, 1, 41, 41), 0.01)
     held[0, 0, 18:23] = True  # a tenth of one side

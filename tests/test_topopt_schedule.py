@@ -92,6 +92,7 @@ def test_a_killed_run_of_several_stages_resumes_to_the_same_bits(tmp_path):
         np.testing.assert_array_equal(resumed.solution.point, whole.solution.point)
 
 
+@pytest.mark.slow
 def test_further_starts_keep_the_lowest_design_and_end_when_they_gain_nothing():
     stages = METHODS["physopt"](BEAM.problem(), 60)
     design = optimize(stages, gain=1e-3)
@@ -115,7 +116,7 @@ def test_a_layout_is_found_where_six_elements_are_left_across():
         assert len({stage.problem.equilibrium.unknowns for stage in first}) == len(set(halvings)) + 1
 
 
-@pytest.mark.parametrize("gain", [0.0, 1e-3])
+@pytest.mark.parametrize("gain", [0.0, pytest.param(1e-3, marks=pytest.mark.slow)])
 def test_a_floor_is_for_starts_that_were_misled(gain):
     problem = BEAM.problem()
     structure = problem.equilibrium.structure
@@ -137,9 +138,13 @@ def test_continuation_comes_first():
     assert solve(definition, "mma", solutions=5, change=None).solution.num_evaluations == 5
 
 
-def test_methods_reach_one_value_and_unknown_ones_are_refused():
+@pytest.mark.slow
+def test_methods_reach_one_value():
     values = {name: float(solve(BEAM, name, solutions=50, change=None).solution.evaluation.value) for name in METHODS}
     assert max(values.values()) < 1.03 * min(values.values()), values
+
+
+def test_unknown_methods_are_refused():
     with pytest.raises(ValueError, match="no method 'magic'"):
         solve(BEAM, "magic")
 
@@ -210,6 +215,7 @@ def test_training_again_gives_the_same_numbers(tmp_path):
     assert {k: again[k] for k in HAND} == {k: first[k] for k in HAND}
 
 
+@pytest.mark.slow
 def test_training_from_the_command_line(tmp_path, capsys):
     out, report = tmp_path / "schedule.safetensors", tmp_path / "report.json"
     arguments = ["train", "topopt", "--steps", "1", "--tasks", "1", "--size", "16", "--out", str(out), "--json", str(report)]

@@ -58,7 +58,7 @@ def classical(name):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-@pytest.mark.parametrize(("name", "how"), combined([(n, n) for n in ORDINARY], [(how, how) for how in SPOILED], 2))
+@pytest.mark.parametrize(("name", "how"), combined([(n, n) for n in ORDINARY], [(how, how) for how in SPOILED], 6))
 def test_whatever_the_kernel_says_the_run_converges_at_the_classical_cost(name, how):
     mf = ORDINARY[name]()
     spoiled, _ = run(SCF(mf, Spoiled(mf, how)), Control())
