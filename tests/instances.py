@@ -1,6 +1,6 @@
 """Every problem and every rule, listed once: one more line here is one more column in the tests of the laws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -242,3 +242,9 @@ def combined(first: list[tuple[str, Any]], second: list[tuple[str, Any]], every:
         for i, (name, one) in enumerate(first)
         for j, (with_name, other) in enumerate(second)
     ]
+
+
+def sampled(cases: Iterable[Any], default: int | Collection[Any]) -> list[Any]:
+    """Return all cases of a law; one in so many of them, or these, by default, the others if slow."""
+    chosen = [k % default == 0 if isinstance(default, int) else case in default for k, case in enumerate(cases := [*cases])]
+    return [pytest.param(case, marks=() if kept else pytest.mark.slow) for case, kept in zip(cases, chosen, strict=True)]

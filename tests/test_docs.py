@@ -10,16 +10,26 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SCRIPTS = {page.stem: "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)) for page in PAGES}
+BLOCKS = {page.stem: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE) for page in PAGES}
+# What comes after so many blocks of a page takes long.
+QUICK = {"how-do-i": 2, "part": 0, "rule": 4, "pinn": 2, "topopt": 1, "molecule": 1, "meta-learning": 0}
 
 
-@pytest.mark.parametrize("page", [page for page, script in SCRIPTS.items() if script])
-def test_blocks_run(page, tmp_path):
+def parts():
+    """Yield each page: whole, and if that takes long, by default only as far as it does not."""
+    for page, blocks in BLOCKS.items():
+        if QUICK.get(page):
+            yield pytest.param(page, QUICK[page], id=f"{page}-quick")
+        if blocks:
+            yield pytest.param(page, len(blocks), id=page, marks=[pytest.mark.slow] * (page in QUICK))
+
+
+@pytest.mark.parametrize(("page", "count"), parts())
+def test_blocks_run(page, count, tmp_path):
     (tmp_path / "data").symlink_to(ROOT / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPTS[page]], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment
-    )
+    script = "\n".join(BLOCKS[page][:count])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
 
 

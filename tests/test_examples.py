@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-LONG = {"50_meta_train"}  # a smaller one is trained in `test_meta.py`
+QUICK = {"00_quickstart", "12_own_rule", "22_family_and_system", "30_topopt_mbb", "60_study"}  # one or two of each domain
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem in LONG)) for p in EXAMPLES])
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem not in QUICK)) for p in EXAMPLES])
 def test_example_runs(path, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment)

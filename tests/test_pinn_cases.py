@@ -16,7 +16,7 @@ pi, line, square, CASES = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1)), Cases()
 case = CASES.enter
 
 
-@case(1e-5, 1e-4)
+@case(1e-5, 1e-4, slow=True)
 def oscillation_far_from_its_start():
     reference = lambda t: np.cos(np.sqrt(2) * t)
     return Problem(None, lambda u: 0.5 * u.tt + u, [Start(lambda u: u - 1), Start(lambda u: u.t)], time=(0, 60), reference=reference)

@@ -86,6 +86,7 @@ def slope_at_zero(k):
     return brentq(missed, 8 * np.exp(-k) * 0.9, 8 * np.exp(-k) * 1.1, xtol=1e-16)
 
 
+@pytest.mark.slow
 def test_the_way_from_an_easy_parameter_leads_to_the_solution():
     with pytest.raises(FloatingPointError, match="no solution from here"):
         solve(troesch(10.0, None), 1e-4)

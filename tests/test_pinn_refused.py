@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from instances import sampled
 
 from physopt.pinn import At, Ball, Boundary, Box, Cloud, Data, Problem, Start, solve
 from physopt.pinn.least_squares import Factor
@@ -125,7 +126,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", sampled(REFUSED, REFUSED.keys() - {"blow-up"}))
 def test_bad_input_is_refused_with_what_to_write_instead(name, monkeypatch):
     build, words = REFUSED[name]
     factorized, begin = [], Factor.__init__

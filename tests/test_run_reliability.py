@@ -89,7 +89,7 @@ print(len(problem.asked_for), solution.num_evaluations, [w.category.__name__ for
 """
 
 
-@pytest.mark.parametrize("limit", [1000, 100_000, 300_000, 450_000])
+@pytest.mark.parametrize("limit", [1000, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (100_000, 300_000)), 450_000])
 def test_a_full_disk_warns_once_and_the_calculation_goes_on(tmp_path, limit):
     done = _limited(FULL, limit, tmp_path / "run")
     assert done.returncode == 0, done.stderr

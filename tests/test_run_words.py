@@ -87,29 +87,27 @@ def test_an_interrupted_run_carries_what_it_has_found(tmp_path):
     assert load(tmp_path / "run").summary["reason"] == "budget"
 
 
-def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path):
-    for number, code in [(signal.SIGTERM, 143), (signal.SIGINT, 130)]:
-        out = tmp_path / f"{number}.json"
-        script = (
-            "import os, signal, sys, physopt.core.stop as s; from physopt.cli import main\n"
-            # What a shell starts in the background ignores Ctrl-C.
-            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            "real, count = s.Stop.converged, [0]\n"
-            "def stop(self, *a):\n    count[0] += 1\n"
-            "    if count[0] == 3: os.kill(os.getpid(), int(sys.argv[1]))\n    return real(self, *a)\n"
-            "s.Stop.converged = stop\nsys.exit(main(sys.argv[2:]))"
-        )
-        command = (
-            f"pinn network --width 4 --depth 1 --points 40 --json {out} --plot {out.with_suffix('.png')} --record {out.with_suffix('')}"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(int(number)), *command.split()], capture_output=True, text=True, timeout=600
-        )
-        assert done.returncode == code, done.stderr
-        (record,) = json.loads(out.read_text())["records"]
-        assert record["evaluations"] == 3
-        assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-        assert load(out.with_suffix("")).status == "interrupted"
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)], ids=["sigterm", "ctrl-c"]
+)
+def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path, number, code):
+    out = tmp_path / f"{number}.json"
+    script = (
+        "import os, signal, sys, physopt.core.stop as s; from physopt.cli import main\n"
+        # What a shell starts in the background ignores Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "real, count = s.Stop.converged, [0]\n"
+        "def stop(self, *a):\n    count[0] += 1\n"
+        "    if count[0] == 3: os.kill(os.getpid(), int(sys.argv[1]))\n    return real(self, *a)\n"
+        "s.Stop.converged = stop\nsys.exit(main(sys.argv[2:]))"
+    )
+    command = f"pinn network --width 4 --depth 1 --points 40 --json {out} --plot {out.with_suffix('.png')} --record {out.with_suffix('')}"
+    done = subprocess.run([sys.executable, "-c", script, str(int(number)), *command.split()], capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, done.stderr
+    (record,) = json.loads(out.read_text())["records"]
+    assert record["evaluations"] == 3
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert load(out.with_suffix("")).status == "interrupted"
 
 
 # --- runs in parts, and what comes out of them

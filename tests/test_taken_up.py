@@ -19,8 +19,8 @@ from physopt.scf.kernel import ResponseKernel
 from physopt.scf.oracle import Oracle
 from physopt.topopt.equilibrium import Equilibrium
 
-TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 4)
-HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 4) + pairs(FIELDS, ANCHORED_RULES, 4) + pairs(BEAMS, BOXED_RULES, 2)
+TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 10)
+HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 8) + pairs(FIELDS, ANCHORED_RULES, 5) + pairs(BEAMS, BOXED_RULES, 2)
 
 
 def same(left, right):
@@ -57,7 +57,7 @@ def test_a_run_taken_up_is_the_unbroken_run(instance, rule):
     assert same((rest.carry.base, rest.carry.best_value, rest.lowest), (whole.carry.base, whole.carry.best_value, whole.lowest))
 
 
-@pytest.mark.parametrize(("instance", "rule"), pairs([p for p in PROBLEMS if p.traceable], RULES, 8))
+@pytest.mark.parametrize(("instance", "rule"), TRACED)
 def test_a_scan_taken_up_is_the_unbroken_scan(instance, rule):
     problem, point = instance.make()
     scan = eqx.filter_jit(lambda start, steps: unroll(problem, rule, start, steps))

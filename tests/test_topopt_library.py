@@ -168,6 +168,7 @@ def test_processes_add_at_once(tmp_path):
     assert all(file.suffix == ".npz" for file in (tmp_path / "library").iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_line_remembers(tmp_path, capsys):
     arguments = ["topopt", "mbb", "--shape", "24x8", "--library", str(tmp_path / "library")]
     assert main(arguments) == 0

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from instances import sampled
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -55,7 +56,10 @@ force = [0.0, -1.0]
 """
 
 
-@pytest.mark.parametrize("name", ["cost $x_$ {", "[red]beam[bold]", "梁 ßø", "100 % \U0001f389 :smile:", "a" * 200, "beam.v1.2"])
+NAMES = ["cost $x_$ {", "[red]beam[bold]", "梁 ßø", "100 % \U0001f389 :smile:", "a" * 200, "beam.v1.2"]
+
+
+@pytest.mark.parametrize("name", sampled(NAMES, 3))
 def test_names_are_shown_as_they_are(tmp_path, capsys, name):
     file = tmp_path / "p.toml"
     file.write_text(BEAM.replace('"beam"', f"'{name}'"))

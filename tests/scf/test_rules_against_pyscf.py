@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from instances import HYDROXYL, WATER, molecule
+from instances import HYDROXYL, WATER, molecule, sampled
 from pyscf import dft, scf
 from pyscf.scf import addons
 from pyscf.scf.diis import adiis_minimize
@@ -149,7 +149,7 @@ def test_energy_based_mixers_converge(mixer):
     assert our_energies(scf.RHF(molecule(WATER)), DIIS(mixer), 40).min() == pytest.approx(reference.e_tot, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", MEAN_FIELDS)
+@pytest.mark.parametrize("name", sampled(MEAN_FIELDS, ("rhf", "uks", "df", "pcm", "hydrogen", "full", "ecp")))
 def test_every_mean_field_reaches_pyscfs_energy(name):
     reference = MEAN_FIELDS[name]()
     reference.conv_tol = 1e-11
@@ -172,7 +172,7 @@ def test_rules_of_the_core_solve_scf(rule):
     assert solution.evaluation.value == pytest.approx(reference.e_tot, abs=1e-9)
 
 
-@pytest.mark.parametrize("scale", [-3.0, 0.0, 30.0, 1e6, float("nan")])
+@pytest.mark.parametrize("scale", sampled([-3.0, 0.0, 30.0, 1e6, float("nan")], 2))
 def test_the_fixed_point_is_exact_whatever_the_kernel(scale):
     """Adversarial kernels may cost builds; the guard's fallback still gets to the same state."""
 

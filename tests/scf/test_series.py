@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from instances import molecule
+from instances import molecule, sampled
 from pyscf import dft, gto, scf
 from scipy.spatial.transform import Rotation
 
@@ -50,7 +50,7 @@ def fresh_start(mf):
     return SCF.of(mf)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sampled(METHODS, ("rhf", "uks")))
 def test_a_scan_costs_two_builds_a_step_and_ends_where_fresh_runs_end(name):
     radical: dict = {"template": PEROXIDE.replace("O 0 -0.73", "N 0 -0.73"), "spin": 1} if name.startswith("u") else {}
     angles = 90.0 + 4.0 * np.arange(5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.optimize
-from instances import HYDROXYL, WATER, molecule
+from instances import HYDROXYL, WATER, molecule, sampled
 from pyscf import dft, scf
 
 from physopt import accelerate
@@ -58,7 +58,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sampled(CASES, ("water", "carbon", "fluorine-stretched-uhf", "oxygen-rohf", "oxygen-roks")))
 def test_the_verdict_is_that_of_the_whole_hessian(name):
     make, stable = CASES[name]
     mf = converged(make())
@@ -84,7 +84,7 @@ def curvature_towards_unequal_spins(length, step=0.02):
     return (16.0 * near - far - 15.0 * here) / (6.0 * step**2)  # the energy is even in the angle
 
 
-@pytest.mark.parametrize("soft", [-5e-4, -5e-5, 5e-5, 5e-4])
+@pytest.mark.parametrize("soft", sampled([-5e-4, -5e-5, 5e-5, 5e-4], 3))
 def test_soft_modes_are_on_the_right_side(soft):
     length = scipy.optimize.brentq(lambda r: curvature_towards_unequal_spins(r) - soft, 0.9, 1.6, xtol=1e-12)
     closed = scf.RHF(molecule(f"H 0 0 0; H 0 0 {length}", basis="sto-3g")).run()

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from instances import WATER, molecule
+from instances import WATER, molecule, sampled
 from pyscf import dft, lib, scf
 
 from physopt import accelerate
@@ -27,7 +27,7 @@ def is_stable(mf):
     return bool(mf.stability(return_status=True)[2])
 
 
-@pytest.mark.parametrize("name", SADDLES)
+@pytest.mark.parametrize("name", sampled(SADDLES, 2))
 def test_stable_follows_the_instabilities_down(name):
     # From PySCF's saddle, with DIIS alone, which does not mind one.
     saddle = SADDLES[name]().run().make_rdm1()
@@ -84,6 +84,7 @@ def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():
     assert mf.e_tot == pytest.approx(mf.energy_tot(mf.make_rdm1()), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_the_search_is_fitted_where_the_integrals_do_not_fit():
     mf = SADDLES["carbon"]()
     mf.max_memory = 1.04 * lib.current_memory()[0]  # room for the model, but not by PySCF's rule for the integrals
@@ -109,6 +110,7 @@ def test_the_users_own_test_of_convergence_counts():
     assert mf.converged and mf.state.stable and mf.state.rounds
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_each_time():
     energies = [accelerate(SADDLES["carbon"](), target="lowest").run().e_tot for _ in range(2)]
     assert energies[0] == energies[1]
