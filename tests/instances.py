@@ -246,5 +246,5 @@ def combined(first: list[tuple[str, Any]], second: list[tuple[str, Any]], every:
 
 def sampled(cases: Iterable[Any], default: int | Collection[Any]) -> list[Any]:
     """Return all cases of a law; one in so many of them, or these, by default, the others if slow."""
-    chosen = [k % default == 0 if isinstance(default, int) else case in default for k, case in enumerate(cases := [*cases])]
-    return [pytest.param(case, marks=() if kept else pytest.mark.slow) for case, kept in zip(cases, chosen, strict=True)]
+    chosen = (lambda k, case: k % default == 0) if isinstance(default, int) else (lambda k, case: case in default)
+    return [pytest.param(case, marks=() if chosen(k, case) else pytest.mark.slow) for k, case in enumerate(cases)]
