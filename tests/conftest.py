@@ -52,6 +52,29 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
+LONG = 15.0  # CPU seconds, of processes that a test starts too; five minutes on two cores are 600 for all
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    begun = sum(os.times()[:4])
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("cpu", sum(os.times()[:4]) - begun))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Name the tests that are too long for every day: they fail nothing, as a busy machine makes all tests longer."""
+    if config.option.markexpr != "not slow":
+        return
+    reports = [r for outcome in ("passed", "failed") for r in terminalreporter.stats.get(outcome, []) if r.when == "call"]
+    taken = sorted(((dict(r.user_properties)["cpu"], r.nodeid) for r in reports), reverse=True)
+    for seconds, name in taken:
+        if seconds > LONG:
+            terminalreporter.write_line(f"{name} took {seconds:.0f} CPU seconds: mark it slow, or make it smaller")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _clear_compilation_caches():
     """Forget compiled code after each module, so that memory stays bounded over the whole suite."""
