@@ -192,6 +192,7 @@ def test_answers_take_places_by_order_and_by_name(answers):
     assert set(answers["pair"](t=0.001)) == {"u", "v"}
 
 
+@pytest.mark.slow
 def test_what_lies_between_the_points_is_seen():
     kick = Problem(None, lambda u, t: u.t - jnp.exp(-(((t - 0.4321) / 1e-3) ** 2)) / 1e-3, [Start(lambda u: u)], time=(0, 1))
     answer = solve(kick, 1e-4)

@@ -67,13 +67,18 @@ def soap(
         means = [_averaged(g, own, b2) for g, own in zip(matrices, sides, strict=True)]
         bases = jax.lax.cond(
             count == 1,
-            lambda: [tuple(Basis(b.mean, jnp.linalg.eigh(b.mean)[1]) for b in own) for own in means],
+            lambda: [tuple(Basis(b.mean, _axes(b.mean)) for b in own) for own in means],
             lambda: jax.lax.cond((count - 1) % every == 0, lambda: [tuple(_turned(b) for b in own) for own in means], lambda: means),
         )
         first, second = kept(structure.unflatten(firsts), state.first), kept(structure.unflatten(seconds), state.second)
         return structure.unflatten(updates), SOAPState(count, first, second, structure.unflatten(bases))
 
     return optax.GradientTransformation(init, update)
+
+
+def _axes(mean: Array) -> Array:
+    """Return eigenvectors of a mean of one gradient; those with no share in it, which rounding would choose, are chosen by place."""
+    return jnp.linalg.eigh(mean + jnp.diag(jnp.linspace(0.0, 1e-3 * jnp.trace(mean), len(mean))))[1]
 
 
 def _matrix(x: Any) -> Array:

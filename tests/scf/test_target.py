@@ -50,6 +50,7 @@ def test_a_stable_state_stays_and_costs_a_product_or_two():
     assert stable.state.products <= 2
 
 
+@pytest.mark.slow
 def test_lowest_finds_the_state_that_no_common_guess_leads_to():
     # Chromium carbide, triplet: the default guess ends 0.06 to 0.15 hartree higher, in states that are stable.
     mf = accelerate(scf.UHF(molecule("Cr 0 0 0; C 0 0 2", spin=2)), target="lowest")
@@ -84,7 +85,6 @@ def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():
     assert mf.e_tot == pytest.approx(mf.energy_tot(mf.make_rdm1()), abs=1e-8)
 
 
-@pytest.mark.slow
 def test_the_search_is_fitted_where_the_integrals_do_not_fit():
     mf = SADDLES["carbon"]()
     mf.max_memory = 1.04 * lib.current_memory()[0]  # room for the model, but not by PySCF's rule for the integrals
