@@ -24,7 +24,7 @@ def parts():
             yield pytest.param(page, len(blocks), id=page, marks=[pytest.mark.slow] * (page in QUICK))
 
 
-@pytest.mark.parametrize(("page", "count"), parts())
+@pytest.mark.parametrize(("page", "count"), list(parts()))
 def test_blocks_run(page, count, tmp_path):
     (tmp_path / "data").symlink_to(ROOT / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
