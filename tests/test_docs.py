@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCKS = {page.stem: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE) for page in PAGES}
+NAMES = {page.relative_to(ROOT).with_suffix("").as_posix().removeprefix("docs/"): page for page in PAGES}
+BLOCKS = {name: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE) for name, page in NAMES.items()}
 # What comes after so many blocks of a page takes long.
-QUICK = {"how-do-i": 6, "part": 0, "rule": 3, "pinn": 2, "topopt": 1, "molecule": 2, "meta-learning": 0}
+QUICK = {"how-do-i": 6, "tutorials/part": 0, "tutorials/rule": 3, "pinn": 2, "topopt": 1, "tutorials/molecule": 2, "meta-learning": 0}
 
 
 def parts():
