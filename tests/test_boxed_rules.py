@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.optimize
-from instances import sampled, two_sided
+from instances import two_sided
 
 from physopt import Recording, Stop, minimize
 from physopt.core.boxed import Program, boxed_program
@@ -80,6 +80,7 @@ def stationary():
     return problem, solution.point
 
 
+@pytest.mark.slow
 @rule_by_name
 def test_a_stationary_design_stays(make, stationary):
     problem, point = stationary
@@ -113,7 +114,8 @@ HOPELESS = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(HOPELESS, 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOPELESS)
 def test_a_hopeless_cheap_problem_loses_all_trust(name):
     alone = run(beam(), MMA(), 40)
     solution = run(beam(), Corrected(MMA(), HOPELESS[name]()), 40)

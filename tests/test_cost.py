@@ -68,6 +68,7 @@ def test_what_does_not_fit_into_memory_is_refused(iterative, tmp_path, monkeypat
     Equilibrium(clamped((12, 6)), iterative=iterative)
 
 
+@pytest.mark.slow
 def test_where_a_factorization_does_not_fit_iterations_go_on(monkeypatch):
     structure, young = clamped((24, 12)), 10.0 ** np.random.default_rng(0).uniform(-12.0, 0.0, (24, 12))
     monkeypatch.setattr("physopt.topopt.equilibrium.available", lambda: 0.0)

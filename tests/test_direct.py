@@ -13,7 +13,7 @@ SHAPES = [((7, 12), elastic_element), ((5, 4), conducting_element), ((3, 6, 4), 
 
 
 @pytest.mark.parametrize("narrow", [0, 10**9], ids=["superlu", "band"])
-@pytest.mark.parametrize("springs", [False, True])
+@pytest.mark.parametrize("springs", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(("shape", "element"), SHAPES)
 def test_the_solution_is_in_equilibrium(shape, element, springs, narrow, monkeypatch):
     monkeypatch.setattr(module, "NARROW", narrow)

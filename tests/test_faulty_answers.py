@@ -22,7 +22,7 @@ STOP = Stop(grad_norm=TOLERANCE, max_evaluations=20)
 # The default suite tries a sample of the faults on these, the slow one all faults on their problems, and the sample on all others.
 DEFAULT = {
     "host-quadratic": ("lbfgs", "span"),
-    "simp-mbb": ("oc", "gcmma", "corrected-mma"),
+    "simp-mbb": ("oc", "gcmma"),
     "rhf-water": ("cdiis", "control"),
 }
 

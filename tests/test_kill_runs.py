@@ -14,7 +14,10 @@ from physopt.core.trajectory import load, load_checkpoint, pack, verify
 TESTS = Path(__file__).parent
 ROWS = TESTS / "recorded_rows.py"
 # Each script records a run by `minimize`: `SCRIPT FOLDER BUDGET` prints `ready`, then the index of each record once it is committed.
-SCRIPTS = [pytest.param(TESTS / "recorded_quadratic.py", id="jax"), pytest.param(TESTS / "recorded_scf.py", id="scf")]
+SCRIPTS = [
+    pytest.param(TESTS / "recorded_quadratic.py", id="jax"),
+    pytest.param(TESTS / "recorded_scf.py", id="scf", marks=pytest.mark.slow),
+]
 
 
 def _start(script, *arguments):

@@ -62,7 +62,7 @@ class Well(AbstractProblem):
 HABITS = ["one buffer", "a view of one buffer", "clears the point", "moves in place", "scales the step", "moves in one buffer"]
 
 
-@pytest.mark.parametrize(("rule", "habit"), combined([*RULES.items()], [(habit, habit) for habit in HABITS], 2))
+@pytest.mark.parametrize(("rule", "habit"), combined([*RULES.items()], [(habit, habit) for habit in HABITS], 4))
 def test_habits_of_an_oracle_do_no_harm(rule, habit):
     clean, start = Well(""), Well("").init()
     plain = minimize(clean, rule, clean.init(), stop=STOP)

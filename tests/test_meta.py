@@ -256,6 +256,7 @@ def test_training_on_the_host_lowers_the_loss():
     assert training.cost[-1] == 12 * 2 * 2 * 2 * 9
 
 
+@pytest.mark.slow
 def test_weights_that_overflow_are_refused():
     with pytest.raises(FloatingPointError, match="apply_if_finite"):
         train(heavy_ball(), MILD, Backprop(3), optax.sgd(jnp.inf), num_steps=2, key=jax.random.key(0), tasks_per_step=2)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from instances import sampled
 from trained_quadratics import learn
 
 from physopt import Recording
@@ -28,7 +29,8 @@ def start(folder: Path, weights: Path, estimator: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize("estimator", ["antithetic", pytest.param("persistent", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["antithetic", "persistent"])
 def test_killed_and_resumed_training_ends_with_identical_weights(estimator, tmp_path):
     whole = start(tmp_path / "whole", tmp_path / "whole.safetensors", estimator)
     killed = start(tmp_path / "killed", tmp_path / "killed.safetensors", estimator)
@@ -48,6 +50,20 @@ def test_killed_and_resumed_training_ends_with_identical_weights(estimator, tmp_
     runs = [load(tmp_path / name) for name in ("whole", "killed")]
     assert runs[0].status == runs[1].status == "finished"
     np.testing.assert_array_equal(runs[0].columns["loss"], runs[1].columns["loss"])
+
+
+@pytest.mark.parametrize("estimator", sampled(["antithetic", "persistent"], 2))
+def test_an_interrupted_and_resumed_training_ends_with_identical_weights(estimator, tmp_path):
+    def die(step):
+        if step.index == 2:
+            raise InterruptedError
+
+    whole, _ = learn(str(tmp_path / "whole"), 5, None, estimator)
+    with pytest.raises(InterruptedError):
+        learn(str(tmp_path / "killed"), 5, die, estimator)
+    resumed, training = learn(str(tmp_path / "killed"), 5, None, estimator)
+    assert len(training.loss) == 5 and load(tmp_path / "killed").status == "finished"
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(resumed), jax.tree.leaves(whole))
 
 
 def test_a_finished_training_is_returned_again_and_others_are_refused(tmp_path):

@@ -20,7 +20,7 @@ from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagon
 ELEMENTS = [
     pytest.param((12, 6), elastic_element((1.0, 1.0)), (True, True), id="plane"),
     pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), (True, True, True), id="solid"),
-    pytest.param((6, 4, 1), elastic_element((1.0, 1.0, 1.0)), (True, True, False), id="plate"),
+    pytest.param((6, 4, 1), elastic_element((1.0, 1.0, 1.0)), (True, True, False), id="plate", marks=pytest.mark.slow),
     pytest.param((3, 8, 2), elastic_element((1.0, 1.0, 1.0)), (False, True, False), id="bar", marks=pytest.mark.slow),
     pytest.param((8, 6), conducting_element((1.0, 1.0)), (True, True), id="heat"),
 ]
@@ -84,7 +84,11 @@ def cantilever(shape):
 
 @pytest.mark.parametrize(
     "structure",
-    [half_mbb((40, 22)), pytest.param(cantilever((18, 7)), marks=pytest.mark.slow), cantilever((10, 6, 6))],
+    [
+        pytest.param(half_mbb((40, 22)), marks=pytest.mark.slow),
+        pytest.param(cantilever((18, 7)), marks=pytest.mark.slow),
+        cantilever((10, 6, 6)),
+    ],
     ids=["mbb", "plane", "solid"],
 )
 def test_multigrid_agrees_with_the_direct_solver_on_optimized_designs(structure):
@@ -125,6 +129,7 @@ def test_thin_grids_with_islands_are_solved_as_directly(shape):
     assert 0 < state.iterations < 100 and state.residual > 0.0
 
 
+@pytest.mark.slow
 def test_iterations_do_not_grow_with_the_grid():
     counts, design = [], optimized(half_mbb((24, 12)), 30)
     for factor in (1, 2, 4):
@@ -146,6 +151,7 @@ def test_a_design_out_of_reach_is_solved_directly_and_said_so():
     np.testing.assert_array_equal(state.fields, direct.solve(young, structure.force))
 
 
+@pytest.mark.slow
 def test_thick_supports_beside_void_are_no_obstacle():
     structure = half_mbb((32, 16))
     held, force = np.zeros_like(structure.held), np.zeros_like(structure.force)

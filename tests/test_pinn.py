@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bad_rules import Uphill
+from instances import sampled
 from jax.flatten_util import ravel_pytree
 
 from physopt import Recording, Stop, minimize, unroll
@@ -93,7 +94,7 @@ def test_the_family_is_linear_in_its_task_vector_and_differentiable():
     assert np.isfinite(slope).all() and (slope != 0.0).all()
 
 
-@pytest.mark.parametrize("length", [1e-2, np.nan])
+@pytest.mark.parametrize("length", sampled([1e-2, np.nan], 2))
 def test_a_guarded_bad_rule_costs_three_evaluations(length):
     problem, stop = tiny(), Stop(value=1e-2, max_evaluations=150)
     point = problem.init(jax.random.key(0))

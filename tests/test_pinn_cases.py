@@ -139,7 +139,7 @@ def lane_emden():
     return Problem(None, lambda u, t: u.tt + 2 / t * u.t + u**5, start, time=(0, 5), reference=lambda t: 1 / np.sqrt(1 + t**2 / 3))
 
 
-@case(1e-5)
+@case(1e-5, slow=True)
 def robertson():
     def slope(t, s, stack=np.array):
         return stack([-0.04 * s[0] + 1e4 * s[1] * s[2], 0.04 * s[0] - 1e4 * s[1] * s[2] - 3e7 * s[1] ** 2, 3e7 * s[1] ** 2])
@@ -172,7 +172,9 @@ def test_an_eigenfunction_without_a_size_is_refused():
     assert not answer.converged and "zero" in answer.why
 
 
-@pytest.mark.parametrize(("begin", "level"), [(4.0, 1), (20.0, 2), (44.0, 3)])
+@pytest.mark.parametrize(
+    ("begin", "level"), [(4.0, 1), pytest.param(20.0, 2, marks=pytest.mark.slow), pytest.param(44.0, 3, marks=pytest.mark.slow)]
+)
 def test_energies_in_a_box(begin, level):
     conditions = [Boundary(lambda u: u), Integral(lambda u: u**2, 1)]
     answer = solve(Problem(line, lambda u, E: -0.5 * u.xx - E * u, conditions, unknowns={"E": begin}))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from instances import sampled
 
 from physopt.cli import main
 from physopt.topopt.definition import Definition, changed, read_definition
@@ -226,12 +227,13 @@ def shell(command, folder):
     return subprocess.run(["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", STREAMS)
+@pytest.mark.parametrize("command", sampled(STREAMS, 3))
 def test_streams_that_are_closed_or_full_keep_the_exit_code(tmp_path, command):
     done = shell(command, tmp_path)
     assert done.returncode == STREAMS[command] and "defect" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_printed_to_a_closed_stream_goes_into_no_record(tmp_path):
     (tmp_path / "he.xyz").write_text("1\n\nHe 0 0 0\n")
     done = shell("scf he.xyz --basis sto-3g --json out.json --record rec >&- 2>/dev/full", tmp_path)

@@ -3,6 +3,7 @@
 import jax
 import optax
 import pytest
+from instances import sampled
 from pyscf import dft, gto, scf
 
 import physopt
@@ -71,7 +72,7 @@ def field(home):
     return home / "field"
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", sampled(FIELDS, 3))
 def test_another_field_is_refused_by_name(field, name):
     make, phrase = FIELDS[name]
     _refused(field, lambda record: _field(make(), record), phrase)

@@ -20,7 +20,7 @@ by_name = {"ids": lambda instance: instance.name}
 
 
 HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 8) + pairs(FIELDS, ANCHORED_RULES, 5)
-TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 10)
+TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 11)
 
 
 def lowers(values, value):
@@ -53,7 +53,15 @@ def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, rule):
     lowers(jitted.history.value, jitted.evaluation.value)
 
 
-COSTLY = ("guarded-sgd", "guarded-lbfgs", "watched-lbfgs", "model-step-radius", "span", "soap")  # to compile; most of their parts are there
+COSTLY = (
+    "self-scaled-broyden",
+    "guarded-sgd",
+    "guarded-lbfgs",
+    "watched-lbfgs",
+    "model-step-radius",
+    "span",
+    "soap",
+)  # to compile; most of their parts are there
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=name, marks=[pytest.mark.slow] * (name in COSTLY)) for name, rule in RULES])
@@ -112,7 +120,7 @@ class Poisoned(AbstractProblem):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the poison is meant to reach NumPy
-@pytest.mark.parametrize(("poison", "rule"), combined([(str(p), p) for p in (np.nan, np.inf, -np.inf)], RULES, 3))
+@pytest.mark.parametrize(("poison", "rule"), combined([(str(p), p) for p in (np.nan, np.inf, -np.inf)], RULES, 9))
 @pytest.mark.parametrize("where", ["value", "grad"])
 @pytest.mark.parametrize("at", [1, pytest.param(2, marks=pytest.mark.slow), 4])
 def test_a_broken_oracle_never_converges(poison, rule, where, at):
@@ -141,7 +149,7 @@ BAD = [("short", 1e-3), ("long", 1.0), ("far", 1e6), ("nan", float("nan"))]
 SOFT = [p for p in PROBLEMS if not p.name.startswith(("rks", "uhf", "pinn", "simp"))]
 
 
-@pytest.mark.parametrize(("instance", "length"), pairs(SOFT, BAD, 4))
+@pytest.mark.parametrize(("instance", "length"), pairs(SOFT, BAD, 5))
 def test_a_guarded_bad_rule_costs_little(instance, length):
     problem, point = instance.make()
     stop = Stop(grad_norm=1e-4, max_evaluations=100)

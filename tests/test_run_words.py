@@ -87,9 +87,8 @@ def test_an_interrupted_run_carries_what_it_has_found(tmp_path):
     assert load(tmp_path / "run").summary["reason"] == "budget"
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)], ids=["sigterm", "ctrl-c"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["sigterm", "ctrl-c"])
 def test_sigterm_and_ctrl_c_write_what_was_asked_for(tmp_path, number, code):
     out = tmp_path / f"{number}.json"
     script = (
@@ -184,6 +183,7 @@ def test_a_field_is_counted_whole_and_written_as_a_molecule(tmp_path, capsys):
     assert (tmp_path / "out.xyz").read_text().splitlines()[2:] == ["N 0 0 0", "O 0 0 1.15"]
 
 
+@pytest.mark.slow
 def test_a_network_and_trained_weights_come_out_as_weight_files(tmp_path):
     import jax
     import optax

@@ -17,7 +17,7 @@ STARTS = {
     "module": ([sys.executable, "-m", "physopt"], None, UNAVOIDABLE),
     "path": ([str(SCRIPT)], os.pathsep, UNAVOIDABLE),
 }
-QUICK = {"script": [("runs", "show"), ("scf",)], "module": [("runs", "show")], "path": [("runs", "show")]}
+QUICK = {"script": [("scf",)], "module": [("runs", "show")], "path": [("runs", "show")]}
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_a_run_costs_the_calls_of_its_oracle(monkeypatch):
     assert (again.reason, again.cost) == ("budget", 5.0)
 
 
-@pytest.mark.parametrize(("instance", "rule"), pairs(BEAMS, BOXED_RULES + RULES, 2))
+@pytest.mark.parametrize(("instance", "rule"), pairs(BEAMS, BOXED_RULES + RULES, 5))
 def test_a_design_costs_the_equations_that_were_solved(instance, rule, monkeypatch):
     problem, point = instance.make()
     solved = counting(monkeypatch, Equilibrium, "work", lambda equilibrium: equilibrium.unknowns)
@@ -97,7 +97,7 @@ def test_a_design_costs_the_equations_that_were_solved(instance, rule, monkeypat
     assert solution.cost == pytest.approx(sum(solved) / problem.equilibrium.unknowns, rel=1e-12)
 
 
-@pytest.mark.parametrize(("instance", "rule"), pairs(FIELDS, ANCHORED_RULES + RULES, 4))
+@pytest.mark.parametrize(("instance", "rule"), pairs(FIELDS, ANCHORED_RULES + RULES, 9))
 def test_a_field_costs_its_builds_and_the_work_of_its_model(instance, rule, monkeypatch):
     """Time stands still but for builds, of one second each, and for responses of the kernel, of an eighth."""
     now, builds, whole = [0.0], [], Oracle.__init__

@@ -122,7 +122,9 @@ def test_the_command_says_so_at_the_start(capsys, tmp_path):
         assert "own grid first" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("definition", [SHELF, pytest.param(SMALL[1], marks=pytest.mark.slow)], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "definition", [pytest.param(SHELF, marks=pytest.mark.slow), pytest.param(SMALL[1], marks=pytest.mark.slow)], ids=lambda d: d.name
+)
 def test_the_lower_of_two_starts_goes_on(definition):
     stages = [dataclasses.replace(stage, patience=stage.patience and 2) for stage in race(definition.problem(), 200)]
     steps = optimize(stages, change=None).steps

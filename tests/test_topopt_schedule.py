@@ -116,7 +116,8 @@ def test_a_layout_is_found_where_six_elements_are_left_across():
         assert len({stage.problem.equilibrium.unknowns for stage in first}) == len(set(halvings)) + 1
 
 
-@pytest.mark.parametrize("gain", [0.0, pytest.param(1e-3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [0.0, 1e-3])
 def test_a_floor_is_for_starts_that_were_misled(gain):
     problem = BEAM.problem()
     structure = problem.equilibrium.structure
@@ -155,7 +156,8 @@ def test_the_shipped_schedule_is_near_the_one_by_hand():
     assert Schedule.by_hand().numbers() == pytest.approx(HAND)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_weights_designs_are_good(seed):
     problem = BEAM.problem()
     alone = optimize([Stage(problem, MMA(), 60)], change=None)

@@ -29,7 +29,7 @@ def orthogonalized(mf):
     return addons.remove_linear_dep_(mf, force_pivoted_cholesky=True)
 
 
-@pytest.mark.parametrize("kind", [scf.RHF, scf.UHF], ids=["rhf", "uhf"])
+@pytest.mark.parametrize("kind", [scf.RHF, pytest.param(scf.UHF, marks=pytest.mark.slow)], ids=["rhf", "uhf"])
 @pytest.mark.parametrize("change", [smeared, addons.frac_occ_, following, orthogonalized])
 def test_response_diis_follows_a_change_after_the_dressing(kind, change):
     mol = WATER_MOL if kind is scf.RHF else RADICAL

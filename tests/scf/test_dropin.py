@@ -128,7 +128,7 @@ PICKLED = {
     ],
     ids=["pickle", "copy", "deepcopy", "pyscf"],
 )
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in ("rohf", "rks", "fitted") else ()) for n in PICKLED])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n != "rhf" else ()) for n in PICKLED])
 def test_copies_and_pickles_are_dressed_run_or_not(name, again):
     fresh = accelerate(PICKLED[name](), target="stable")
     done = again(fresh)

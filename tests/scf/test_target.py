@@ -85,6 +85,7 @@ def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():
     assert mf.e_tot == pytest.approx(mf.energy_tot(mf.make_rdm1()), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_the_search_is_fitted_where_the_integrals_do_not_fit():
     mf = SADDLES["carbon"]()
     mf.max_memory = 1.04 * lib.current_memory()[0]  # room for the model, but not by PySCF's rule for the integrals
