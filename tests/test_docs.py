@@ -15,15 +15,6 @@ BLOCKS = {name: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL
 # What comes after so many blocks of a page takes long.
 QUICK = {"README": 5, "how-do-i": 5, "pinn": 2, "topopt": 1, "meta-learning": 0}
 QUICK |= {"tutorials/part": 0, "tutorials/rule": 3, "tutorials/molecule": 2}
-    "README": 5,
-    "how-do-i": 5,
-    "tutorials/part": 0,
-    "tutorials/rule": 3,
-    "pinn": 2,
-    "topopt": 1,
-    "tutorials/molecule": 2,
-    "meta-learning": 0,
-}
 
 
 def parts():

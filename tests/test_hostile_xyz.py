@@ -154,9 +154,10 @@ def test_command_line_says_one_line(hostile, canary, capsys):
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(
-    "hostile", sampled(["python_coordinate", "crowd", "count_enormous", "many_lines", "too_many_frames"], 3), indirect=True
-)
+ALONE = ["python_coordinate", "crowd", "count_enormous", "many_lines", "too_many_frames"]
+
+
+@pytest.mark.parametrize("hostile", sampled(ALONE, 3), indirect=True)
 def test_reader_answers_soon_in_a_process_of_its_own(hostile, canary):
     # The limit is generous because it includes the interpreter's start; the slowest of these takes a fraction of a second.
     script = "import sys; from physopt.scf.xyz import read_xyz; read_xyz(sys.argv[1])"
