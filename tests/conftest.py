@@ -10,7 +10,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # XLA's own thread pool can wait for itself when there are as many tasks as threads; two cores have few.
-# Most of what is compiled runs for less time than optimizing it takes: without, programs compile four times as fast.
+# Most of what is compiled runs for less time than optimizing it takes: without, programs compile about three times as fast.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
