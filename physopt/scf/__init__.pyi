@@ -1,3 +1,4 @@
+from . import incore as incore
 from .auxiliary import AbstractAuxiliary as AbstractAuxiliary, Auxiliary as Auxiliary
 from .calibration import Calibration as Calibration, load_calibration as load_calibration
 from .corrected import CorrectedSCF as CorrectedSCF, Surface as Surface

@@ -11,6 +11,8 @@ from physopt.pinn.space import Products
 
 from .system import Guess, System
 
+LOOKED = 512  # points at which a neighbour's residual is compared
+
 
 class Advice(NamedTuple):
     """How the nearest neighbour went on from some time: in which space, and how far."""
@@ -79,7 +81,7 @@ def is_linear(problem: Problem) -> bool:
 def remainder(problem: Problem, answer: Answer) -> float:
     """Return how large the residuals of a problem are at an answer to another one, relative to their terms: the largest."""
     space, unknowns = Products.of(problem, problem.time), np.array(list(answer.unknowns.values()))
-    system = System(problem, space, problem.time, base=(answer.jets, unknowns), looked=True)
+    system = System(problem, space, problem.time, base=(answer.jets, unknowns), looked=LOOKED)
     with np.errstate(all="ignore"):
         return float(np.max(system.relative(system.zero)))
 

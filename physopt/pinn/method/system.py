@@ -63,7 +63,7 @@ class System:
 
     - `before`: the fields at the end of the window before; the first window takes what the problem says of the start.
     - `base`: fields to which those of the space are added, with the unknown numbers there. `weights`: of the equation and of the readings.
-    - `also`: further points at which the equation is to hold. `looked`: whether it is only looked at, at many points instead.
+    - `also`: further points at which the equation is to hold. `looked`: at so many points instead it is only looked at, if any.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class System:
         base: tuple[Look, Float[np.ndarray, " k"]] | None = None,
         weights: Weights = Weights(),
         also: Float[np.ndarray, "_ d"] | None = None,
-        looked: bool = False,
+        looked: int = 0,
     ) -> None:
         self.problem, self.space, self._base, self._weights = problem, space, base, weights
         interior = space.points() if also is None else np.concatenate([space.points(), also])
-        interior = self._many() if looked else interior
+        interior = self._scattered(looked) if looked else interior
         size = len(problem.domain.names)
         interior = interior[problem.domain.inside(interior[:, :size])]
         if len(interior) < 3:
@@ -148,7 +148,7 @@ class System:
 
     def worst(self, guess: Guess) -> Float[np.ndarray, "few d"]:
         """Return points with a residual well beyond what it is where the equation was solved, the worst few of many."""
-        many = self._many()
+        many = self._scattered(LOOKED)
         many = many[self.problem.domain.inside(many[:, : len(self.problem.domain.names)])]
         part = self._part(self.problem.block, Places(many), 1.0, None)
         there, here = (np.abs(self._linearize(one, guess)[0]) for one in (part, self._parts[0]))
@@ -156,9 +156,9 @@ class System:
         chosen = np.argsort(excess)[-max(self.space.size // 8, 8) :]
         return many[chosen[excess[chosen] > 2.0]]
 
-    def _many(self) -> Float[np.ndarray, "n d"]:
+    def _scattered(self, num: int) -> Float[np.ndarray, "n d"]:
         low, high = self.space.low, self.space.high
-        return low + (high - low) * qmc.Halton(len(low), scramble=False).random(LOOKED)[1:]
+        return low + (high - low) * qmc.Halton(len(low), scramble=False).random(num)[1:]
 
     def joined(self, guess: Guess) -> Float[np.ndarray, " columns"]:
         """Return a guess as one vector: the inverse of `split`."""
