@@ -31,9 +31,7 @@ from physopt.rules.self_scaled import SelfScaledBroyden
 from physopt.rules.soap import soap
 from physopt.rules.trust import TrustRegion
 from physopt.rules.watch import Watch
-from physopt.scf.corrected import CorrectedSCF, Surface
 from physopt.scf.problem import SCF
-from physopt.scf.starts import cheap_surface
 from physopt.topopt import SIMP, AbstractObjective, DensityFilter, PowerMean, Ramp, Structure, half_mbb
 
 
@@ -128,20 +126,11 @@ WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
 HYDROXYL = "O 0 0 0; H 0 0 0.97"
 
 
-def corrected(mf: Any) -> CorrectedSCF:
-    """Return a cheap surface, corrected at a determinant that is stationary on neither."""
-    problem = SCF.of(mf)
-    cheap, point = problem.on(cheap_surface(mf, 0)), displaced(problem)[1]
-    there = cheap.evaluate(point)
-    return CorrectedSCF(cheap=Surface(cheap, float(there.value), there.model.anchor), exact=problem.evaluate(point))
-
-
-def displaced(problem: SCF | CorrectedSCF) -> tuple[SCF | CorrectedSCF, Any]:
+def displaced(problem: SCF) -> tuple[SCF, Any]:
     """Return the problem and a determinant away from its stationary points."""
     point = problem.init()
     rng = np.random.default_rng(1)
-    oracle = problem.oracle if isinstance(problem, SCF) else problem.model.oracle
-    sizes = oracle.rotations.shapes(len(point.coeff[0]))
+    sizes = problem.oracle.rotations.shapes(len(point.coeff[0]))
     return problem, problem.retract(point, tuple(0.05 * rng.normal(size=s) for s in sizes))
 
 
@@ -176,7 +165,6 @@ PROBLEMS = [
     Instance("uhf-hydroxyl", lambda: displaced(SCF.of(scf.UHF(molecule(HYDROXYL, spin=1))))),
     Instance("rohf-hydroxyl", lambda: displaced(SCF.of(scf.ROHF(molecule(HYDROXYL, spin=1))))),
     Instance("rks-water", lambda: displaced(SCF.of(dft.RKS(molecule(WATER, basis="sto-3g"), xc="b3lyp").set(grids_level=0)))),
-    Instance("corrected-hydroxyl", lambda: displaced(corrected(scf.UHF(molecule(HYDROXYL, spin=1))))),
     Instance("pinn-poisson", lambda: started(Poisson(single_mode(1), scatter(jax.random.key(1), 40), width=4, depth=1)), traceable=True),
     Instance(
         "log-cosh-well",

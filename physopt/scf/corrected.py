@@ -74,6 +74,10 @@ class CorrectedSCF(AbstractProblem):
         r"""Return $\sqrt{\sum_s |P_s - P_{1,s}|^2}$: how far a determinant is from the exact build."""
         return float(np.linalg.norm(self.cheap.problem.oracle.density(point.coeff) - self.model.anchor.density))
 
+    def asked(self) -> dict[str, Any]:
+        """Return what defines the cheap field, by name, and the exact energy that corrects it."""
+        return {**self.cheap.problem.asked(), "exact": float(self.exact.value)}
+
     def shown(self, point: Orbitals) -> dict[str, Any]:
         """Return orbitals and occupations in PySCF's shape."""
         return self.cheap.problem.shown(point)

@@ -9,10 +9,14 @@ from instances import HYDROXYL, WATER, molecule
 from pyscf import dft, scf
 
 from physopt import Recording, accelerate, rules, runs
+from physopt.core.tree import tree_dot, tree_scale
 from physopt.core.weights import WeightsError, save_weights
 from physopt.scf.calibration import FEWEST, KINDS, SHIPPED, SPINS, Calibration, load_calibration
+from physopt.scf.corrected import CorrectedSCF, Surface
 from physopt.scf.kernel import ResponseKernel
 from physopt.scf.meter import GRAD_TOL, Meter
+from physopt.scf.problem import SCF
+from physopt.scf.starts import cheap_surface
 
 FIELDS = {
     "rhf": lambda: scf.RHF(molecule(WATER)),
@@ -52,6 +56,25 @@ def test_one_build_and_a_bound_that_holds(name):
     assert meter.builds == fast.cycles == fast.state.evaluations == 2
     assert fast.converged and fast.state.confirmed and fast.state.bound is None
     assert fast.confirm() == fast.e_tot and meter.builds == 2  # once is enough
+
+
+@pytest.mark.parametrize("name", ["uhf", "rohf"])
+def test_a_corrected_surface_is_exact_at_its_build_and_its_gradient_is_that_of_its_value(name):
+    problem = SCF.of(FIELDS[name]())
+    start, rng = problem.init(), np.random.default_rng(1)
+    turn, other = (tuple(0.05 * rng.normal(size=s) for s in problem.oracle.rotations.shapes(len(start.coeff[0]))) for _ in range(2))
+    point = problem.retract(start, turn)
+    cheap = problem.on(cheap_surface(FIELDS[name]().build(), 0))
+    there, exact = cheap.evaluate(point), problem.evaluate(point)
+    surface = CorrectedSCF(cheap=Surface(cheap, float(there.value), there.model.anchor), exact=exact)
+    again = surface.evaluate(point)
+    assert abs(there.value - exact.value) > 1e-6 and again.value == pytest.approx(exact.value, abs=1e-11)
+    for ours, theirs in zip(again.grad, exact.grad, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    away = surface.retract(point, other)
+    slope = tree_dot(surface.evaluate(away).grad, turn)
+    ahead, behind = (surface.evaluate(surface.retract(away, tree_scale(sign * 1e-4, turn))).value for sign in (1.0, -1.0))
+    assert slope == pytest.approx((ahead - behind) / 2e-4, rel=1e-5)
 
 
 def test_broken_symmetry_stays_broken():
