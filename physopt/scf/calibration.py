@@ -82,6 +82,8 @@ def _addition(mf: Any) -> str | None:
     for name in ("with_solvent", "with_x2c", "with_df"):
         if vars(mf).get(name) is not None:
             return f"no calibration for fields {name.replace('_', ' ')}"
+    if mf.mol.has_ecp():
+        return "no calibration for core potentials"
     own = [name for name in BUILDS if name in vars(mf) and not _is_counted(mf, name)]
     if own:
         return f"the cheap surface does not know this object's own {own[0]}"

@@ -128,12 +128,14 @@ UNKNOWN = {
     "hybrid MGGA": lambda: dft.RKS(molecule(WATER, basis="sto-3g"), xc="tpssh").set(grids_level=3),
     "nonlocal correlation": lambda: dft.RKS(molecule(WATER, basis="sto-3g"), xc="vv10").set(grids_level=3),
     "below level 3": lambda: _coarse(),
+    "conv_tol": lambda: scf.RHF(molecule(WATER)).set(conv_tol=1e-11),
+    "core potentials": lambda: scf.RHF(molecule("H 0 0 0; Cu 0 0 1.5", basis="lanl2dz", ecp="lanl2dz")),
     "conv_check": lambda: scf.RHF(molecule(WATER)).set(conv_check=True),
     "check_convergence": lambda: scf.RHF(molecule(WATER)).set(check_convergence=lambda envs: envs["norm_gorb"] < 1e-4),
 }
 
 
-SLOWER = ("below level 3", "conv_check", "check_convergence")
+SLOWER = ("below level 3", "conv_tol", "conv_check", "check_convergence")
 
 
 def _coarse():
@@ -151,7 +153,7 @@ def test_what_no_calibration_has_seen_is_confirmed_and_the_log_says_why(why):
     assert why in mf.stdout.getvalue()
 
 
-@pytest.mark.parametrize("why", ["solvent", "x2c", "for Xe", "hybrid MGGA", "nonlocal correlation"])
+@pytest.mark.parametrize("why", ["solvent", "x2c", "for Xe", "core potentials", "hybrid MGGA", "nonlocal correlation"])
 def test_what_is_unknown_is_named(why):
     assert why in load_calibration(SHIPPED).unknown(accelerate(UNKNOWN[why]()))
 

@@ -19,6 +19,7 @@ from .state import State
 
 LONGEST = 8  # builds of the cheap surface: an ordinary molecule needs one
 SAME = 1e-9  # of densities
+SHARPEST = 1e-9  # hartree: what is asked of the energy, by default, and what a prediction keeps with room to spare
 
 
 def calibration_of(confirm: str | Calibration, rule: Any, target: str) -> Calibration | None:
@@ -50,6 +51,8 @@ def _objection(mf: Any, surface: Surface | None) -> str | None:
         return "check_convergence asks for exact answers"
     if vars(mf).get("conv_check"):
         return "conv_check asks for one more build"
+    if mf.conv_tol < SHARPEST:
+        return f"conv_tol={mf.conv_tol:.3g} asks for more than a predicted energy is good for, {SHARPEST:.3g}"
     return mf.calibration.unknown(mf)
 
 
@@ -62,27 +65,27 @@ class Foresight:
     """
 
     def __init__(self, mf: Any, report: Callable[[Progress], bool], surface: Surface, stop: Stop, calibration: Calibration):
-        self._mf, self._report, self._surface, self._stop = mf, report, surface, stop
+        self._mf, self._report, self._stop = mf, report, stop
+        self._surface: Surface | None = surface  # until it was looked at: it holds integrals
         self._calibration = calibration
-        self._looked = False
         self.found: tuple[Solution, float] | None = None  # the end on the corrected surface, and the bound of |g| there
 
     def __call__(self, progress: Progress) -> bool:
         """Report an evaluation, and say whether to stop."""
         finished = self._report(progress)
-        if finished or progress.converged or self._looked:
+        surface, self._surface = self._surface, None
+        if finished or progress.converged or surface is None:
             return finished
-        self._looked = True
-        self.found = self._look(progress.carry.evaluation)
+        self.found = self._look(surface, progress.carry.evaluation)
         return self.found is not None
 
-    def _look(self, exact: Evaluation) -> tuple[Solution, float] | None:
+    def _look(self, cheap: Surface, exact: Evaluation) -> tuple[Solution, float] | None:
         """Go on from the model's step on the corrected surface; return the end if it meets the criteria with room for an error."""
         model, tolerance = exact.model, 0.5 * float(self._stop.grad_norm or 0.0)
         if not (isinstance(model, Response) and model.believed() and np.isfinite(exact.value)):
             logger.note(self._mf, "The response model is not believed: the end is not predicted.")
             return None
-        surface = CorrectedSCF(cheap=_at(self._surface, model), exact=exact)
+        surface = CorrectedSCF(cheap=_at(cheap, model), exact=exact)
         point = model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
         first = _norm(exact)
         room = tolerance - self._calibration.margin(first, surface.moved(point))
