@@ -20,7 +20,7 @@ by_name = {"ids": lambda instance: instance.name}
 
 
 HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 8) + pairs(FIELDS, ANCHORED_RULES, 5)
-TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 11)
+TRACED = pairs([p for p in reversed(PROBLEMS) if p.traceable], RULES, 11)
 
 
 def lowers(values, value):
