@@ -133,6 +133,7 @@ def test_runs_take_the_folder_that_was_given_to_record(staged, tmp_path, capsys)
     assert load(staged / "stage-2").status == "ended"
 
 
+@pytest.mark.slow
 def test_a_design_can_be_written_from_the_record(staged, tmp_path, capsys):
     for ending in (".npy", ".npz", ".stl", ".vti", ".png"):
         assert main(["runs", "export", str(staged), str(tmp_path / f"best{ending}")]) == 0
