@@ -14,7 +14,7 @@ NAMES = {page.relative_to(ROOT).with_suffix("").as_posix().removeprefix("docs/")
 BLOCKS = {name: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE) for name, page in NAMES.items()}
 # What comes after so many blocks of a page takes long.
 QUICK = {"README": 5, "how-do-i": 5, "pinn": 2, "topopt": 1, "meta-learning": 0}
-QUICK |= {"tutorials/part": 0, "tutorials/rule": 3, "tutorials/molecule": 2}
+QUICK |= {"tutorials/part": 0, "tutorials/rule": 2, "tutorials/molecule": 2}
 
 
 def parts():

@@ -186,6 +186,7 @@ class SpringFamily(AbstractFamily):
         return Springs(mu if self.traceable else np.asarray(mu), self.traceable)
 
 
+@pytest.mark.slow
 def test_antithetic_is_the_same_on_the_host():
     rule = Span(width=2, key=jax.random.key(0))
     estimator, key = Antithetic(5, sigma=0.05, pairs=2), jax.random.key(3)

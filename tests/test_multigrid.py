@@ -85,9 +85,9 @@ def cantilever(shape):
 @pytest.mark.parametrize(
     "structure",
     [
-        pytest.param(half_mbb((40, 22)), marks=pytest.mark.slow),
+        half_mbb((40, 22)),
         pytest.param(cantilever((18, 7)), marks=pytest.mark.slow),
-        cantilever((10, 6, 6)),
+        pytest.param(cantilever((10, 6, 6)), marks=pytest.mark.slow),
     ],
     ids=["mbb", "plane", "solid"],
 )
@@ -140,6 +140,7 @@ def test_iterations_do_not_grow_with_the_grid():
     assert max(counts) <= min(counts) + 4
 
 
+@pytest.mark.slow
 def test_a_design_out_of_reach_is_solved_directly_and_said_so():
     structure = half_mbb((24, 12))
     element = elastic_element((1.0, 1.0))

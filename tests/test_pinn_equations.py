@@ -151,7 +151,7 @@ def solved(name, tol, **given):
     [
         ("heat", {}),
         pytest.param("wave", {"c": 1.0}, marks=pytest.mark.slow),
-        ("convection", {"beta": 50.0}),
+        pytest.param("convection", {"beta": 50.0}, marks=pytest.mark.slow),
         ("poisson", {"dim": 1}),
         ("poisson", {}),
         ("helmholtz", {"k": 4.0}),

@@ -135,6 +135,7 @@ def test_the_estimated_error_is_the_error(answers, name):
     assert true < 1e-11 or answer.error / 5 < true < 5 * answer.error
 
 
+@pytest.mark.slow
 def test_an_eigenvalue_is_found_and_the_zero_function_is_not_taken_for_a_state():
     def equation(u, e):
         return -0.5 * u.xx - e * u

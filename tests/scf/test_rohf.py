@@ -128,6 +128,7 @@ def test_level_shifts_change_the_path_only():
     assert shifted.cycles > plain.cycles
 
 
+@pytest.mark.slow
 def test_instabilities_are_followed_and_the_search_finds_no_higher_state():
     make = lambda: scf.ROHF(molecule("C 0 0 0; C 0 0 1.3", spin=2))  # noqa: E731
     saddle = make().run()

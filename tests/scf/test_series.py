@@ -211,6 +211,7 @@ def ethylene(angle):
     return molecule(f"C 0 0 0.67; C 0 0 -0.67; H 0 0.924 1.234; H 0 -0.924 1.234; {ends}", basis="6-31g")
 
 
+@pytest.mark.slow
 def test_a_crossing_of_states_is_seen():
     # The highest occupied and the lowest empty orbital change places at 90 degrees; both states stay minima.
     scanner = accelerate(scf.RHF(ethylene(70.0))).as_scanner()
