@@ -77,8 +77,11 @@ def soap(
 
 
 def _axes(mean: Array) -> Array:
-    """Return eigenvectors of a mean of one gradient; those with no share in it, which rounding would choose, are chosen by place."""
-    return jnp.linalg.eigh(mean + jnp.diag(jnp.linspace(0.0, 1e-3 * jnp.trace(mean), len(mean))))[1]
+    """Return eigenvectors of a mean of one gradient; those of the null space, which rounding would choose, are chosen by place."""
+    values, vectors = jnp.linalg.eigh(mean)
+    null = (vectors * (values < 1e-6 * values[-1])) @ vectors.T
+    places = jnp.diag(jnp.linspace(0.5, 1.0, len(mean)))
+    return jnp.linalg.eigh(mean + 1e-3 * values[-1] * null @ places @ null)[1]
 
 
 def _matrix(x: Any) -> Array:
