@@ -166,10 +166,9 @@ def test_float32_is_refused_with_the_line_to_write():
 @pytest.mark.slow
 @pytest.mark.parametrize(("dim", "seed"), [(4, 0), (5, 1), (10, 0)])
 def test_many_dimensions_are_solved_to_a_known_error(dim, seed):
-    from physopt.pinn.method.trained import train_until
 
     problem = EQUATIONS["poisson"](dim=dim)
-    answer = train_until(problem, 1e-3, lambda tried: None, seed)
+    answer = pinn.train(problem, 1e-3, seed=seed).answer
     assert answer.converged and answer.error <= 1e-3
     points = interior(problem, np.random.default_rng(7), 4000)
     exact, plain = problem.exact(points), answer.pieces[0].plain(points, [(0,) * dim])[:, :, 0]

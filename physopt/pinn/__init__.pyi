@@ -3,7 +3,7 @@ from .conditions import At as At, Boundary as Boundary, Data as Data, Integral a
 from .domain import AbstractDomain as AbstractDomain, Ball as Ball, Box as Box, Cloud as Cloud
 from .field import Field as Field
 from .method.solve import solve as solve
-from .method.train import Trained as Trained, train as train
+from .method.train import Training as Training, train as train
 from .model import GaussNewton as GaussNewton
 from .network import FirstOrder as FirstOrder, Network as Network
 from .poisson import (

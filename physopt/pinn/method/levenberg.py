@@ -52,8 +52,8 @@ def levenberg(
 
     share, fitted, signs = first, np.inf, 0
     while True:
-        network = network.at(_places(problem, network, unravel(flat), rng, int(share * flat.size)))
-        r, columns = (np.asarray(part) for part in _linearized(network, unravel(flat)))
+        network = network.at(places(problem, network, unravel(flat), rng, int(share * flat.size)))
+        r, columns = (np.asarray(part) for part in linearized(network, unravel(flat)))
         norm = float(np.linalg.norm(r))
         if not np.isfinite(norm):
             raise FloatingPointError("The residual of the network is not finite where it starts; another seed may do.")
@@ -76,7 +76,7 @@ def damped(columns: Float[np.ndarray, "p rows"], r: Float[np.ndarray, " rows"], 
     return -scipy.linalg.cho_solve(scipy.linalg.cho_factor(gram, lower=True, overwrite_a=True), columns @ r)
 
 
-def _places(problem: Problem, network: Network, point: PyTree, rng: np.random.Generator, num: int) -> list[Places]:
+def places(problem: Problem, network: Network, point: PyTree, rng: np.random.Generator, num: int) -> list[Places]:
     edge = int(SHARE * num / max(len(problem.conditions), 1)) + 1
 
     def size(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
@@ -86,7 +86,7 @@ def _places(problem: Problem, network: Network, point: PyTree, rng: np.random.Ge
 
 
 @eqx.filter_jit
-def _linearized(network: Network, point: PyTree) -> tuple[Array, Array]:
+def linearized(network: Network, point: PyTree) -> tuple[Array, Array]:
     return network.linearized(point)
 
 

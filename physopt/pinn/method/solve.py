@@ -4,19 +4,22 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from physopt.core.recording import Recording
 from physopt.pinn.answer import Answer
 from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
 
-from .attempted import Asked, Callback
+from .attempted import Asked, Callback, Tried
 from .library import Library
 from .march import Course, march
 from .near import Near, neighbours
 from .record import Record, recorded
 from .together import Search, together
-from .trained import train_until
+from .train import train
+from .trained import Trained
 
 MANY = 3  # coordinates; products of functions suit no more
 LARGEST = 2600  # columns of one least squares system
@@ -64,9 +67,9 @@ def solve(
     if recording is not None and (near or library is not None):
         raise ValueError("A recorded run has to begin alike when it is resumed, and neighbours may change: leave near= and library= out.")
     if len(problem.coordinates) > MANY:
-        if near or library is not None or recording is not None:
-            raise ValueError(f"near=, library= and record= are for up to {MANY} coordinates; leave them out.")
-        return train_until(problem, tol, asked.told)
+        if recording is not None:
+            raise ValueError(f"record= is for up to {MANY} coordinates; leave it out.")
+        return train(problem, tol, near=near, library=library, callback=lambda _, trained: _say(problem, asked, trained)).answer
     problem.block.check(problem, Products.of(problem, problem.time).points())
     shelf = None if library is None else Library(library, problem)
     known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
@@ -76,6 +79,12 @@ def solve(
     if shelf is not None:
         shelf.add(answer)
     return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
+
+
+def _say(problem: Problem, asked: Asked, trained: Trained) -> None:
+    if trained.defect is not None:
+        error, size = trained.defect.error, sum(leaf.size for leaf in jax.tree.leaves(trained.point))
+        asked.told(Tried(problem.time, size, error, error <= asked.tol, error))
 
 
 def _searched(problem: Problem, asked: Asked, near: Near, kept: Record | None) -> Answer:

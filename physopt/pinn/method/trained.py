@@ -1,4 +1,4 @@
-"""Solve a problem by a trained network, and estimate its error by random waves: for more than three coordinates."""
+"""A trained network as an answer, and the estimate of its error by random waves."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from physopt.pinn.answer import Answer
 from physopt.pinn.field import Order
 from physopt.pinn.least_squares import Factor
 from physopt.pinn.network import Network
@@ -16,15 +15,9 @@ from physopt.pinn.problem import Jets, Problem
 from physopt.pinn.sampling import interior, scattered
 from physopt.pinn.waves import Waves, linear, stacked
 
-from .attempted import Callback, Tried
-from .levenberg import levenberg
-
 WAVES = 800  # of which an error is combined
 ROWS = 2.5  # places for each of them
 LOOKED = 4000  # points at which sizes are compared
-FIRST, LATER = 20, 1.3  # steps before the first estimate, and times as many before each further one
-STALLED = 4  # estimates in a row that are not lower by a tenth
-MOST = 2000  # steps
 
 
 class Defect(NamedTuple):
@@ -55,25 +48,6 @@ class Trained(NamedTuple):
         return plain if self.defect is None else plain + self.defect.waves.jets(points, orders, self.defect.coefficients)
 
 
-def train_until(problem: Problem, tol: float, told: Callback, seed: int = 0) -> Answer:
-    """Train a network until its estimated error is at most `tol`, or does not fall any more."""
-    with jax.enable_x64(True):
-        network = Network.of(problem, seed=seed)
-        point = network.init(jax.random.key(seed))
-        size, due, best, stalled = sum(leaf.size for leaf in jax.tree.leaves(point)), FIRST, np.inf, 0
-        for index, step in enumerate(levenberg(problem, network, point, seed), 1):
-            if index < due:
-                continue
-            trained = Trained(problem.time, network, step.point)
-            defect = estimated(problem, trained, seed + 1)
-            stalled = 0 if defect.error < 0.9 * best else stalled + 1
-            best, due = min(best, defect.error), int(LATER * due)
-            told(Tried(problem.time, size, defect.error, defect.error <= tol, defect.error))
-            if defect.error <= tol or stalled >= STALLED or index >= MOST:
-                return _answer(problem, trained._replace(defect=defect), tol, index, size)
-    raise AssertionError("training goes on until it returns")
-
-
 def estimated(problem: Problem, trained: Trained, seed: int, size: int = WAVES) -> Defect:
     r"""Return the solution, in random waves, of the problem linearized at a trained network: what it is wrong by.
 
@@ -94,14 +68,6 @@ def estimated(problem: Problem, trained: Trained, seed: int, size: int = WAVES) 
         np.sqrt(np.mean(look**2, axis=(0, 2))) for look in (waves.jets(points, order, coefficients), trained.plain(points, order))
     )
     return Defect(waves, coefficients, found[columns:], float(np.max(missing / np.maximum(there, 1e-300))))
-
-
-def _answer(problem: Problem, trained: Trained, tol: float, steps: int, size: int) -> Answer:
-    assert trained.defect is not None
-    error, unknowns = trained.defect.error, np.asarray(trained.point[1]) + trained.defect.unknowns
-    why = f"estimated error {error:.1e}" + ("" if error <= tol else "; a longer training of this network does not help")
-    named = dict(zip(problem.unknowns, unknowns.tolist(), strict=True))
-    return Answer(problem, (trained,), error, error <= tol, why, named, {}, steps, size)
 
 
 @eqx.filter_jit
