@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 from physopt import Recording, Stop, minimize, unroll
 from physopt.cli import main
-from physopt.pinn import GaussNewton, Poisson, PoissonFamily, scatter, single_mode
+from physopt.pinn import GaussNewton, Network, NetworkFamily, Poisson, Problem, Start, scatter, single_mode
 from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
 
@@ -82,16 +82,22 @@ def test_the_scan_makes_the_same_steps_as_the_host_loop():
     np.testing.assert_allclose(scanned.value, looped.history.value, rtol=1e-8)
 
 
-def test_the_family_is_linear_in_its_task_vector_and_differentiable():
-    family = PoissonFamily(tiny(2))
-    mu = family.sample(jax.random.key(0))
-    assert mu.shape == (4,)
-    np.testing.assert_array_equal(mu, family.sample(jax.random.key(0)))
-    x = jnp.array([0.3, 0.4])
-    np.testing.assert_allclose(family.problem(3.0 * mu).source(x), 3.0 * family.problem(mu).source(x), rtol=1e-12)
-    point = family.template.init(jax.random.key(1))
-    slope = jax.jit(jax.grad(lambda m: family.problem(m).evaluate(point).value))(mu)
-    assert np.isfinite(slope).all() and (slope != 0.0).all()
+def test_a_family_draws_parameters_and_is_differentiable_in_them():
+    start = Start(lambda u: u - 1.0)
+    decay = Problem(None, lambda u, rate, push: u.t + rate * u - push, [start], time=(0, 1), rate=1.0, push=0.0)
+    low, high = jnp.array([0.01, -1.0]), jnp.array([1.0, 1.0])
+    family = NetworkFamily(Network.of(decay, width=3, depth=1, points=20), low, high)
+    keys = jax.random.split(jax.random.key(0), 400)
+    drawn = jax.vmap(family.sample)(keys)
+    assert (drawn >= low).all() and (drawn <= high).all()
+    np.testing.assert_array_equal(drawn[0], family.sample(keys[0]))
+    assert abs(jnp.median(drawn[:, 0]) - 0.1) < 0.03 and abs(jnp.median(drawn[:, 1])) < 0.15  # of 0.01 to 1 the middle is 0.1
+    point, mu = family.template.init(jax.random.key(1)), drawn[0]
+    value = jax.jit(lambda mu: family.problem(mu).loss(point))
+    slope = jax.grad(value)(mu)
+    np.testing.assert_allclose(slope, [(value(mu + step) - value(mu - step)) / 2e-5 for step in 1e-5 * jnp.eye(2)], rtol=1e-6)
+    with pytest.raises(ValueError, match="2 parameters"):
+        NetworkFamily(family.template, high, low)
 
 
 @pytest.mark.parametrize("length", sampled([1e-2, np.nan], 2))

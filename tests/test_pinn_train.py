@@ -65,6 +65,7 @@ def test_a_neighbour_saves_most_steps(first):
     assert second.answer.true_error() < 5e-4
 
 
+@pytest.mark.slow
 def test_a_folder_remembers_networks_and_tells_shapes_and_equations_apart(tmp_path, first):
     folder = tmp_path / "solved"
     one = pinn.train(decay(1.0), 1e-4, library=folder, steps=25, **SMALL)
@@ -77,12 +78,14 @@ def test_a_folder_remembers_networks_and_tells_shapes_and_equations_apart(tmp_pa
     assert foreign.start == "cold" and foreign.steps < 1.2
 
 
+@pytest.mark.slow
 def test_an_easy_end_is_where_a_march_begins():
     march = pinn.train(decay(2.0), 1e-3, easy={"rate": 0.5}, **SMALL)
     assert march.start == "march" and march.answer.converged
     assert march.answer.true_error() < 5e-3
 
 
+@pytest.mark.slow
 def test_any_rule_trains_and_a_callback_ends(first):
     counts = []
     training = pinn.train(decay(1.0), 1e-12, rule=ModelStep(), callback=lambda count, trained: counts.append(count) or count >= 3, **SMALL)

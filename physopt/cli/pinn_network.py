@@ -49,27 +49,35 @@ def network(
     counts = {"frequency": frequency, "width": width, "depth": depth, "points": points, "steps": steps}
     for option, count in counts.items():
         check_count(f"--{option}", count)
+    import equinox as eqx
     import jax
 
-    from physopt.core.run import Interrupted, Progress as Step
-    from physopt.pinn import Poisson, scatter, single_mode, train
+    from physopt.core.run import Interrupted, Progress as Step, minimize
+    from physopt.core.stop import Stop
+    from physopt.pinn import Poisson, scatter, single_mode
+    from physopt.rules.model_step import ModelStep
 
     settings = {"frequency": frequency, "width": width, "depth": depth, "points": points, "seed": seed, "target": target}
     scattered, first = jax.random.split(jax.random.key(seed))
     problem = Poisson(amplitude=single_mode(frequency), collocation=scatter(scattered, points), width=width, depth=depth)
+    measure = eqx.filter_jit(problem.error)
     asked = {name: value for name, value in settings.items() if name != "target"}
     wanted, interrupted = outputs.recording({"problem": "poisson", **settings}, asked), None
     with Progress("poisson", total=steps) as progress:
 
-        def tell(step: Step, error: float) -> None:
-            progress.update(step.index, value=float(step.carry.evaluation.value), error=error)
+        def reached(step: Step) -> bool:
+            found = float(measure(step.carry.trial))
+            progress.update(step.index, value=float(step.carry.evaluation.value), error=found)
+            return found <= target
 
         try:
-            solution, error = train(problem, problem.init(first), target=target, steps=steps, record=wanted, callback=tell)
+            stop = Stop(max_evaluations=steps + 1)
+            solution = minimize(problem, ModelStep(), problem.init(first), stop=stop, record=wanted, callback=reached)
         except Interrupted as signal:
-            (solution, error), interrupted = signal.found, signal
+            solution, interrupted = signal.found, signal
             if not solution.num_evaluations:
                 raise
+    error = float(measure(solution.point))
     result = {
         **settings,
         "evaluations": solution.num_evaluations,

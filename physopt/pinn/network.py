@@ -136,6 +136,10 @@ class Network(AbstractProblem):
         space = self.batches[0].normals.shape[1]
         return eqx.tree_at(lambda network: network.batches, self, tuple(Batch.of(each, space) for each in places))
 
+    def with_parameters(self, parameters: Float[Array, " q"]) -> "Network":
+        """Return the same problem with other parameters of the equation, in the same units."""
+        return eqx.tree_at(lambda network: network.parameters, self, parameters)
+
     def init(self, key: PRNGKeyArray | Array) -> PyTree:
         """Return the parameters of a fresh network, and the unknowns where they begin."""
         return eqx.filter(self.shape(key), eqx.is_array), self.begin
@@ -186,6 +190,10 @@ class Network(AbstractProblem):
         """Return derivatives of the fields at points."""
         return jax.vmap(lambda x: jets(self._fields(point), x, orders))(points)
 
+    def fields(self, point: PyTree, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n fields"]:
+        """Return the fields at points."""
+        return np.asarray(_values(self, point, jnp.asarray(points)))
+
     def _fields(self, point: PyTree) -> Callable[[Array], Array]:
         network = eqx.combine(point[0], eqx.filter_eval_shape(self.shape, jax.random.key(0)))
         return lambda x: self.scales.fields * network(self.shape.inputs(x))
@@ -212,6 +220,11 @@ class Network(AbstractProblem):
         weight = self.boundary_weight if i else self.physics_weight
         rows = weight * self.scales.rows[i][:, None] * sums / sums.shape[-1] ** 0.5
         return rows.reshape(*rows.shape[:-2], -1)
+
+
+@eqx.filter_jit
+def _values(network: Network, point: PyTree, points: Array) -> Array:
+    return network.jets(point, points, ((0,) * points.shape[1],))[:, :, 0]
 
 
 class FirstOrder(AbstractProblem):

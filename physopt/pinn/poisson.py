@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physopt.core.problem import AbstractFamily, AbstractProblem, Evaluation
+from physopt.core.problem import AbstractProblem, Evaluation
 from physopt.core.tree import tree_add
 
 from .model import GaussNewton
@@ -92,27 +92,6 @@ class Poisson(AbstractProblem):
 
     def _network(self, key: PRNGKeyArray | Array) -> eqx.nn.MLP:
         return eqx.nn.MLP(2, "scalar", self.width, self.depth, jnp.tanh, key=key)
-
-
-class PoissonFamily(AbstractFamily):
-    r"""Poisson problems with random solutions: `mu` lists $a_{kl}$ row by row, normal with deviation $2 / (k^2 + l^2)$.
-
-    **Arguments:**
-
-    - `template`: the settings of all problems; its amplitude gives the number of modes.
-    """
-
-    template: Poisson
-    traceable: bool = eqx.field(default=True, static=True)
-
-    def sample(self, key: PRNGKeyArray | Array) -> Float[Array, " mu"]:
-        """Draw the amplitudes."""
-        k, ell = _wave_numbers(self.template.amplitude.shape)
-        return jnp.ravel(2.0 / (k**2 + ell**2) * jax.random.normal(key, self.template.amplitude.shape))
-
-    def problem(self, mu: Float[Array, " mu"]) -> Poisson:
-        """Build the problem whose solution has the amplitudes `mu`."""
-        return eqx.tree_at(lambda problem: problem.amplitude, self.template, mu.reshape(self.template.amplitude.shape))
 
 
 def single_mode(frequency: int) -> Float[Array, "k l"]:

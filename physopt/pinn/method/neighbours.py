@@ -32,27 +32,27 @@ class Networks:
         """Return the network of another member of the family."""
         return _at(self.network, task)
 
-    def point(self, flat: Float[np.ndarray, " p"]) -> PyTree:
+    def unraveled(self, flat: Float[np.ndarray, " p"]) -> PyTree:
         """Return weights and unknowns of a vector."""
         return self._unravel(jnp.asarray(flat))
 
-    def linearize(self, flat: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"]) -> Linear:
+    def linearize(self, point: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"]) -> Linear:
         """Return the residual at fresh places with its slopes. See `AbstractResiduals`."""
-        point, network = self.point(flat), _at(self.network, task)
-        network = network.at(places(self._problem, network, point, self._rng, self._count))
-        residual, columns = (np.asarray(part) for part in linearized(network, point))
-        slopes = np.asarray(_slopes(network, point))
-        return Linear(residual, columns, slopes, lambda other, task: _norm(_at(network, task), self.point(other)))
+        weights, network = self.unraveled(point), _at(self.network, task)
+        network = network.at(places(self._problem, network, weights, self._rng, self._count))
+        residual, columns = (np.asarray(part) for part in linearized(network, weights))
+        slopes = np.asarray(_slopes(network, weights))
+        return Linear(residual, columns, slopes, lambda other, task: _norm(_at(network, task), self.unraveled(other)))
 
-    def norm(self, flat: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"]) -> float:
+    def norm(self, point: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"]) -> float:
         """Return the norm of the residual at the common places."""
-        return _norm(_at(self._common, task), self.point(flat))
+        return _norm(_at(self._common, task), self.unraveled(point))
 
     def along(
-        self, flat: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"], directions: Float[np.ndarray, "k p"]
+        self, point: Float[np.ndarray, " p"], task: Float[np.ndarray, " q"], directions: Float[np.ndarray, "k p"]
     ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, "rows k"]]:
         """Return the residual at the common places, and its derivatives along directions."""
-        rows, slopes = _along(_at(self._common, task), self.point(flat), jnp.asarray(directions))
+        rows, slopes = _along(_at(self._common, task), self.unraveled(point), jnp.asarray(directions))
         return np.asarray(rows), np.asarray(slopes).T
 
 
@@ -74,7 +74,7 @@ def _outputs_times(point: PyTree, factors: Float[Array, " fields"]) -> PyTree:
 
 
 def _at(network: Network, task: Float[np.ndarray, " q"]) -> Network:
-    return eqx.tree_at(lambda network: network.parameters, network, jnp.asarray(task))
+    return network.with_parameters(jnp.asarray(task))
 
 
 def _norm(network: Network, point: PyTree) -> float:
@@ -88,7 +88,7 @@ def _residual_norm(network: Network, point: PyTree) -> Array:
 
 @eqx.filter_jit
 def _slopes(network: Network, point: PyTree) -> Array:
-    return jax.jacfwd(lambda task: eqx.tree_at(lambda one: one.parameters, network, task).residual(point))(network.parameters)
+    return jax.jacfwd(lambda task: network.with_parameters(task).residual(point))(network.parameters)
 
 
 @eqx.filter_jit

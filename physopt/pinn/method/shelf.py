@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
@@ -38,7 +39,7 @@ class Shelf:
         found.sort(key=lambda solve: _apart(solve.task.vector, wanted.vector))
         names = sorted(self._problem.parameters)
         order = [names.index(name) for name in self._problem.parameters]
-        points = (np.asarray(ravel_pytree(scaled(self._network, self._unravel(solve.point)))[0]) for solve in found[:MOST])
+        points = (np.asarray(ravel_pytree(scaled(self._network, self._unravel(jnp.asarray(solve.point))))[0]) for solve in found[:MOST])
         return [Solved(solve.task.vector[order], point) for solve, point in zip(found, points, strict=False)]
 
     def add(self, point: PyTree, error: float) -> None:

@@ -120,7 +120,7 @@ def begun(
     cold, task = np.asarray(ravel_pytree(fresh)[0]), np.asarray(network.parameters)
     found = begin(family, task, known, cold)
     if found.name != "cold" or not easy:
-        return found.name, family.point(found.point), found.steps
+        return found.name, family.unraveled(found.point), found.steps
     point, spent = _from_easy(problem.at(**easy), family, fresh, task, seed)
     return "march", point, found.steps + spent
 
@@ -153,7 +153,7 @@ def _from_easy(problem: Problem, family: Networks, fresh: PyTree, task: Float[np
         if step.norm <= wanted or count >= MANY:
             break
     flat, steps, _ = march(family, Way(where, task), np.asarray(ravel_pytree(point)[0]), LONG)
-    return family.point(flat), count + steps
+    return family.unraveled(flat), count + steps
 
 
 def solved(problem: Problem, network: Network, answer: Answer) -> Solved:
