@@ -66,7 +66,7 @@ def train(
 
     **Arguments:**
 
-    - `tol`: relative $L_2$ error. It is estimated with random waves, which do not hold steep fronts; the answer is corrected by them.
+    - `tol`: relative $L_2$ error. It is estimated, and the answer corrected, with random waves; near steep fronts they say too little.
     - `near`: answers of other trainings, or of `solve` beyond three coordinates, to the same problem with other parameters.
     - `library`: a folder of such answers. Those of networks of this shape are used as `near`, and this one is added.
     - `easy`: parameters at which a fresh network learns quickly, `{"beta": 5.0}`; by default those of the problem, if it names any.
