@@ -45,7 +45,7 @@ def solve(
     is good enough; the answer is corrected by it.
 
     In more than three coordinates a network is trained instead, by Gauss-Newton at random points, see `Network`. Its error is estimated by
-    solving the linearized equation with random waves.
+    solving the linearized equation with random waves. `near` and `library` are then used as in `train`.
 
     **Arguments:**
 

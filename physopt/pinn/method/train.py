@@ -161,7 +161,8 @@ def solved(problem: Problem, network: Network, answer: Answer) -> Solved:
     piece = answer.pieces[0]
     if not isinstance(piece, Trained):
         raise ValueError("A neighbour was solved without a network; give the answer of another training, pinn.train(...).answer.")
-    own, other = ((each.shape, list(one.parameters)) for each, one in ((network, problem), (piece.network, answer.problem)))
+    pairs = (network, problem), (piece.network, answer.problem)
+    own, other = ((each.shape, list(one.parameters), list(one.unknowns)) for each, one in pairs)
     if own != other:
         raise ValueError(f"A network of form {other} cannot be near one of form {own}; leave it out of near=.")
     point = scaled(network, physical(piece.network, piece.point))
