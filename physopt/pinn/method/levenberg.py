@@ -77,6 +77,7 @@ def damped(columns: Float[np.ndarray, "p rows"], r: Float[np.ndarray, " rows"], 
 
 
 def places(problem: Problem, network: Network, point: PyTree, rng: np.random.Generator, num: int) -> list[Places]:
+    """Return about `num` fresh places; those of the equation are dense where its residual is large."""
     edge = int(SHARE * num / max(len(problem.conditions), 1)) + 1
 
     def size(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
@@ -87,6 +88,7 @@ def places(problem: Problem, network: Network, point: PyTree, rng: np.random.Gen
 
 @eqx.filter_jit
 def linearized(network: Network, point: PyTree) -> tuple[Array, Array]:
+    """Return what `Network.linearized` does, compiled."""
     return network.linearized(point)
 
 
