@@ -132,6 +132,9 @@ def test_a_folder_is_never_written_over(tmp_path):
     stopped(front(), tmp_path / "run", 2)
     with pytest.raises(FileExistsError, match="resume=True"):
         solve(front(), TOL, record=tmp_path / "run")
+    (tmp_path / "file").write_text("words")
+    with pytest.raises(NotADirectoryError, match="Name a folder"):
+        solve(front(), TOL, record=tmp_path / "file")
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "thesis.tex").write_text("words")
     with pytest.raises(FileExistsError, match="something else"):

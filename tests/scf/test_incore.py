@@ -183,5 +183,9 @@ def test_what_has_no_field_is_refused():
         incore.solve(integrals, unrestricted=False)
     with pytest.raises(ValueError, match="one density for each spin"):
         incore.solve(integrals, guess=jnp.zeros((1, 9, 9)))
+    with pytest.raises(ValueError, match=r"jax.vmap\(solve\)"):
+        incore.solve(incore.stacked([integrals, integrals]))
+    with pytest.raises(TypeError, match=r"mf\.mol"):
+        incore.Integrals.of(scf.RHF(molecule("water")))
     with pytest.raises(ValueError, match="jax_enable_x64"):
         incore.solve(jax.tree.map(lambda x: x.astype(jnp.float32), integrals))

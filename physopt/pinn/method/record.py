@@ -52,6 +52,8 @@ def recorded(recording: Recording, problem: Problem, asked: dict[str, float]) ->
     """
     folder, seen = Path(recording.folder), _seen(problem)
     asked = {**asked, **problem.parameters}
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file. Name a folder for the record, which is made if missing.")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         first = _file(folder, 0)

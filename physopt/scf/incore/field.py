@@ -79,6 +79,10 @@ def solve(
         of iterative algorithms", *NeurIPS* (2023).
     """
     electrons = integrals.electrons
+    if integrals.core.ndim != 2 or most < 2:
+        raise ValueError(
+            f"integrals of shape {integrals.core.shape}, most={most}: a batch needs jax.vmap(solve), and a field two Fock matrices."
+        )
     spins = 1 + (electrons[0] != electrons[1] if unrestricted is None else unrestricted)
     if spins == 1 and electrons[0] != electrons[1]:
         raise ValueError(f"{electrons[0]} electrons up and {electrons[1]} down cannot share all orbitals; write unrestricted=True.")

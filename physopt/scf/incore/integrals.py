@@ -31,10 +31,14 @@ class Integrals(eqx.Module):
     def of(cls, mol: Any) -> "Integrals":
         """Compute the integrals of a `pyscf.gto.Mole`, effective core potentials included; the guess is PySCF's `minao`.
 
-        **Raises:** `ValueError` for so many functions that the integrals would take more than 4 GiB.
+        **Raises:** `TypeError` for anything but a built molecule, `ValueError` for integrals of more than 4 GiB.
         """
-        from pyscf import scf
+        from pyscf import gto, scf
 
+        if not isinstance(mol, gto.Mole) or not mol.nao:
+            raise TypeError(
+                f"Integrals are those of a built pyscf.gto.Mole, and this is {type(mol).__name__}: write gto.M(...), or mf.mol."
+            )
         refuse_large(mol.nao)
         arrays = mol.intor("int1e_ovlp"), scf.hf.get_hcore(mol), mol.intor("int2e"), mol.energy_nuc(), scf.hf.init_guess_by_minao(mol) / 2
         up, down = mol.nelec
