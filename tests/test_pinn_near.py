@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from physopt.pinn import Boundary, Box, Problem, Start, solve
+from physopt.pinn import Boundary, Box, Data, Problem, Start, solve
 from physopt.pinn.equations import EQUATIONS
 from physopt.pinn.method.near import is_linear, neighbours
 
@@ -58,6 +58,13 @@ def test_an_answer_to_something_else_is_refused(other, word):
     problem = Problem(Box(x=(0, 1)), lambda u: u.xx + 2, [Boundary(lambda u: u)])
     with pytest.raises(ValueError, match=word):
         solve(problem, near=solve(other))
+
+
+def test_neighbours_of_readings_are_refused():
+    readings = Data(lambda u: u, [1.0, 0.5], t=[0.0, 1.0])
+    read = Problem(None, lambda u, k, a: u.t + a * k * u, [readings], time=(0, 1), unknowns={"k": 1.0}, a=1.0)
+    with pytest.raises(ValueError, match=r"leave near= and library= out"):
+        solve(read, 1e-3, library="folder")
 
 
 @pytest.mark.parametrize("name", EQUATIONS)

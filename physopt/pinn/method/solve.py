@@ -71,7 +71,9 @@ def solve(
             raise ValueError(f"record= is for up to {MANY} coordinates; leave it out.")
         return train(problem, tol, near=near, library=library, callback=lambda _, trained: _say(problem, asked, trained)).answer
     if (near or library is not None) and any(condition.measured for condition in problem.conditions):
-        raise ValueError("Readings say where such a solution begins, and answers to other problems do not help: leave near= and library= out.")
+        raise ValueError(
+            "Readings say where to begin, and answers to other problems are of no use beside them: leave near= and library= out."
+        )
     problem.block.check(problem, Products.of(problem, problem.time).points())
     shelf = None if library is None else Library(library, problem)
     known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
