@@ -11,6 +11,7 @@ from . import (
     topopt as topopt,
 )
 from .core.anchored import AbstractAnchored as AbstractAnchored
+from .core.gauss_newton import GaussNewton as GaussNewton
 from .core.iterate import History as History, unroll as unroll
 from .core.problem import (
     AbstractFamily as AbstractFamily,

@@ -13,7 +13,8 @@ from jax.flatten_util import ravel_pytree
 
 from physopt import Recording, Stop, minimize, unroll
 from physopt.cli import main
-from physopt.pinn import GaussNewton, Network, NetworkFamily, Poisson, Problem, Start, scatter, single_mode
+from physopt.core.gauss_newton import GaussNewton
+from physopt.pinn import Network, NetworkFamily, Poisson, Problem, Start, scatter, single_mode
 from physopt.rules.guard import Guard
 from physopt.rules.model_step import ModelStep
 

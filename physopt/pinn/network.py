@@ -11,12 +11,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from physopt.core.gauss_newton import GaussNewton
 from physopt.core.problem import AbstractProblem, Euclidean, Evaluation
 from physopt.core.tree import tree_add
 
 from .conditions import Places
 from .field import Order
-from .model import GaussNewton
 from .problem import Block, Problem
 from .sampling import scattered
 from .scales import Scales, scales
@@ -160,13 +160,19 @@ class Network(AbstractProblem):
         r = self.residual(point)
         return 0.5 * r @ r
 
+    def terms(self, point: PyTree) -> Float[Array, " blocks"]:
+        r"""Return $\tfrac12 |r|^2$ of the equation and of each condition, in their order: what `loss` is the sum of."""
+        return jnp.stack([0.5 * r @ r for r in self._residuals(point)])
+
     def residual(self, point: PyTree) -> Float[Array, " rows"]:
         """Return all rows, those of the equation first."""
+        return jnp.concatenate(self._residuals(point))
+
+    def _residuals(self, point: PyTree) -> list[Array]:
         flat, unravel = ravel_pytree(point)
-        rows = [
+        return [
             self._rows(i, jax.vmap(self._at_a_place(i, unravel), (None, 0, 0))(flat, *self._where(i)).T) for i in range(len(self.blocks))
         ]
-        return jnp.concatenate(rows)
 
     def linearized(self, point: PyTree) -> tuple[Float[Array, " rows"], Float[Array, "p rows"]]:
         r"""Return the residual $r$ and $J^T$, in the order of `ravel_pytree(point)`."""

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from physopt.core.gauss_newton import GaussNewton
 from physopt.core.problem import AbstractProblem, Evaluation
 from physopt.core.tree import tree_add
-
-from .model import GaussNewton
 
 
 class Poisson(AbstractProblem):

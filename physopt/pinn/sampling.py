@@ -32,18 +32,25 @@ def interior(problem: Problem, rng: np.random.Generator, num: int) -> Float[np.n
 
 
 def weighted(
-    problem: Problem, rng: np.random.Generator, num: int, size: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, " n"]]
+    problem: Problem,
+    rng: np.random.Generator,
+    num: int,
+    size: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, " n"]],
+    power: float = 1.0,
+    floor: float = 1.0,
 ) -> Float[np.ndarray, "num d"]:
-    r"""Return random points with density proportional to $|r| / \overline{|r|} + 1$, where `size` returns $|r|$.
+    r"""Return random points with density proportional to $|r|^k / \overline{|r|^k} + c$ (RAD), where `size` returns $|r|$.
+
+    **Arguments:** `power`: $k$. `floor`: $c$, the share of uniform points.
 
     ??? cite "Reference"
         Wu, Zhu, Tan, Kartha, Lu, *A comprehensive study of non-adaptive and residual-based adaptive sampling for PINNs*,
-        Comput. Methods Appl. Mech. Eng. 403, 115671 (2023), with $k = c = 1$.
+        Comput. Methods Appl. Mech. Eng. 403, 115671 (2023), eq. (2).
     """
     many = interior(problem, rng, 4 * num)
-    weights = size(many)
+    weights = size(many) ** power
     mean = weights.mean()
     if not np.isfinite(mean):
         return many[:num]
-    chances = np.log(weights / max(mean, 1e-300) + 1.0) + rng.gumbel(size=len(many))
+    chances = np.log(weights / max(mean, 1e-300) + floor) + rng.gumbel(size=len(many))
     return many[np.argpartition(-chances, num)[:num]]

@@ -1,3 +1,4 @@
+from .as_optax import as_optax as as_optax
 from .control import Control as Control
 from .corrected import Corrected as Corrected
 from .diis import (

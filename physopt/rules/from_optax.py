@@ -5,7 +5,7 @@ from jaxtyping import PyTree
 
 from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import choose, tree_zeros
+from physopt.core.tree import choose, namespace, tree_norm, tree_scale, tree_zeros
 
 
 class FromOptax(AbstractRule):
@@ -31,6 +31,10 @@ class FromOptax(AbstractRule):
     def step(self, evaluation: Evaluation, state: PyTree) -> tuple[Move, PyTree]:
         """Return the update as a step."""
         sound = finite(evaluation)
-        update = self.transformation.update(evaluation.grad, state, value=evaluation.value)
+        # Told of a broken trial by a gradient of NaN, most transformations answer with NaN; one that goes elsewhere copes by itself.
+        grad = choose(sound, evaluation.grad, tree_scale(float("nan"), evaluation.grad))
+        update = self.transformation.update(grad, state, value=evaluation.value)
+        norm = tree_norm(update[0])
+        sound = sound | (namespace(norm).isfinite(norm) & (norm > 0.0))
         step, state = choose(sound, update, (tree_zeros(evaluation.grad), state))
         return Move(step, accept=sound), state

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from physopt.core.problem import AbstractModel, shorten
-from physopt.core.tree import Scalar
+from .problem import AbstractModel, shorten
+from .tree import Scalar
 
 
 class GaussNewton(AbstractModel):
