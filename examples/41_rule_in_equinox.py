@@ -1,4 +1,4 @@
-# %% A rule of physopt in a training loop of Equinox: the self-scaled Broyden method fits a network.
+# %% A rule of physopt in a training loop of Equinox: L-BFGS fits a network.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import physopt
 x = jnp.linspace(-1.0, 1.0, 64)[:, None]
 network = eqx.nn.MLP(1, 1, width_size=16, depth=2, activation=jnp.tanh, key=jax.random.key(0))
 params, static = eqx.partition(network, eqx.is_inexact_array)
-transformation = physopt.rules.as_optax(physopt.rules.SelfScaledBroyden())
+transformation = physopt.rules.as_optax(physopt.rules.LBFGS(memory=20))
 state = transformation.init(params)
 slope = jax.value_and_grad(lambda params: jnp.mean((jax.vmap(eqx.combine(params, static))(x) - jnp.sin(4.0 * x)) ** 2))
 slope, update = jax.jit(slope), jax.jit(transformation.update)
