@@ -44,7 +44,7 @@ def test_points_gather_where_the_residual_is():
     line = pinn.Problem(pinn.Box(x=(0, 1)), lambda u: u.xx, [pinn.Boundary(lambda u: u)])
     size = lambda x: (x[:, 0] > 0.9).astype(float)  # noqa: E731
     share = lambda **how: size(weighted(line, np.random.default_rng(0), 4000, size, **how)).mean()  # noqa: E731
-    # Densities 11 and 1, 2 * 2 + 1 hundred and 100; a share of 4 times as many candidates can be exhausted, and here it is not.
+    # A tenth of the line has the residual 1, the mean is 0.1: densities 10 + c and c, and at most 0.4 of the points are there.
     assert share(floor=1e6) < 0.12
     assert share(floor=1.0) > 0.3 > share(floor=100.0)
     sloped = lambda power: np.mean(weighted(line, np.random.default_rng(0), 4000, lambda x: x[:, 0], power=power, floor=0.0))  # noqa: E731
