@@ -160,6 +160,7 @@ def test_the_approximation_is_first_order_exact_and_its_minimizer_is_the_minimum
     assert model.values(found).max() == pytest.approx(reference.fun, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_worst_case_is_better_than_under_the_mean():
     worst, mean = two_sided(WorstCompliance()), two_sided(MeanCompliance())
     one, other = run(worst, MMA(), 80), run(mean, MMA(), 80)

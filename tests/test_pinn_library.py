@@ -97,6 +97,7 @@ def test_a_problem_without_parameters_has_no_library(tmp_path):
         solve(Problem(Box(x=(0, 1)), lambda u, x: u.xx + jnp.sin(x), [Boundary(lambda u: u)]), library=tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_begins_from_its_library(tmp_path):
     factors = []
     for rho in ("2", "3", "2.5"):

@@ -121,6 +121,7 @@ def staged(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_runs_take_the_folder_that_was_given_to_record(staged, tmp_path, capsys):
     for command in ("ls", "show", "verify", "pack"):
         assert main(["runs", command, str(staged)]) == 0
@@ -148,6 +149,7 @@ def test_a_design_can_be_written_from_the_record(staged, tmp_path, capsys):
         assert phrase in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_resumed_design_counts_all_of_its_run(staged, tmp_path):
     first = json.loads(staged.with_name("rec.json").read_text())["records"][0]
     command = f"topopt cantilever --shape 24x16 --rmin 3 --max-iterations 5 --record {staged} --resume --json {tmp_path}/a.json"

@@ -117,5 +117,6 @@ def test_optimized_heat_sink():
     assert optimized(SIMP(Structure((40, 40), heat, held), 0.4, SensitivityFilter(1.2))) == pytest.approx(473.7337, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_optimized_inverter():
     assert optimized(changed(inverter(), {"filter": "sensitivity"}).problem(), 0.1, 0.3) == pytest.approx(-1.117, rel=1e-2)

@@ -202,6 +202,7 @@ def test_the_checkpoint_file_is_pyscfs(tmp_path):
     assert builds_of(again) <= 3
 
 
+@pytest.mark.slow
 def test_each_run_of_a_scanner_is_recorded(tmp_path):
     from physopt.core.trajectory import load
 

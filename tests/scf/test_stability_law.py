@@ -75,6 +75,7 @@ def test_without_a_model_the_verdict_is_right_or_not_given(distance):
     assert found.stable is not (lowest_eigenvalue(mf)[0] < -UNSTABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("element", "distance", "valence"), [("F", 1.41, {}), ("Cl", 2.4, {}), ("I", 3.1, {"basis": "lanl2dz", "ecp": "lanl2dz"})]
 )
