@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from physopt import AbstractRule, Euclidean, Evaluation, Move, Stop, minimize
 from physopt.core.gauss_newton import GaussNewton
 from physopt.core.tree import tree_scale
-from physopt.rules import GradientDescent, Guard, ModelStep, SelfScaledBroyden, Span, as_optax, soap
+from physopt.rules import GradientDescent, Guard, ModelStep, Span, as_optax, soap
 from physopt.rules.from_optax import FromOptax
 from physopt.rules.lbfgs import LBFGS
 
@@ -219,12 +219,12 @@ def test_flax_trains_by_its_own_state():
         value, grads = jax.value_and_grad(lambda p: jnp.mean((state.apply_fn(p, x) - jnp.sin(2.0 * x)) ** 2))(state.params)
         return state.apply_gradients(grads=grads, value=value), value
 
-    state = TrainState.create(apply_fn=network.apply, params=network.init(jax.random.key(0), x), tx=as_optax(SelfScaledBroyden()))
+    state = TrainState.create(apply_fn=network.apply, params=network.init(jax.random.key(0), x), tx=as_optax(LBFGS()))
     values = []
     for _ in range(60):
         state, value = step(state)
         values.append(float(value))
-    assert min(values) < 1e-2 * values[0]
+    assert min(values) < 0.05 * values[0]
 
 
 class Named(AbstractRule):
@@ -256,6 +256,12 @@ def test_what_is_missing_is_named():
         transformation.init({})
     with pytest.raises(TypeError, match="is_inexact_array"):
         transformation.init({"n": jnp.arange(3)})
+    with pytest.raises(TypeError, match="no array"):
+        transformation.init(eqx.nn.MLP(1, 1, 2, 1, key=jax.random.key(0)))
+    with pytest.raises(ValueError, match="like the parameters"):
+        transformation.update({"x": grads["x"]}, state, START, value=1.0)
+    with pytest.raises(ValueError, match="at least 0"):
+        as_optax(LBFGS(), damping=-1.0)
     by_function, _ = transformation.update(grads, state, START, value_fn=loss)
     by_value, _ = transformation.update(grads, state, START, value=loss(START))
     assert eqx.tree_equal(by_function, by_value)

@@ -49,9 +49,15 @@ def as_optax(rule: AbstractRule, *, damping: float | None = None) -> optax.Gradi
     `update` also takes `value_fn`, the loss as a function of the parameters, which is called if there is no `value`. Without `params` the
     transformation trusts that they are the trial that it has asked for.
 
-    **Raises:** `TypeError` at `init` for a rule that computes on the host or needs another model, for one whose state is not arrays, and
-    for parameters that are not real; at `update` for what is missing.
+    **Raises:** `TypeError` for what is no rule; at `init` for a rule that computes on the host or needs another model, for one whose state
+    is not arrays, and for parameters that are not real; at `update` for what is missing. `ValueError` for a negative `damping`, and for a
+    loss or gradients of another form.
     """
+
+    if not isinstance(rule, AbstractRule):
+        raise TypeError(f"as_optax takes a rule, such as LBFGS(), and got {rule!r:.40}. What is a transformation already needs nothing.")
+    if damping is not None and not damping >= 0.0:
+        raise ValueError(f"The damping is {damping}; it is added to squares, so write a number of at least 0, such as 1e-3.")
 
     def init(params: PyTree) -> RuleState:
         _check_real(params)
@@ -72,6 +78,8 @@ def as_optax(rule: AbstractRule, *, damping: float | None = None) -> optax.Gradi
         **_: Any,
     ) -> tuple[PyTree, RuleState]:
         here = state.trial if params is None else jax.tree.map(jnp.asarray, params)
+        if jax.tree.structure(grads) != jax.tree.structure(here):
+            raise ValueError("The gradients are no pytree like the parameters; write jax.value_and_grad(loss)(params).")
         value, grads = _value(rule, value, value_fn, here), _widened(grads)
         model = Euclidean(grads) if damping is None else _gauss_newton(grads, here, residuals, jacobian, damping)
         evaluation = Evaluation(value, grads, model)
@@ -164,6 +172,10 @@ def _check_real(params: PyTree) -> None:
     if not leaves:
         raise TypeError("There are no parameters. Give the arrays that are to be trained, such as eqx.filter(model, eqx.is_array).")
     for leaf in leaves:
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | float | int | jax.ShapeDtypeStruct):
+            raise TypeError(
+                f"A parameter is {leaf!r:.40}, which is no array. Give eqx.filter(model, eqx.is_inexact_array) instead of the model."
+            )
         kind = jnp.result_type(leaf)
         if not jnp.issubdtype(kind, jnp.floating):
             raise TypeError(
