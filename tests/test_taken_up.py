@@ -34,6 +34,12 @@ def _uncosted(part):
     return (part.value, part.grad, part.model) if isinstance(part, Evaluation) else part
 
 
+def close(left, right):
+    """Say whether two trees hold the same numbers but for rounding."""
+    a, b = ([np.asarray(leaf) for leaf in jax.tree.leaves(tree) if eqx.is_array_like(leaf)] for tree in (left, right))
+    return len(a) == len(b) and all(x.dtype == y.dtype and np.allclose(x, y, rtol=1e-11, atol=1e-13) for x, y in zip(a, b, strict=True))
+
+
 def joined(first, second):
     """Return what two parts of a run found, row by row; the second part begins with the last row of the first."""
     names = ("value", "grad_norm", "step_norm", "accept")
@@ -64,8 +70,8 @@ def test_a_scan_taken_up_is_the_unbroken_scan(instance, rule):
     carry, whole = scan(point, 5)
     middle, first = scan(point, 2)
     end, second = scan(middle, 3)
-    assert same(joined(first, second), rows(whole))
-    assert same(end, carry)
+    assert close(joined(first, second), rows(whole))  # three programs, which need not round alike
+    assert close(end, carry)
 
 
 def counting(patch, kind, name, amount):

@@ -1,11 +1,12 @@
 """Any Optax transformation as a rule."""
 
+import jax
 import optax
 from jaxtyping import PyTree
 
 from physopt.core.problem import Evaluation, finite
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import choose, namespace, tree_norm, tree_scale, tree_zeros
+from physopt.core.tree import choose, namespace, tree_norm, tree_zeros
 
 
 class FromOptax(AbstractRule):
@@ -32,7 +33,8 @@ class FromOptax(AbstractRule):
         """Return the update as a step."""
         sound = finite(evaluation)
         # Told of a broken trial by a gradient of NaN, most transformations answer with NaN; one that goes elsewhere copes by itself.
-        grad = choose(sound, evaluation.grad, tree_scale(float("nan"), evaluation.grad))
+        broken = jax.tree.map(lambda g: namespace(g).full_like(g, float("nan")), evaluation.grad)
+        grad = choose(sound, evaluation.grad, broken)
         update = self.transformation.update(grad, state, value=evaluation.value)
         norm = tree_norm(update[0])
         sound = sound | (namespace(norm).isfinite(norm) & (norm > 0.0))
