@@ -15,6 +15,7 @@ from physopt.rules.gradient import GradientDescent
 from physopt.rules.guard import Guard
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.model_step import ModelStep
+from physopt.rules.self_scaled import SelfScaledBroyden
 
 by_name = {"ids": lambda instance: instance.name}
 
@@ -47,8 +48,9 @@ def test_host_loop_jitted_loop_and_scan_agree_and_lower(instance, rule):
         values.append(float(hosted.evaluation.value))
     jitted = minimize(problem, rule, point, stop=Stop(max_evaluations=steps + 1))
     _, scanned = eqx.filter_jit(lambda p: unroll(problem, rule, p, steps))(point)
-    np.testing.assert_allclose(jitted.history.value, values, rtol=1e-10)
-    np.testing.assert_allclose(scanned.value, values, rtol=1e-10)
+    rounding = 1e-8 if isinstance(rule, SelfScaledBroyden) else 1e-10  # its weights divide by h b - 1, which may be next to nothing
+    np.testing.assert_allclose(jitted.history.value, values, rtol=rounding)
+    np.testing.assert_allclose(scanned.value, values, rtol=rounding)
     np.testing.assert_array_equal(scanned.accept, jitted.history.accept)
     lowers(jitted.history.value, jitted.evaluation.value)
 

@@ -8,7 +8,7 @@ from physopt.meta.starts import Folder, Solve, Task, task_of
 from physopt.pinn.answer import Answer, Piece
 from physopt.pinn.problem import Problem
 
-from .near import remainder
+from .near import distance, remainder
 from .packed import packed, unpacked
 
 MOST = 4  # neighbours that a solution begins from
@@ -65,16 +65,6 @@ class Library:
             stacklevel=4,
         )
         return False
-
-
-def distance(problem: Problem, other: Problem) -> float:
-    r"""Return the largest $|\ln \mu_i / \mu'_i|$; where signs differ, the relative difference takes its place."""
-    apart = 0.0
-    for name, own in problem.parameters.items():
-        value = other.parameters[name]
-        ratio = abs(math.log(own / value)) if own * value > 0.0 else abs(own - value) / max(abs(own), abs(value), 1e-300)
-        apart = max(apart, ratio)
-    return apart
 
 
 def _task(problem: Problem) -> Task:

@@ -27,7 +27,8 @@ class Course(NamedTuple):
     - `now`: solved up to here; the next window is tried with `length` and in `space`. `aim`: the error that all windows may add up to.
     - `unique`: whether the conditions determine the solution. `missed`: mean squares of how far each is from being met.
     - `squares`: mean squares of the fields and of their corrections. `weak`: windows that are less accurate than they should be.
-    - `factors`: systems that were factorized. `size`: the most columns.
+    - `factors`: systems that were factorized. `size`: the most columns. `led`: whether windows and spaces of a neighbour have always been
+      good at once; after the first that is not, the course is its own.
     """
 
     now: float
@@ -41,14 +42,15 @@ class Course(NamedTuple):
     weak: int
     factors: int
     size: int
+    led: bool
 
     @classmethod
-    def at_start(cls, problem: Problem, space: Products, aim: float) -> "Course":
+    def at_start(cls, problem: Problem, space: Products, aim: float, led: bool = True) -> "Course":
         """Return the course before the first window."""
         assert problem.time is not None
         start, end = problem.time
         nothing = np.zeros(len(problem.conditions)), np.zeros((2, len(problem.fields)))
-        return cls(start, (end - start) / 2.0, space, aim, (), True, *nothing, 0, 0, space.size * len(problem.fields))
+        return cls(start, (end - start) / 2.0, space, aim, (), True, *nothing, 0, 0, space.size * len(problem.fields), led)
 
     def ended(self, problem: Problem) -> bool:
         """Whether all times are solved."""
@@ -72,9 +74,10 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
     assert problem.time is not None
     whole, end, fields = problem.time[1] - problem.time[0], problem.time[1], len(problem.fields)
     now, before = course.now, course.pieces[-1] if course.pieces else None
-    space, length = near.advice(now) or (course.space, course.length)
+    advice = near.advice(now) if course.led else None
+    space, length = advice or (course.space, course.length)
     made, stalled, full, factors = None, 0, False, course.factors
-    guides = near.guides
+    guides, led = near.guides, course.led
     while True:
         window = (now, end if end - now < 1.2 * length else now + length)
         share = (window[1] - window[0]) / whole
@@ -92,7 +95,8 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         if made is not None and taken:
             longer = 2.0 if stuck else float(np.clip((0.3 * goal / max(own, 1e-16)) ** (1 / 8), 1.0, 2.0))
             length = min(window[1] - window[0] if own > goal else length, whole / 2.0) * longer
-            return _farther(problem, course, made, not enough)._replace(length=length, space=space, factors=factors)
+            return _farther(problem, course, made, not enough)._replace(length=length, space=space, factors=factors, led=led)
+        led = False
         if stuck:
             raise FloatingPointError(f"No smooth solution is found beyond t = {now:.6g}; it may end there, or a parameter be too hard.")
         next_ = Refined(space, 0.3, 0, True) if stalled >= STALLED else refined(problem, space, made, before, goal, asked.largest)

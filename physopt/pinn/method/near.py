@@ -1,5 +1,6 @@
 """What solved neighbours of a problem say about it: windows of time, trial spaces, and a first guess."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,12 +45,14 @@ class Near(NamedTuple):
         for piece in self.answers[0].pieces if self.answers else ():
             assert isinstance(piece, Piece) and piece.window is not None
             if piece.window[1] - now > 0.01 * (piece.window[1] - piece.window[0]):
-                return Advice(piece.space, piece.window[1] - now)
+                return Advice(piece.space, piece.window[1] - piece.window[0])
         return None
 
 
 def neighbours(problem: Problem, answers: Sequence[Answer]) -> Near:
     """Return those answers that a solution of this problem can begin from, in the order of what they leave of its residual.
+
+    Those of a linear problem are in the order of their parameters' distance.
 
     **Raises:** `ValueError` for an answer to a problem with other fields, coordinates or unknown numbers, or another domain.
     """
@@ -57,10 +60,24 @@ def neighbours(problem: Problem, answers: Sequence[Answer]) -> Near:
         for name, own, other in _shapes(problem, answer.problem):
             if own != other:
                 raise ValueError(f"An answer with {name} {other} cannot be near a problem with {name} {own}; leave it out of near=.")
-    measured = any(condition.measured for condition in problem.conditions)
-    left = [np.inf if measured else remainder(problem, answer) for answer in answers]
+    if any(condition.measured for condition in problem.conditions):
+        return Near()  # readings say where to begin
+    linear = is_linear(problem)  # then only the nearest window and space are of use, and these are cheaper to find
+    left = [distance(problem, answer.problem) if linear else remainder(problem, answer) for answer in answers]
     order = np.argsort(left, kind="stable")
-    return Near(tuple(answers[i] for i in order if np.isfinite(left[i])), is_linear(problem))
+    return Near(tuple(answers[i] for i in order if linear or np.isfinite(left[i])), linear)
+
+
+def distance(problem: Problem, other: Problem) -> float:
+    r"""Return the largest $|\ln \mu_i / \mu'_i|$; where signs differ, the relative difference takes its place; infinite for other names."""
+    if problem.parameters.keys() != other.parameters.keys():
+        return math.inf
+    apart = 0.0
+    for name, own in problem.parameters.items():
+        value = other.parameters[name]
+        ratio = abs(math.log(own / value)) if own * value > 0.0 else abs(own - value) / max(abs(own), abs(value), 1e-300)
+        apart = max(apart, ratio)
+    return apart
 
 
 def is_linear(problem: Problem) -> bool:

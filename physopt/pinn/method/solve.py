@@ -110,4 +110,4 @@ def _marched(problem: Problem, asked: Asked, near: Near, kept: Record | None) ->
         if answer.error <= asked.tol or course.weak or course.aim < 1e-12:
             return answer
         # The windows' errors grow on their way: each has to be smaller.
-        course = Course.at_start(problem, course.space, course.aim * 0.2 * asked.tol / answer.error)
+        course = Course.at_start(problem, course.space, course.aim * 0.2 * asked.tol / answer.error, led=False)
