@@ -95,7 +95,10 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         if made is not None and taken:
             longer = 2.0 if stuck else float(np.clip((0.3 * goal / max(own, 1e-16)) ** (1 / 8), 1.0, 2.0))
             length = min(window[1] - window[0] if own > goal else length, whole / 2.0) * longer
-            return _farther(problem, course, made, not enough)._replace(length=length, space=space, factors=factors, led=led)
+            farther = _farther(problem, course, made, not enough)
+            if farther.weak <= WEAK:
+                return farther._replace(length=length, space=space, factors=factors, led=led)
+            now = farther.now
         led = False
         if stuck:
             raise FloatingPointError(f"No smooth solution is found beyond t = {now:.6g}; it may end there, or a parameter be too hard.")
@@ -109,8 +112,6 @@ def _farther(problem: Problem, course: Course, made: Attempt, weak: bool) -> Cou
     assert problem.time is not None and made.piece.window is not None
     now = made.piece.window[1]
     share = (now - made.piece.window[0]) / (problem.time[1] - problem.time[0])
-    if course.weak + weak > WEAK:
-        raise FloatingPointError(f"No smooth solution is found beyond t = {now:.6g}; it may end there, or a parameter be too hard.")
     shares = [float(not course.pieces) if isinstance(one, Start) else share for one in problem.conditions]
     return course._replace(
         now=now,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from physopt.pinn.answer import Answer, Piece
 from physopt.pinn.problem import Problem
@@ -72,12 +73,14 @@ def distance(problem: Problem, other: Problem) -> float:
     r"""Return the largest $|\ln \mu_i / \mu'_i|$; where signs differ, the relative difference takes its place; infinite for other names."""
     if problem.parameters.keys() != other.parameters.keys():
         return math.inf
-    apart = 0.0
-    for name, own in problem.parameters.items():
-        value = other.parameters[name]
-        ratio = abs(math.log(own / value)) if own * value > 0.0 else abs(own - value) / max(abs(own), abs(value), 1e-300)
-        apart = max(apart, ratio)
-    return apart
+    return apart(*(np.array([one.parameters[name] for name in problem.parameters]) for one in (problem, other)))
+
+
+def apart(a: Float[np.ndarray, " q"], b: Float[np.ndarray, " q"]) -> float:
+    """Return the largest ratio of two parameters, as a logarithm; where signs differ, the relative difference."""
+    same = a * b > 0.0
+    logs = np.abs(np.log(np.where(same, a / np.where(same, b, 1.0), 1.0)))
+    return float(np.max(np.where(same, logs, np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-300)), initial=0.0))
 
 
 def is_linear(problem: Problem) -> bool:

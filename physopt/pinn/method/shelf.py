@@ -5,13 +5,14 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, PyTree
+from jaxtyping import PyTree
 
 from physopt.meta.starts import Folder, Solve, Task, task_of
 from physopt.meta.starts.neighbours import Solved
 from physopt.pinn.network import Network
 from physopt.pinn.problem import Problem
 
+from .near import apart
 from .neighbours import physical, scaled
 
 MOST = 8  # networks that a training begins from: those with the nearest parameters
@@ -36,7 +37,7 @@ class Shelf:
         """Return the recorded networks with the nearest parameters, in the units of the one that is to be trained."""
         wanted = self._task()
         found = [solve for solve in self._folder.solves(wanted.kind) if solve.point.size == self._size]
-        found.sort(key=lambda solve: _apart(solve.task.vector, wanted.vector))
+        found.sort(key=lambda solve: apart(solve.task.vector, wanted.vector))
         names = sorted(self._problem.parameters)
         order = [names.index(name) for name in self._problem.parameters]
         points = (np.asarray(ravel_pytree(scaled(self._network, self._unravel(jnp.asarray(solve.point))))[0]) for solve in found[:MOST])
@@ -53,10 +54,3 @@ class Shelf:
         words = {"of fields": " ".join(problem.fields), "of coordinates": " ".join(problem.coordinates), "of ends": str(shape.sides)}
         words |= {"of unknowns": " ".join(problem.unknowns), "of a network": f"{shape.width} {shape.depth}"}
         return task_of({**problem.parameters, **words})
-
-
-def _apart(a: Float[np.ndarray, " q"], b: Float[np.ndarray, " q"]) -> float:
-    """Return the largest ratio of two parameters, as a logarithm; where signs differ, the relative difference."""
-    same = a * b > 0.0
-    logs = np.abs(np.log(np.where(same, a / np.where(same, b, 1.0), 1.0)))
-    return float(np.max(np.where(same, logs, np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-300))))

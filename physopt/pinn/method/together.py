@@ -84,13 +84,8 @@ def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
             "Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value."
         )
     tol = max(asked.tol, NOISE * best.noise)
-    why = (
-        ""
-        if best.own <= tol
-        else "; more functions do not help"
-        if search.stalled
-        else f"; more than {asked.largest} columns would be needed"
-    )
+    poor = "; more functions do not help" if search.stalled else f"; more than {asked.largest} columns would be needed"
+    why = "" if best.own <= tol else poor
     unknowns, deviations = (dict(zip(problem.unknowns, each.tolist(), strict=True)) for each in (best.guess.unknowns, best.deviations))
     size = best.piece.space.size * len(problem.fields)
     answer = Answer(problem, (best.piece,), best.own, False, why, unknowns, deviations if best.noise > 0.0 else {}, search.factors, size)
