@@ -89,7 +89,7 @@ def test_neighbours_are_solved_first_and_not_counted(tmp_path):
     report, methods = tmp_path / "x.json", ["--methods", "physopt,physopt-library"]
     assert main(["bench", "pinn", "reaction", "--set", "rho=5", "--neighbours", "rho=4,6", *methods, "--json", str(report)]) == 0
     cold, near = json.loads(report.read_text())["records"]
-    assert (cold["start"], near["start"]) == ("cold", "near") and near["neighbours_s"] > cold["neighbours_s"]
+    assert (cold["start"], near["start"]) == ("cold", "span") and near["neighbours_s"] > cold["neighbours_s"]
     assert near["steps"] < cold["steps"] and near["final_rel_l2"] < 1e-6
 
 

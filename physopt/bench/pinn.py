@@ -12,10 +12,11 @@ from jaxtyping import Float, PyTree
 
 from physopt.pinn import Problem, solve
 from physopt.pinn.domain import product
+from physopt.pinn.method.near import is_linear
 from physopt.pinn.network import Network
 from physopt.pinn.sampling import interior
 
-from .pinn_methods import METHODS, Training, warm
+from .pinn_methods import MARCH, METHODS, Training, warm
 
 ERRORS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7")
 SOLVER, LIBRARY = "physopt", "physopt-library"
@@ -61,7 +62,7 @@ class Clock:
         self._judge, self._network, self._limit = judge, network, limit
         self._began, self._judged, self._next = time.process_time(), 0.0, 0.0
         self.steps_to, self.seconds_to = (dict.fromkeys(ERRORS) for _ in range(2))
-        self.steps, self.best, self.last = 0, math.inf, math.inf
+        self.steps, self.best, self.last = 0.0, math.inf, math.inf
 
     @property
     def seconds(self) -> float:
@@ -72,7 +73,7 @@ class Clock:
         """Return the share of the time that is used."""
         return self.seconds / self._limit
 
-    def seen(self, steps: int, point: PyTree) -> None:
+    def seen(self, steps: float, point: PyTree) -> None:
         """Look at the error, at most every two per cent of the time; end the run when that is over."""
         now, self.steps = self.seconds, steps
         if now >= self._next or now >= self._limit:
@@ -89,14 +90,17 @@ class Clock:
 
 
 def tuned(problem: Problem, methods: Sequence[str], limit: float, tell: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-    """Return the best setting of each method on another problem of the family, with the error that each setting reached."""
+    """Return the best setting of each method on another problem of the family, with the error that each setting reached.
+
+    A method with one setting is not tuned.
+    """
     judge, found = Judge(problem), {}
     for method in (name for name in methods if name not in SOLVERS):
-        errors = {}
-        for setting in METHODS[method].settings:
+        errors, settings = {}, METHODS[method].settings
+        for setting in settings if len(settings) > 1 else ():
             tell(f"{method}, tuned")
             errors[f"{setting:g}"] = _trained(problem, judge, method, 0, setting, TUNED * limit)["best_rel_l2"]
-        best = min(METHODS[method].settings, key=lambda setting: errors[f"{setting:g}"] or math.inf)
+        best = min(settings, key=lambda setting: errors.get(f"{setting:g}") or math.inf)
         found[method] = {"setting": best, "stands_for": METHODS[method].stands_for, "errors": errors, "seconds_each": TUNED * limit}
     return found
 
@@ -110,14 +114,17 @@ def compare(
     settings: Mapping[str, dict[str, Any]],
     tell: Callable[[str], None] = lambda method: None,
     neighbours: Sequence[Problem] = (),
+    easy: Mapping[str, float] = {},
 ) -> list[dict[str, Any]]:
     """Run each method for `limit` processor seconds from each seed, and return one record each; the solver draws nothing and runs once.
 
     **Arguments:**
 
     - `settings`: what `tuned` returned. `neighbours`: what `physopt-library` solves first, to the same tolerance; that is not counted.
+      `easy`: parameters from which `physopt-march` follows the solution; that is counted.
     """
     judge, records = Judge(problem), []
+    starts = {LIBRARY: "nearest" if is_linear(problem) else "span", MARCH: "march"}
     for method in methods:
         for seed in range(1 if method in SOLVERS else seeds):
             tell(method)
@@ -125,7 +132,7 @@ def compare(
                 "case": case,
                 "method": method,
                 "seed": seed,
-                "start": "near" if method == LIBRARY else "cold",
+                "start": starts.get(method, "cold"),
                 "parameters": dict(problem.parameters),
                 "limit_s": limit,
             }
@@ -133,7 +140,7 @@ def compare(
                 if method in SOLVERS:
                     own = _solved(problem, judge, limit, neighbours if method == LIBRARY else ())
                 else:
-                    own = _trained(problem, judge, method, seed, settings[method]["setting"], limit)
+                    own = _trained(problem, judge, method, seed, settings[method]["setting"], limit, easy)
                     own["tuning"] = settings[method]
             except (ValueError, ArithmeticError) as error:  # a method that gives up is a failure like any other
                 never = dict.fromkeys(ERRORS)
@@ -142,13 +149,16 @@ def compare(
     return records
 
 
-def _trained(problem: Problem, judge: Judge, method: str, seed: int, setting: float, limit: float) -> dict[str, Any]:
+def _trained(
+    problem: Problem, judge: Judge, method: str, seed: int, setting: float, limit: float, easy: Mapping[str, float] = {}
+) -> dict[str, Any]:
     before = time.process_time()
     network = Network.of(problem, points=POINTS, seed=seed)
     point = network.init(jax.random.key(seed))
-    asked = Training(problem, network, point, seed, setting, _twice(judge, network), lambda: 0.0)
+    asked = Training(problem, network, point, seed, setting, _twice(judge, network), lambda: 0.0, easy)
     warm(method, asked)
-    _run(method, asked)  # compiles
+    if method != MARCH:  # whose first look is after a long way
+        _run(method, asked)  # compiles
     compiled = time.process_time() - before
     clock = Clock(judge, network, limit)
     _run(method, asked._replace(seen=clock.seen, share=clock.share))
@@ -165,11 +175,11 @@ def _trained(problem: Problem, judge: Judge, method: str, seed: int, setting: fl
     }
 
 
-def _twice(judge: Judge, network: Network) -> Callable[[int, PyTree], None]:
+def _twice(judge: Judge, network: Network) -> Callable[[float, PyTree], None]:
     """Return a `seen` that ends a method when it is called for the second time."""
     calls = 0
 
-    def seen(steps: int, point: PyTree) -> None:
+    def seen(steps: float, point: PyTree) -> None:
         nonlocal calls
         calls += 1
         judge.network(network, point)

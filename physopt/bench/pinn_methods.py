@@ -1,7 +1,7 @@
 """The methods that `physopt bench pinn` compares: they train the same network, each its own way."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,11 +13,15 @@ import scipy.optimize
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from physopt.core.extras import need
 from physopt.core.iterate import Carry, begin, unroll
 from physopt.core.problem import Evaluation
 from physopt.core.rule import AbstractRule, Move
 from physopt.core.tree import tree_scale
+from physopt.meta.starts.neighbours import Way, march
 from physopt.pinn.method.levenberg import LENGTHS, MANY, levenberg
+from physopt.pinn.method.neighbours import Networks
+from physopt.pinn.method.train import begun
 from physopt.pinn.network import FirstOrder, Network
 from physopt.pinn.problem import Problem
 from physopt.pinn.sampling import scattered
@@ -32,7 +36,7 @@ FIXED = 2000  # places of methods that keep theirs
 class Training(NamedTuple):
     """What a method is given; `seen(steps, point)` looks at the error, and ends the method by an exception when its time is over.
 
-    - `share`: of the time that is used; `setting`: the number that is tuned.
+    - `share`: of the time that is used; `setting`: the number that is tuned. `easy`: parameters with which training is easy.
     """
 
     problem: Problem
@@ -40,8 +44,9 @@ class Training(NamedTuple):
     point: PyTree
     seed: int
     setting: float
-    seen: Callable[[int, PyTree], None]
+    seen: Callable[[float, PyTree], None]
     share: Callable[[], float]
+    easy: Mapping[str, float] = {}
 
 
 class Method(NamedTuple):
@@ -139,6 +144,41 @@ def _levenberg(asked: Training) -> None:
         asked.seen(i, step.point)
 
 
+def _marched(asked: Training) -> None:
+    """Train at the easy end of the range, follow the solution from there, and go on; errors are looked at where the march ends."""
+    _, point, spent = begun(asked.problem, asked.network, asked.point, [], asked.easy, asked.seed)
+    for i, step in enumerate(levenberg(asked.problem, asked.network, point, asked.seed, asked.setting), 1):
+        asked.seen(spent + i, step.point)
+
+
+def _optimistix(asked: Training) -> None:
+    """Train by optimistix' Levenberg-Marquardt at fixed places, by QR, as it is by default."""
+    need("optimistix")
+    network = asked.network.at(scattered(asked.problem, np.random.default_rng(asked.seed), int(asked.setting)))
+    point, state, steps = asked.point, _optimistix_step(network, asked.point)[1], 0
+    while True:
+        point, state = _optimistix_step(network, point, state)
+        steps += 1
+        asked.seen(steps, point)
+
+
+@eqx.filter_jit
+def _optimistix_step(network: Network, point: PyTree, arrays: list[Array] | None = None) -> tuple[PyTree, list[Array]]:
+    """Return the point and the arrays of the state after one more step, or those to begin with; what else a state has is compiled."""
+    import optimistix
+
+    def rows(point: PyTree, network: Network) -> tuple[Array, None]:
+        return network.residual(point), None
+
+    solver, none = optimistix.LevenbergMarquardt(rtol=0.0, atol=0.0), frozenset()
+    state = solver.init(rows, point, network, {}, *eqx.filter_eval_shape(rows, point, network), none)
+    if arrays is not None:
+        fresh, rest = eqx.partition(state, eqx.is_array)
+        state = eqx.combine(jax.tree.unflatten(jax.tree.structure(fresh), arrays), rest)
+        point, state, _ = solver.step(rows, point, network, {}, state, none)
+    return point, jax.tree.leaves(eqx.filter(state, eqx.is_array))
+
+
 def _engd(asked: Training) -> None:
     r"""Train by energy natural gradients, $v = -J^T (J J^T + c |r|^2)^{-1} r$, at half as many places as parameters, fresh in each step."""
     rng, point = np.random.default_rng(asked.seed), asked.point
@@ -182,17 +222,25 @@ def warm(method: str, asked: Training) -> None:
     """Compile what the method will call beyond its first steps."""
     if method == "lm":
         next(levenberg(asked.problem, asked.network, asked.point, asked.seed, asked.setting, first=MANY))
+    if method == MARCH:
+        flat, task = np.asarray(ravel_pytree(asked.point)[0]), np.asarray(asked.network.parameters)
+        march(Networks(asked.problem, asked.network, asked.point, asked.seed), Way(0.99 * task, task), flat, 1)
+        next(levenberg(asked.problem, asked.network, asked.point, asked.seed, asked.setting))
     if method == "adam-lbfgs":
         _slope(asked.network.at(scattered(asked.problem, np.random.default_rng(0), FIXED)), asked.point)
 
 
+MARCH = "physopt-march"  # needs an easy end of the equation's range
+PACKAGES = {"optimistix-lm": "optimistix"}
 METHODS: dict[str, Method] = {
     "adam-lbfgs": Method(_adam_lbfgs, (1e-2, 3e-3, 1e-3), "rate of Adam"),
     "scipy-lbfgs": Method(_scipy_lbfgs, (10.0, 50.0, 200.0), "pairs kept"),
     "soap": Method(lambda asked: _ended(_first_order(_soap)(asked)), (1e-2, 3e-3, 1e-3), "rate"),
     "ssbroyden": Method(lambda asked: _ended(_first_order(_broyden, fresh=False)(asked)), (1.0, 0.1, 0.01), "norm of the first step"),
     "lm": Method(_levenberg, (1e-2, 1e-3, 1e-4), "damping over the residual"),
+    "optimistix-lm": Method(_optimistix, (1000.0, 2000.0, 4000.0), "places"),
     "engd-w": Method(_engd, (1e-2, 1e-4, 1e-6), "damping over the residual squared"),
+    MARCH: Method(_marched, (1e-3,), "damping over the residual"),
 }
 
 

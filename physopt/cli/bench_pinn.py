@@ -51,13 +51,15 @@ def pinn(
     check_positive("--limit", limit, "60")
     outputs.check()
     from physopt.bench.pinn import LIBRARY, SOLVER, compare, tuned
-    from physopt.bench.pinn_methods import METHODS
+    from physopt.bench.pinn_methods import MARCH, METHODS, PACKAGES
 
     build = equation_named(equation)
     here = chosen_parameters(build, choices)
     there = chosen_parameters(build, tuning) if tuning else _others(build, here)
     near = [build(**{**here, **one}) for one in _each(build, neighbours)]
-    names = chosen(methods, [*METHODS, SOLVER, *([LIBRARY] if near else [])], {})
+    easy = {name: value for name, value in _about(build, "EASY").items() if value != here.get(name, value)}
+    left = {LIBRARY: not near, MARCH: not easy}
+    names = chosen(methods, [name for name in (*METHODS, SOLVER, LIBRARY) if not left.get(name)], PACKAGES)
     problem, other = build(**here), build(**{**here, **there})
     records: list[dict[str, Any]] = []
     with Progress(equation, total=len(names)) as progress:
@@ -67,7 +69,7 @@ def pinn(
 
         for name in names:
             settings = tuned(other, [name], limit, tell)
-            records += compare(equation, problem, [name], seeds, limit, settings, tell, near)
+            records += compare(equation, problem, [name], seeds, limit, settings, tell, near, easy)
             outputs.write(records, tuned_on=there)  # nothing is lost if the rest is stopped
     print_seconds(records, names)
     return 0
@@ -86,9 +88,8 @@ def _each(build: Any, neighbours: Sequence[str]) -> list[dict[str, Any]]:
 def _others(build: Any, here: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters for tuning that are not those of the comparison: the middle of the range, or another dimension."""
     import inspect
-    import sys
 
-    ranges = getattr(sys.modules[build.__module__], "RANGE", {})
+    ranges = _about(build, "RANGE")
     if not ranges:
         dim = here.get("dim", 2)
         return {"dim": dim + 1 if dim < 3 else dim - 1} if "dim" in inspect.signature(build).parameters else {}
@@ -98,6 +99,13 @@ def _others(build: Any, here: Mapping[str, Any]) -> dict[str, Any]:
         value = here.get(name, inspect.signature(build).parameters[name].default)
         found[name] = middle if abs(middle - value) > 0.05 * abs(value) else float(np.sqrt(low * middle))
     return found
+
+
+def _about(build: Any, what: str) -> dict[str, Any]:
+    """Return the range of an equation's parameters, or an easy choice of them."""
+    import sys
+
+    return getattr(sys.modules[build.__module__], what, {})
 
 
 def print_seconds(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> None:
