@@ -136,7 +136,9 @@ def _within(times, window):
 def trained(problem, tol, limit, seed):
     """Return the record of one training by Levenberg's and Marquardt's method."""
     network, judge, began, least = Network.of(problem, seed=seed), Judge(problem), time.process_time(), np.inf
-    for count, step in enumerate(levenberg.levenberg(problem, network, network.init(jax.random.key(seed)), seed), 1):
+    count = 0
+    for step in levenberg.levenberg(problem, network, network.init(jax.random.key(seed)), seed):
+        count += 1
         least = min(least, judge.network(network, step.point))
         if least <= tol or time.process_time() - began > limit:
             break
