@@ -45,13 +45,13 @@ class Instance(NamedTuple):
 
 
 class Rosenbrock(AbstractProblem):
-    """The banana valley: traceable, bare gradient."""
+    """The banana valley: traceable, bare gradient; one of the arrays of its point is empty, as where a network has no unknown numbers."""
 
     traceable: bool = eqx.field(default=True, static=True)
     unit: str = eqx.field(default="1", static=True)
 
     def init(self, key: Any) -> Any:
-        return {"x": jnp.array([-1.2, 1.0, 0.5]), "y": jnp.array([0.3])}
+        return {"x": jnp.array([-1.2, 1.0, 0.5]), "y": jnp.array([0.3]), "unknowns": jnp.zeros(0)}
 
     def evaluate(self, point: Any) -> Evaluation:
         def value(p: Any) -> Any:

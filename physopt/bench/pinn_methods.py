@@ -165,7 +165,7 @@ def _optimistix(asked: Training) -> None:
 @eqx.filter_jit
 def _optimistix_step(network: Network, point: PyTree, arrays: list[Array] | None = None) -> tuple[PyTree, list[Array]]:
     """Return the point and the arrays of the state after one more step, or those to begin with; what else a state has is compiled."""
-    import optimistix
+    import optimistix  # pyright: ignore[reportMissingImports]
 
     def rows(point: PyTree, network: Network) -> tuple[Array, None]:
         return network.residual(point), None

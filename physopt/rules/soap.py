@@ -79,9 +79,10 @@ def soap(
 def _axes(mean: Array) -> Array:
     """Return eigenvectors of a mean of one gradient; those of the null space, which rounding would choose, are chosen by place."""
     values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(mean))  # equal eigenvalues have no derivative
-    null = (vectors * (values < 1e-6 * values[-1])) @ vectors.T
+    largest = jnp.max(values, initial=0.0)  # an array may be empty
+    null = (vectors * (values < 1e-6 * largest)) @ vectors.T
     places = jnp.diag(jnp.linspace(0.5, 1.0, len(mean)))
-    return jnp.linalg.eigh(mean + 1e-3 * values[-1] * null @ places @ null)[1]
+    return jnp.linalg.eigh(mean + 1e-3 * largest * null @ places @ null)[1]
 
 
 def _matrix(x: Any) -> Array:
