@@ -30,6 +30,33 @@ def test_contradictory_conditions_are_noticed():
     assert not answer.converged and "missed" in answer.why
 
 
+def bratu(k, height):
+    """Return Bratu's equation, which has no solution beyond k = 3.5138, with an easy k and readings of a hill or a valley."""
+    x, ends = np.linspace(0.1, 0.9, 9), Boundary(lambda u: u)
+    readings = Data(lambda u: u, height * np.sin(np.pi * x), x=x)
+    return Problem(Box(x=(0, 1)), lambda u, k: u.xx + k * jnp.exp(u.value), [ends, readings], easy={"k": 1.0}, k=k)
+
+
+@pytest.mark.parametrize("k", [40.0, pytest.param(6.0, marks=pytest.mark.slow)])
+def test_readings_that_contradict_the_equation_are_noticed(k):
+    answer = solve(bratu(k, 0.1))
+    assert not answer.converged and "the readings contradict the equation" in answer.why
+
+
+@pytest.mark.slow
+def test_readings_far_from_the_solution_are_noticed():
+    answer = solve(bratu(3.0, -1.0))
+    assert "the readings are missed by" in answer.why
+    x = np.linspace(0, 1, 101)
+    assert abs(answer.derivative("xx", x=x) + 3.0 * np.exp(answer(x=x))).max() < 0.02
+
+
+@pytest.mark.slow
+def test_an_easy_choice_is_no_help_beside_readings():
+    with pytest.raises(FloatingPointError, match="no solution from here"):
+        solve(bratu(1e4, 0.1))
+
+
 MEETING = {
     "sides": (
         Problem(

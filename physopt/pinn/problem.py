@@ -40,7 +40,8 @@ class Problem:
     - `fields`: names of the unknown functions, as one string. `time`: the window of the coordinate `t`.
     - `unknowns`: numbers that are to be found as well, with where to begin: `{"k": 1.0}`.
     - `guess`: where to begin, for an equation with several solutions: a function like `reference`.
-    - `easy`: parameters with which the problem is easy, `{"re": 100.0}`; where Newton's method fails it comes from there in steps.
+    - `easy`: parameters with which the problem is easy, `{"re": 100.0}`; where Newton's method fails it comes from there in steps; not with
+      readings, which hold for one choice only.
     - `reference`: the solution where it is known: takes the coordinates as arrays, and the parameters, by name; returns one array a field.
     - further keywords: the parameters $\mu$, numbers.
 
@@ -112,6 +113,11 @@ class Problem:
     def marches(self) -> bool:
         """Whether time can be cut into slabs that are solved one after the other."""
         return self.time is not None and not self.unknowns and not any(condition.whole for condition in self.conditions)
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are readings."""
+        return any(condition.measured for condition in self.conditions)
 
     def at(self, **parameters: Any) -> "Problem":
         """Return the same problem with other parameters."""

@@ -1,6 +1,7 @@
 """Trial spaces: what the fields are combined from, linearly."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from .bases import AbstractBasis, Chebyshev, Fourier, Profile
 from .domain import Axes, product
 from .field import Order
 from .problem import Jets, Problem
+
+KEPT = 6  # arrays of points
 
 
 class Products:
@@ -24,6 +27,7 @@ class Products:
         self.sizes = tuple(basis.size for basis in bases)
         self.size = int(np.prod(self.sizes))
         self.low, self.high = (np.array([getattr(basis, end) for basis in bases]) for end in ("low", "high"))
+        self._looked: dict[int, _Looked] = {}
 
     @classmethod
     def of(cls, problem: Problem, window: tuple[float, float] | None) -> "Products":
@@ -42,14 +46,19 @@ class Products:
 
     def rows(self, points: Float[np.ndarray, "n d"], weights: dict[Order, Float[np.ndarray, " n"]]) -> Float[np.ndarray, "n size"]:
         r"""Return $\sum_\alpha w_\alpha(x_i) D^\alpha \phi_j(x_i)$."""
-        total = np.zeros((len(points), self.size))
         tables = self._tables(points, list(weights))
-        for order, weight in weights.items():
-            product = weight[:, None]
-            for axis, times in enumerate(order):
-                product = (product[:, :, None] * tables[axis][times][:, None, :]).reshape(len(points), -1)
-            total += product
-        return total
+
+        def summed(weights: dict[Order, Float[np.ndarray, " n"]], axis: int) -> Float[np.ndarray, "n _"]:
+            """Sum the products over the first coordinates up to `axis`; orders that agree in it share one product."""
+            total = None
+            for times in sorted({order[axis] for order in weights}):
+                members = {order: weight for order, weight in weights.items() if order[axis] == times}
+                first = np.sum([*members.values()], axis=0)[:, None] if axis == 0 else summed(members, axis - 1)
+                product = (first[:, :, None] * tables[axis][times][:, None, :]).reshape(len(points), -1)
+                total = product if total is None else np.add(total, product, out=total)
+            return np.zeros((len(points), self.size)) if total is None else total
+
+        return summed(weights, len(self.bases) - 1)
 
     def jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], coefficients: Float[np.ndarray, "size fields"]) -> Jets:
         """Return the derivatives of the fields with these coefficients, summed over one coordinate after the other."""
@@ -98,8 +107,21 @@ class Products:
         return tensor.reshape(self.size, -1)
 
     def _tables(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order]) -> list[dict[int, Float[np.ndarray, "n size"]]]:
-        tables = []
-        for axis, basis in enumerate(self.bases):
-            values, places = np.unique(points[:, axis], return_inverse=True)
-            tables.append({times: basis.derivative(values, times)[places] for times in {order[axis] for order in orders}})
-        return tables
+        """Return the derivatives of each basis that these orders need; those at the last few arrays of points are kept."""
+        looked = self._looked.pop(id(points), None) or _Looked(points, [{} for _ in self.bases])
+        self._looked[id(points)] = looked
+        if len(self._looked) > KEPT:
+            del self._looked[next(iter(self._looked))]
+        for axis, (basis, tables) in enumerate(zip(self.bases, looked.tables, strict=True)):
+            missing = {order[axis] for order in orders} - tables.keys()
+            if missing:
+                values, places = np.unique(points[:, axis], return_inverse=True)
+                tables |= {times: basis.derivative(values, times)[places] for times in missing}
+        return looked.tables
+
+
+class _Looked(NamedTuple):
+    """An array of points, held so that no other can have its identity, and the derivatives of each basis there."""
+
+    points: Float[np.ndarray, "n d"]
+    tables: list[dict[int, Float[np.ndarray, "n _"]]]

@@ -61,7 +61,7 @@ def neighbours(problem: Problem, answers: Sequence[Answer]) -> Near:
         for name, own, other in _shapes(problem, answer.problem):
             if own != other:
                 raise ValueError(f"An answer with {name} {other} cannot be near a problem with {name} {own}; leave it out of near=.")
-    if any(condition.measured for condition in problem.conditions):
+    if problem.measured:
         return Near()  # readings say where to begin
     linear = is_linear(problem)  # then only the nearest window and space are of use, and these are cheaper to find
     left = [distance(problem, answer.problem) if linear else remainder(problem, answer) for answer in answers]

@@ -70,7 +70,7 @@ def solve(
         if recording is not None:
             raise ValueError(f"record= is for up to {MANY} coordinates; leave it out.")
         return train(problem, tol, near=near, library=library, callback=lambda _, trained: _say(problem, asked, trained)).answer
-    if (near or library is not None) and any(condition.measured for condition in problem.conditions):
+    if problem.measured and (near or library is not None):
         raise ValueError(
             "Readings say where to begin, and answers to other problems are of no use beside them: leave near= and library= out."
         )

@@ -17,6 +17,7 @@ from .window import Attempt
 
 NOISE = 0.01  # of what the readings miss the answer by: a smaller error means nothing beside it
 POOR = 0.2  # of what was read: a fit that misses the readings by more is not one to go on from
+BROKEN = 0.03  # of its terms is left of an equation that is not solved
 ROUGH = 0.03  # is accurate enough for a solution to begin the next one at
 STALLED = 6  # richer spaces in a row that did not halve the error: more of them do not help
 
@@ -48,7 +49,7 @@ def together(
         search = search._replace(space=near.space)
     while not search.full:
         farther = _searched(problem, search, asked, near)
-        if farther.best is None and not near.answers and problem.easy.items() - problem.parameters.items():
+        if farther.best is None and not near.answers and _has_easier(problem):
             way, spent = followed(problem, lambda at, last: together(at, asked._replace(tol=ROUGH), neighbours(at, last)))
             near = neighbours(problem, way)
             search = search._replace(space=near.space, factors=search.factors + 1 + spent)
@@ -57,6 +58,10 @@ def together(
         if keep is not None:
             keep(search)
     return _answer(problem, search, asked)
+
+
+def _has_easier(problem: Problem) -> bool:
+    return bool(problem.easy.items() - problem.parameters.items()) and not problem.measured  # readings are of this choice only
 
 
 def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Search:
@@ -89,4 +94,13 @@ def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
     unknowns, deviations = (dict(zip(problem.unknowns, each.tolist(), strict=True)) for each in (best.guess.unknowns, best.deviations))
     size = best.piece.space.size * len(problem.fields)
     answer = Answer(problem, (best.piece,), best.own, False, why, unknowns, deviations if best.noise > 0.0 else {}, search.factors, size)
-    return judged(answer, best.unique, np.array(best.misfits), tol)
+    return _beside_readings(judged(answer, best.unique, np.array(best.misfits), tol), best)
+
+
+def _beside_readings(answer: Answer, best: Attempt) -> Answer:
+    """Return the answer with what is to be said where the readings do not belong to the equation."""
+    if not answer.problem.measured:
+        return answer
+    if best.left > BROKEN:
+        return answer._replace(converged=False, why=f"the readings contradict the equation, which is missed by {best.left:.0%}")
+    return answer._replace(why=answer.why + (f"; the readings are missed by {best.noise:.0%}" if best.noise > POOR else ""))

@@ -31,7 +31,7 @@ class Attempt(NamedTuple):
     - `own`: the relative error of the worst field that this window adds, estimated, or a tenth of that of an unknown number, if larger.
     - `squares`: mean squares of the fields and of their corrections, those of the windows before included, `(2, fields)`.
     - `guess`: with the unknowns, and their `deviations` from the noise of the readings. `settled`: whether Newton's method ended.
-    - `unique`: whether the conditions determine the solution. `misfits`: how far each condition is from being met.
+    - `unique`: whether the conditions determine the solution. `left`: how far the equation is from being met, `misfits`: each condition.
     - `noise`: the largest misfit of readings; `weights`: what they counted. `factors`: how many systems were factorized.
     - `worst`: where the residual is largest, among many more points than the equation was solved on.
     """
@@ -43,6 +43,7 @@ class Attempt(NamedTuple):
     squares: Float[np.ndarray, "2 fields"]
     settled: bool
     unique: bool
+    left: float
     misfits: list[float]
     noise: float
     weights: Weights
@@ -82,7 +83,7 @@ def attempt(
             break  # otherwise the space is too poor for the equation, which would bend the fields away from the readings
     finer, worst = space.finer(), system.worst(found.guess)
     made = correct(problem, space, found.guess, finer, window, before, worst, weights)
-    misfits = system.misfits(found.guess)
+    left, *misfits = system.relative(found.guess)
     piece = Piece(window, space, found.guess.coefficients, finer, made.total.coefficients)
     squares = [_square(system, space, found.guess), _square(system, finer, made.own), _square(system, finer, made.total)]
     return Attempt(
@@ -93,6 +94,7 @@ def attempt(
         np.stack([squares[0], squares[2]]),
         found.settled,
         made.unique,
+        left,
         misfits,
         _noise(problem, misfits),
         weights,
@@ -149,7 +151,7 @@ def begin(problem: Problem, space: Products, window: Window, before: Piece | Non
 
         return Guess(space.fitted(held), zero.unknowns), 0.0, 0
     given = None if problem.guess is None else Guess(space.fitted(functools.partial(problem.sampled, problem.guess)), zero.unknowns)
-    if problem.unknowns or any(condition.measured for condition in problem.conditions):
+    if problem.unknowns or problem.measured:
         system = System(problem, space, window, weights=Weights.for_noise(0.0))
         near = newton(system, given or _excited(problem, space, window, zero), 1e-3)
         return near.guess, _noise(problem, system.misfits(near.guess)), near.factors + 1
