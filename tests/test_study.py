@@ -187,6 +187,7 @@ def test_own_hessian_costs_no_calls(tmp_path):
         return np.stack([(chain(x + 1e-5 * e, task)[1] - chain(x - 1e-5 * e, task)[1]) / 2e-5 for e in np.eye(len(x))])
 
     result = Study(tmp_path).minimize(chain, ZERO, {"stiffening": 0.5, "load": 2.0}, pass_task=True, hess=hess)
-    assert result.recording == 3 and result.hess.shape == (UNKNOWNS, UNKNOWNS)  # one to polish, two for the tangents
+    assert result.recording == 4 and result.nhev == 1  # itself, one to polish, two for the tangents
+    assert result.hess.shape == (UNKNOWNS, UNKNOWNS)
     plain = Study(tmp_path / "none").minimize(chain, ZERO, {"stiffening": 0.5, "load": 2.0}, curvature=False, pass_task=True)
     assert plain.recording == 0

@@ -110,11 +110,12 @@ class Arena:
             self.family.named(case.mu),
             pass_task=True,
             hess=lambda x, task: case.hessian(x),
+            hess_calls=self.family.hessian_calls,
             curvature=True,
             gtol=self._gtol(case),
             max_calls=MOST,
         )
-        return result.nfev + (self.family.hessian_calls if "hess" in result else 0)
+        return result.nfev + result.nhev * self.family.hessian_calls
 
     def learned(self, study: Study, methods: Sequence[str], seed: int, number: int) -> Iterator[dict[str, Any]]:
         """Yield the records of the methods that learn, from what the study knows now."""

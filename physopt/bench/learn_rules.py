@@ -74,9 +74,7 @@ def _scipy(method: str, price: Callable[[Case], float], curvature: str, **option
         def pay() -> None:
             # SciPy asks for the Hessian before the value, at the last point and at rejected ones, too: a careful program would not.
             if owed and oracle.lowest is not None and np.array_equal(owed.pop(), oracle.lowest.point):
-                oracle.calls += price(case)
-                if oracle.calls >= MOST:
-                    raise OutOfCalls
+                oracle.spend_on_curvature(price(case))
 
         def asked(x: Float[ndarray, " n"]) -> tuple[float, Float[ndarray, " n"]]:
             if owed and not np.array_equal(owed[-1], x):
@@ -89,9 +87,7 @@ def _scipy(method: str, price: Callable[[Case], float], curvature: str, **option
         def paid(function: Callable[..., Any]) -> Callable[..., Any]:
             def charged(x: Float[ndarray, " n"], *direction: Any) -> Any:
                 if direction:
-                    oracle.calls += price(case)
-                    if oracle.calls >= MOST:
-                        raise OutOfCalls
+                    oracle.spend_on_curvature(price(case))
                 else:
                     pay()
                     owed[:] = [np.array(x)]

@@ -9,9 +9,11 @@ from numpy import ndarray
 
 from physopt.meta.starts.task import Task
 
-from .classical import PORTFOLIO, WINDOW, quasi_newton
+from .box import Box
+from .classical import WINDOW
 from .knowledge import Expected, Knowledge, cold_calls
-from .oracle import Answer, Oracle, OutOfCalls
+from .oracle import AbstractOracle, Answer, OutOfCalls
+from .question import AbstractQuestion
 
 Tolerance = Callable[[float], float]  # the gradient norm to reach, from that of the cold start
 
@@ -34,8 +36,16 @@ class Attempt(NamedTuple):
     doubt: str
 
 
-def cold(oracle: Oracle, point: Float[ndarray, " n"], rule: str, most: float | int, tolerance: Tolerance, doubt: str = "") -> Attempt:
-    """Solve by a classical rule from the cold start; after `most` calls by the first one of the portfolio, from the best point."""
+def cold(
+    question: AbstractQuestion,
+    oracle: AbstractOracle,
+    point: Float[ndarray, " n"],
+    rule: str,
+    most: float | int,
+    tolerance: Tolerance,
+    doubt: str = "",
+) -> Attempt:
+    """Solve by a classical rule from the cold start; after `most` calls by the first one of the question's, from the best point."""
     gtol, first = 0.0, None
     try:
         first = oracle(point)
@@ -43,17 +53,25 @@ def cold(oracle: Oracle, point: Float[ndarray, " n"], rule: str, most: float | i
             return _attempt(oracle, gtol, "cold", False, rule, first, f"{doubt}; at the cold start the function is not finite".strip("; "))
         gtol = tolerance(first.norm)
         budget, oracle.most = oracle.most, min(oracle.most, oracle.calls + most)
-        PORTFOLIO[rule](oracle, point, gtol)
+        question.rules[rule](oracle, point, gtol)
         oracle.most = budget
-        if not _reached(oracle, gtol) and rule != (backup := next(iter(PORTFOLIO))):
+        if not _reached(oracle, gtol) and rule != (backup := next(iter(question.rules))):
             rule = f"{rule}, {backup}"
-            PORTFOLIO[backup](oracle, point if oracle.lowest is None else oracle.lowest.point, gtol)
+            question.rules[backup](oracle, point if oracle.lowest is None else oracle.lowest.point, gtol)
     except OutOfCalls:
         pass
     return _attempt(oracle, gtol, "cold", False, rule, first, doubt)
 
 
-def learned(oracle: Oracle, point: Float[ndarray, " n"], task: Task, knowledge: Knowledge, rule: str, tolerance: Tolerance) -> Attempt:
+def learned(
+    question: AbstractQuestion,
+    oracle: AbstractOracle,
+    point: Float[ndarray, " n"],
+    task: Task,
+    knowledge: Knowledge,
+    rule: str,
+    tolerance: Tolerance,
+) -> Attempt:
     """Solve from the learned start with the learned metric; each is left out, by itself, if it is not to be believed.
 
     A start is refused without a call by its distance and its leave-one-out error, and after one call if its gradient is no better than
@@ -61,8 +79,8 @@ def learned(oracle: Oracle, point: Float[ndarray, " n"], task: Task, knowledge: 
     run if the gradient does not fall soon.
     """
     start, inverse, expected = knowledge.start(task), knowledge.inverse(task), knowledge.expected(task)
-    doubt, gtol = start.doubt, tolerance(expected.cold_norm)
-    usual = cold_calls(knowledge.solves)
+    doubt, gtol, begin = start.doubt, tolerance(expected.cold_norm), question.box.clip(start.point)
+    usual = cold_calls(knowledge.solves, "answers")
 
     def factor(fall: float) -> float:
         # Slower than a cold solve is on its way on average, the metric is not worth having.
@@ -70,44 +88,43 @@ def learned(oracle: Oracle, point: Float[ndarray, " n"], task: Task, knowledge: 
 
     try:
         if not doubt and np.isfinite(gtol):
-            answer = oracle(start.point)
-            if _promising(answer, inverse, expected):
-                if inverse is None:
-                    PORTFOLIO[rule](oracle, start.point, gtol)
-                else:
-                    quasi_newton(oracle, start.point, gtol, inverse, factor(expected.cold_norm / gtol), 0.1 * expected.cold_norm)
+            answer = oracle(begin)
+            if _promising(question.box, answer, inverse, expected):
+                question.near(oracle, begin, gtol, inverse, rule, factor(expected.cold_norm / gtol), 0.1 * expected.cold_norm)
                 if _reached(oracle, gtol):
-                    return _attempt(oracle, gtol, start.name, inverse is not None, "" if inverse is not None else rule, None, "")
+                    metric = inverse is not None and question.learns_metric
+                    return _attempt(oracle, gtol, start.name, metric, "" if metric else rule, None, "")
                 doubt, inverse = "the gradient did not fall from it", None
             else:
                 doubt = "its gradient is no better than that of a cold start"
-        if inverse is None:
-            return cold(oracle, point, rule, np.inf, tolerance, doubt)
+        if inverse is None or not question.learns_metric:
+            return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
         first = oracle(point)
         gtol = tolerance(first.norm)
         if not first.finite:
-            return cold(oracle, point, rule, np.inf, tolerance, doubt)
-        quasi_newton(oracle, point, gtol, inverse, factor(first.norm / gtol))
+            return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
+        question.near(oracle, point, gtol, inverse, rule, factor(first.norm / gtol))
         if _reached(oracle, gtol):
             return _attempt(oracle, gtol, "cold", True, "", first, doubt)
-        return cold(oracle, point, rule, np.inf, tolerance, f"{doubt}, nor with the learned metric")
+        return cold(question, oracle, point, rule, np.inf, tolerance, f"{doubt}, nor with the learned metric")
     except OutOfCalls:
         return _attempt(oracle, gtol, start.name, inverse is not None, "", None, doubt)
 
 
-def _promising(answer: Answer, inverse: Float[ndarray, "n n"] | None, expected: Expected) -> bool:
+def _promising(box: Box, answer: Answer, inverse: Float[ndarray, "n n"] | None, expected: Expected) -> bool:
     """Say whether a start is better than a cold one: lower in the metric's estimate, or else flatter by a factor of two."""
     if not answer.finite:
         return False
     if inverse is None or not np.isfinite(expected.height):
         return answer.norm < 0.5 * expected.cold_norm
-    return bool(0.5 * answer.grad @ inverse @ answer.grad < 0.5 * expected.height)
+    slope = box.projected(answer.point, answer.grad)
+    return bool(0.5 * slope @ inverse @ slope < 0.5 * expected.height)
 
 
-def _reached(oracle: Oracle, gtol: float) -> bool:
+def _reached(oracle: AbstractOracle, gtol: float) -> bool:
     return oracle.flattest is not None and oracle.flattest.norm <= gtol
 
 
-def _attempt(oracle: Oracle, gtol: float, start: str, metric: bool, rule: str, first: Answer | None, doubt: str) -> Attempt:
+def _attempt(oracle: AbstractOracle, gtol: float, start: str, metric: bool, rule: str, first: Answer | None, doubt: str) -> Attempt:
     converged = _reached(oracle, gtol)
     return Attempt(oracle.flattest if converged else oracle.lowest, converged, start, metric, rule, gtol, first, doubt)

@@ -63,9 +63,9 @@ class Knowledge:
         return Expected(norm, height, float(self._heights(z)[0]), float(self._heights.errors.max()) * (1.0 + 10.0 * outside) ** 2)
 
 
-def cold_calls(solves: Sequence[Solve]) -> float:
-    """Return what a solve of this family costs from a cold start, in the median; NaN if that is not known."""
-    found = [s.number("calls") for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
+def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:
+    """Return what a solve of this family costs from a cold start, in the median, in calls or in "answers"; NaN if that is not known."""
+    found = [s.number(of if of in s.about else "calls") for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
     return float(np.median(found)) if found else np.nan
 
 

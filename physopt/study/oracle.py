@@ -1,26 +1,29 @@
-"""A user's function as an oracle that keeps account, and as a problem of the core."""
+"""A user's function as an oracle that keeps account."""
 
+import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.core.problem import AbstractProblem, Euclidean, Evaluation
-from physopt.meta.quadratics import Metric
+from .box import Box
 
 Function = Callable[[Float[ndarray, " n"]], tuple[float, Float[ndarray, " n"]]]
+Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
+Product = Callable[[Float[ndarray, " n"], Float[ndarray, " n"]], Float[ndarray, " n"]]
 
 
 class Answer(NamedTuple):
-    """A point, the function's value and gradient there, and the gradient's norm."""
+    """A point, value and gradient there, and the norm of the gradient, projected on the bounds; of a fit also residuals and Jacobian."""
 
     point: Float[ndarray, " n"]
     value: float
     grad: Float[ndarray, " n"]
     norm: float
+    residuals: Float[ndarray, " m"] | None = None
+    jacobian: Float[ndarray, "m n"] | None = None
 
     @property
     def finite(self) -> bool:
@@ -32,26 +35,39 @@ class OutOfCalls(Exception):
     """The budget of calls is used up."""
 
 
-class Oracle:
-    """A function that returns value and gradient, with the count of its calls.
+class AbstractOracle(abc.ABC):
+    """What answers with value and gradient, and counts its calls.
 
     The newest answer is remembered, so that asking again at the same point costs nothing. `flattest` is the finite answer with the smallest
-    gradient, `lowest` that with the lowest value; probes, for differences, do not compete.
+    gradient, `lowest` that with the lowest value; probes, for differences, do not compete. `values` calls were for values, and `curvatures`
+    for Hessians, products with these, or Jacobians; `calls` is what they are worth together. `single`: has the function answered in single
+    precision?
     """
 
-    def __init__(self, function: Function, most: float | int = np.inf):
-        self._function, self.most, self.calls = function, most, 0
-        self.rows: list[tuple[int, float, float]] = []  # calls so far, value, norm of the gradient: one for each answer
+    def __init__(self, most: float | int, box: Box | None):
+        self.most, self.values, self.curvatures, self.single = most, 0, 0, False
+        self._priced: float | int = 0  # calls that those for curvature are worth
+        self.rows: list[tuple[float | int, float, float]] = []  # calls so far, value, norm of the gradient: one for each answer
         self.flattest: Answer | None = None
         self.lowest: Answer | None = None
+        self._box = box
         self._newest: Answer | None = None
         self._first: Float[ndarray, " n"] | None = None
+
+    @property
+    def calls(self) -> float | int:
+        """What all calls are worth, in calls for values."""
+        return self.values + self._priced
+
+    @abc.abstractmethod
+    def ask(self, point: Float[ndarray, " n"]) -> Answer:
+        """Spend what it costs, and return the answer at a point."""
 
     def __call__(self, point: Float[ndarray, " n"]) -> Answer:
         """Return the answer at a point."""
         if self._newest is not None and np.array_equal(self._newest.point, point):
             return self._newest
-        self._newest = answer = self._ask(point)
+        self._newest = answer = self.ask(np.array(point, float))
         self._first = answer.point if self._first is None else self._first
         self.rows.append((self.calls, answer.value, answer.norm))
         if answer.finite:
@@ -61,61 +77,89 @@ class Oracle:
 
     def probe(self, point: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """Return the gradient at a point near the last one, for a difference."""
-        return self._ask(point).grad
+        return self.ask(np.array(point, float)).grad
+
+    def spend(self) -> None:
+        """Count a call for values."""
+        if self.calls >= self.most:
+            raise OutOfCalls
+        self.values += 1
+
+    def spend_on_curvature(self, price: float | int = 1) -> None:
+        """Count a call for a Hessian, a product with it, or a Jacobian, which is worth so many."""
+        if self.calls >= self.most:
+            raise OutOfCalls
+        self.curvatures += 1
+        self._priced += price
+
+    def take(self, other: "AbstractOracle") -> None:
+        """Count the calls of another oracle as one's own."""
+        self.values += other.values
+        self.curvatures += other.curvatures
+        self._priced += other.calls - other.values
+
+    def reach(self, point: Float[ndarray, " n"]) -> float:
+        """Return how large the unknowns are, as far as it has been seen: a scale for differences."""
+        moved = 0.0 if self._first is None else float(np.linalg.norm(point - self._first))
+        return max(float(np.linalg.norm(point)), moved) or 1.0
+
+    def answer(self, point: Float[ndarray, " n"], value: float, grad: Float[ndarray, " n"], *parts: ndarray) -> Answer:
+        """Return the answer with the norm of the gradient, projected on the bounds."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            projected = grad if self._box is None else self._box.projected(point, grad)
+            return Answer(point, value, grad, float(np.linalg.norm(projected)), *parts)
+
+
+class Oracle(AbstractOracle):
+    """A function that returns value and gradient.
+
+    **Arguments:** `most`: calls. `box`: bounds of the unknowns. `product`: the Hessian at a point times a vector, at a call each; without
+    it a product is a difference of two gradients.
+    """
+
+    def __init__(self, function: Function, most: float | int = np.inf, box: Box | None = None, product: Product | None = None):
+        super().__init__(most, box)
+        self._function, self._product = function, product
 
     def product(self, point: Float[ndarray, " n"], vector: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-        """Return the Hessian at a point times a vector, by one difference of gradients."""
+        """Return the Hessian at a point times a vector."""
         size = float(np.linalg.norm(vector))
         if size == 0.0:
             return np.zeros_like(vector)
-        answer = self(point)
-        reach = max(float(np.linalg.norm(point)), float(np.linalg.norm(point - (point if self._first is None else self._first))))
-        step, grad = 1e-6 * (reach or 1.0) / size, answer.grad
+        if self._product is not None:
+            self.spend_on_curvature()
+            return vector_of(self._product(point.copy(), vector.copy()), len(vector), "hessp")
+        step, grad = 1e-6 * self.reach(point) / size, self(point).grad
         return (self.probe(point + step * vector) - grad) / step
 
-    def _ask(self, point: Float[ndarray, " n"]) -> Answer:
-        if self.calls >= self.most:
-            raise OutOfCalls
-        self.calls += 1
-        point = np.array(point, float)
+    def ask(self, point: Float[ndarray, " n"]) -> Answer:
+        """Call the function."""
+        self.spend()
         answer = self._function(point.copy())
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             raise TypeError(f"fun returned a {type(answer).__name__}; return (value, gradient), as for SciPy's jac=True.")
-        value, grad = _number(answer[0]), np.asarray(answer[1], float)
+        value, grad = _number(answer[0]), np.asarray(answer[1])
+        self.single |= grad.dtype.kind == "f" and grad.dtype.itemsize < 8
         if grad.shape != point.shape:
             raise ValueError(f"fun returned a gradient of shape {grad.shape} at a point of shape {point.shape}; these must agree.")
-        with np.errstate(over="ignore", invalid="ignore"):
-            return Answer(point, value, grad.copy(), float(np.linalg.norm(grad)))
+        return self.answer(point, value, np.array(grad, float))
+
+
+def vector_of(found: Any, size: int, name: str) -> Float[ndarray, " n"]:
+    """Return what a user's function gave as a vector of real numbers.
+
+    **Raises:** `TypeError` for anything else, and `ValueError` for another size.
+    """
+    array = np.asarray(found)
+    if array.dtype.kind not in "iufb":
+        raise TypeError(f"{name} returned {found!r}"[:120] + "; real numbers are wanted.")
+    if array.shape != (size,):
+        raise ValueError(f"{name} returned an array of shape {array.shape}; ({size},) is wanted.")
+    return np.array(array, float)
 
 
 def _number(value: Any) -> float:
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise TypeError(f"fun returned the value {value!r}"[:120] + "; one real number is wanted.")
-    return float(array.reshape(())) if array.ndim == 0 else float(array.ravel()[0])
-
-
-class Posed(AbstractProblem):
-    """The problem of the core that an oracle poses.
-
-    - `inverse`: the inverse Hessian of its model; `None` for a plain gradient.
-    """
-
-    oracle: Oracle
-    inverse: Float[ndarray, "n n"] | None
-    traceable: bool = eqx.field(default=False, static=True)
-    unit: str = eqx.field(default="1", static=True)
-
-    def init(self, key: PRNGKeyArray) -> Any:
-        """Refuse: the user brings the starting point."""
-        raise TypeError("A function brings no starting point of its own; pass one to minimize.")
-
-    def evaluate(self, point: Float[ndarray, " n"]) -> Evaluation:
-        """Ask the oracle."""
-        answer = self.oracle(point)
-        model = Euclidean(answer.grad) if self.inverse is None else Metric(answer.grad, self.inverse)
-        return Evaluation(np.float64(answer.value), answer.grad, model)
-
-    def retract(self, point: Float[ndarray, " n"], step: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
-        """Return `point + step`."""
-        return point + step
+    return float(array.reshape(()))

@@ -1,6 +1,5 @@
 """What a solve leaves behind: its solution, compared with the neighbours', and curvature and tangents while these still pay."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +11,22 @@ from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Task
 
 from .attempt import Attempt
-from .curvature import Tasked, hessian_of, newton_point, symmetric, tangents_of
+from .curvature import newton_point, tangents_of
 from .knowledge import WIDE, Expected, cold_calls
-from .oracle import Answer, Oracle
+from .oracle import AbstractOracle, Answer
+from .question import AbstractQuestion
 
 CURVED = 8  # solves of a family that are recorded with their Hessian in any case
 DENSE = 400  # unknowns up to which that is done without being asked for
 SAME = 1e-6  # of the value, and of its fall from a cold start
-Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
+
+
+class Spent(NamedTuple):
+    """The calls of a solve, its answers with value and gradient, and the calls for its record."""
+
+    calls: float | int
+    answers: int
+    recording: float | int = 0
 
 
 class Found(NamedTuple):
@@ -31,36 +38,29 @@ class Found(NamedTuple):
 
 
 def measured(
-    oracle: Oracle,
-    attempt: Attempt,
-    x0: Float[ndarray, " n"],
-    task: Task,
-    solves: list[Solve],
-    hess: Hessian | None,
-    tasked: Tasked | None,
+    question: AbstractQuestion, oracle: AbstractOracle, attempt: Attempt, x0: Float[ndarray, " n"], task: Task, solves: list[Solve]
 ) -> Found:
-    """Return the solution, its Hessian and its tangents, by calls of the oracle; the solution is polished by a Newton step.
-
-    **Arguments:** `hess`: the Hessian if the user has one. `tasked`: returns the function for another task, if that is known.
-    """
+    """Return the solution, its Hessian and its tangents, by calls of the oracle; the solution is polished by a Newton step."""
     answer = attempt.answer
     assert answer is not None
     budget, oracle.most = oracle.most, np.inf
-    hessian = hessian_of(oracle, answer, answer.point - x0) if hess is None else symmetric(np.asarray(hess(answer.point), float))
+    hessian = question.hessian(oracle, answer, answer.point - x0, task.vector)
     if hessian is None:
         return Found(answer, None, None)
-    better = oracle(newton_point(answer, hessian))
+    better = oracle(newton_point(answer, hessian, question.box))
     answer = better if better.norm < answer.norm else answer
     spread = np.std([solve.task.vector for solve in solves], axis=0) if solves else np.zeros_like(task.vector)
-    tangents = None if tasked is None else tangents_of(oracle, answer, hessian, task.vector, spread, tasked)
+    tangents = None
+    if question.knows_task:
+        tangents = tangents_of(oracle, answer, hessian, task.vector, spread, question.oracle, question.box)
     oracle.most = budget
     return Found(answer, hessian, tangents)
 
 
-def solve_of(task: Task, attempt: Attempt, found: Found, calls: int, recording: int, above: float) -> Solve:
+def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: float) -> Solve:
     """Return what is written of a solve that converged."""
     assert found.answer is not None
-    about = {"start": attempt.start, "metric": attempt.metric, "rule": attempt.rule, "calls": calls, "recording": recording}
+    about = {"start": attempt.start, "metric": attempt.metric, "rule": attempt.rule, **spent._asdict()}
     if attempt.cold is not None and attempt.cold.finite:
         about |= {"cold_norm": attempt.cold.norm, "cold_value": attempt.cold.value}
     if above > 0.0:
@@ -68,7 +68,7 @@ def solve_of(task: Task, attempt: Attempt, found: Found, calls: int, recording: 
     return Solve(task, found.answer.point, found.answer.value, found.answer.grad, found.hessian, found.tangents, about)
 
 
-def pays(solves: list[Solve], attempt: Attempt, unknowns: int, calls: int) -> bool:
+def pays(solves: list[Solve], attempt: Attempt, unknowns: int, calls: float | int) -> bool:
     """Say whether a Hessian should be recorded: for the first solves, and for those that learning did not help."""
     curved = sum(solve.hessian is not None for solve in solves)
     helped = attempt.start != "cold" and calls <= 0.5 * cold_calls(solves)
@@ -83,11 +83,11 @@ def higher(value: float, expected: Expected | None) -> float:
     return value - expected.value if value - expected.value > allowed else 0.0
 
 
-def refuse_other(folder: Path, solve: Solve, tasked: Tasked, oracle: Oracle) -> None:
+def refuse_other(folder: Path, solve: Solve, question: AbstractQuestion, oracle: AbstractOracle) -> None:
     """Spend a call at a recorded solution, and raise `ValueError` if the function has another value or slope there than it had."""
-    probe = Oracle(tasked(solve.task.vector))
+    probe = question.oracle(solve.task.vector)
     now = probe(solve.point)
-    oracle.calls += probe.calls
+    oracle.take(probe)
     fall = solve.number("cold_value") - solve.value
     size = max(abs(solve.value), fall if np.isfinite(fall) else 0.0)
     grad = np.zeros_like(solve.point) if solve.gradient is None else solve.gradient

@@ -14,12 +14,13 @@ from physopt.meta.starts.folder import Folder
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Task, named_like, task_of
 
-from .attempt import Attempt, cold, learned
-from .classical import PORTFOLIO
+from .attempt import cold, learned
+from .box import Pairs, Sides, box_of_pairs, box_of_sides
 from .knowledge import FEWEST, Knowledge, best_rule, cold_calls
-from .oracle import Oracle
-from .record import Found, higher, measured, pays, refuse_other, solve_of
+from .question import AbstractQuestion, Fit, Minimization
+from .record import Found, Spent, higher, measured, pays, refuse_other, solve_of
 from .report import report, suggest
+from .result import Wanted, result_of, start_of
 from .wording import line
 
 Named = Mapping[str, Any] | float | Float[ndarray, " d"]
@@ -55,6 +56,9 @@ class Study:
         args: tuple[Any, ...] = (),
         pass_task: bool = False,
         hess: Callable[..., Float[ndarray, "n n"]] | None = None,
+        hessp: Callable[..., Float[ndarray, " n"]] | None = None,
+        hess_calls: int = 1,
+        bounds: Pairs | None = None,
         gtol: float | None = None,
         rtol: float = 1e-6,
         curvature: bool | None = None,
@@ -69,45 +73,107 @@ class Study:
           task as it was given. Then tangents $dx/d\mu$ are recorded, too, which halve the number of solves needed.
         - `x0`: the cold start, of which the study must know nothing. `task`: what tells this problem from the others: named numbers, arrays
           and words, or one number or vector.
-        - `hess`: `hess(x, *args)`, dense, if there is a cheaper one than a call for each unknown; with the task as `fun`.
+        - `hess`: `hess(x, *args)`, dense, or `hessp`: `hessp(x, p, *args)`, as SciPy has them; with the task as `fun`. They serve Newton's
+          method and the record. A product counts as a call, and a Hessian as `hess_calls`, by which the study judges whether it pays.
+        - `bounds`: SciPy's `Bounds`, or a pair (lowest, highest) for each unknown, `None` for none. All points lie within, and the norm of
+          the gradient is that of $x - P(x - g)$, which is zero where the conditions of Karush, Kuhn and Tucker hold.
         - `gtol`: the norm of the gradient to reach; by default `rtol` times that at the cold start, or, where this was not asked for, at
           the cold start of the nearest recorded solve.
         - `curvature`: record the Hessian at the solution, at one call for each unknown (and with `pass_task` the tangents, at one for each
           number of the task)? By default for the first 8 solves, for those that learning did not help, and up to 400 unknowns.
         - `record`: keep the solution at all? `max_calls`: the budget of this solve, without its record.
 
-        **Returns:** SciPy's `OptimizeResult`; `nfev` counts all calls of `fun`, `recording` those among them for the record. `start` is
-        "cold" or the name of the map, and `saved` is how many calls fewer the solve took than a cold one of this family, in the median.
+        **Returns:** SciPy's `OptimizeResult`; `nfev` counts all calls of `fun`, `nhev` those of `hess` and `hessp`, and `recording` those
+        among them for the record. `start` is "cold" or the name of the map, and `saved` is how many calls fewer the solve took than a cold
+        one of this family, in the median.
 
-        **Raises:** `ValueError` for a start or a task that is not finite, and where the folder was recorded with another function.
+        **Raises:** `ValueError` for a start, a task or bounds that cannot be, and where the folder was recorded with another function.
         """
-        x0 = np.array(x0, float)
-        if x0.ndim != 1 or x0.size == 0 or not np.isfinite(x0).all():
-            raise ValueError(f"x0 has shape {x0.shape}, or numbers that are not finite. Give a vector of finite numbers.")
-        if max_calls < 1 or not rtol > 0.0 or (gtol is not None and not gtol > 0.0):
-            raise ValueError(f"max_calls={max_calls!r}, rtol={rtol!r}, gtol={gtol!r}: give a call at least, and tolerances above 0.")
+        x0 = start_of(x0)
         known = task_of(task, x0.size)
-        tasked = functools.partial(_tasked, fun, task, args) if pass_task else None
-        oracle = Oracle((lambda x: fun(x, *args)) if tasked is None else tasked(known.vector), max_calls)
-        solves = self.solves(known)
-        if tasked is not None and self._verify and solves and known.kind not in self._verified:
-            refuse_other(self.folder.path, solves[-1], tasked, oracle)
-            self._verified.add(known.kind)
-        before = oracle.calls
-        knowledge = self.knowledge(known, solves)
-        attempt = _attempt(oracle, x0, known, solves, knowledge, lambda norm: rtol * norm if gtol is None else gtol)
-        calls = oracle.calls - before
+        if hess is not None and hessp is not None:
+            raise ValueError("hess and hessp are both given, and one is used. Leave out hessp.")
+
+        def of(function: Callable[..., Any] | None) -> Callable[[Float[ndarray, " d"]], Any] | None:
+            return None if function is None else functools.partial(_tasked, function, task, args, pass_task)
+
+        functions = of(fun)
+        assert functions is not None
+        box = box_of_pairs(bounds, x0.size)
+        if hessp is not None and box.bounded:
+            raise ValueError("hessp is given with bounds, within which no method here uses it. Leave it out.")
+        question = Minimization(functions, box, pass_task, known.vector, of(hess), hess_calls, of(hessp))
+        return self._solve(question, x0, task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
+
+    def least_squares(
+        self,
+        fun: Callable[..., Any],
+        x0: Float[ndarray, " n"],
+        task: Named,
+        jac: Callable[..., Any] | bool | str = "2-point",
+        bounds: Sides = (-np.inf, np.inf),
+        method: str = "trf",
+        *,
+        x_scale: Any = None,
+        args: tuple[Any, ...] = (),
+        pass_task: bool = False,
+        gtol: float | None = None,
+        rtol: float = 1e-6,
+        curvature: bool | None = None,
+        record: bool = True,
+        max_calls: int = MOST,
+    ) -> scipy.optimize.OptimizeResult:
+        r"""Minimize $\tfrac12 |r(x)|^2$ by SciPy's `least_squares`, from where the study expects the solution of this task.
+
+        What differs from `minimize`:
+
+        - `fun`: `fun(x, *args)` returns the residuals. `jac`: `jac(x, *args)` returns their Jacobian; or `True`: `fun` returns both;
+          or "2-point" or "3-point", by differences. Every call of either counts, also those for differences.
+        - `bounds`: (lowest, highest), each a number or a vector, or SciPy's `Bounds`. `method`: "trf", "dogbox" or "lm". `x_scale`: as in
+          SciPy.
+        - The start alone is learned: the metric of each point is $J^T J$ there, which is recorded for the solution.
+
+        **Returns:** SciPy's `OptimizeResult`: `fun` are the residuals, `cost` is half their square, `jac` their Jacobian and `grad` is
+        $J^T r$. `nfev` counts the calls of `fun` that were not for differences, `njev` those for the Jacobian; `start`, `saved` and
+        `recording` are as for `minimize`, in calls of both.
+
+        **Raises:** as `minimize`.
+        """
+        x0 = start_of(x0)
+        functions = functools.partial(_tasked, fun, task, args, pass_task)
+
+        def jacobians(vector: Float[ndarray, " d"]) -> Any:
+            return _tasked(jac, task, args, pass_task, vector) if callable(jac) else jac
+
+        box = box_of_sides(bounds, x0.size)
+        question = Fit(functions, jacobians, box, pass_task, method, x_scale)
+        return self._solve(question, x0, task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
+
+    def _solve(self, question: AbstractQuestion, x0: Float[ndarray, " n"], named: Named, wanted: Wanted) -> scipy.optimize.OptimizeResult:
+        x0, task = question.box.clip(x0), task_of(named, x0.size, question.marks)
+        oracle, solves = question.oracle(task.vector, wanted.max_calls), self.solves(task)
+        if question.knows_task and self._verify and solves and task.kind not in self._verified:
+            refuse_other(self.folder.path, solves[-1], question, oracle)
+            self._verified.add(task.kind)
+        before, knowledge = oracle.calls, self.knowledge(task, solves)
+        rule, most = best_rule(solves, list(question.rules))
+        if knowledge is None:
+            attempt = cold(question, oracle, x0, rule, most, wanted.tolerance)
+        else:
+            attempt = learned(question, oracle, x0, task, knowledge, rule, wanted.tolerance)
+        spent = Spent(oracle.calls - before, len(oracle.rows))
         found = Found(attempt.answer, None, None)
-        if record and attempt.converged and (pays(solves, attempt, x0.size, calls) if curvature is None else curvature):
-            exact = None if hess is None else (lambda x: hess(x, *args)) if tasked is None else _tasked(hess, task, args, known.vector)
-            found = measured(oracle, attempt, x0, known, solves, exact, tasked)
-        above = 0.0 if knowledge is None or found.answer is None else higher(found.answer.value, knowledge.expected(known))
-        said = line(attempt, solves, calls, oracle.calls - before - calls, above)
-        if record and attempt.converged:
-            self.folder.add(solve_of(known, attempt, found, calls, oracle.calls - before - calls, above))
+        curvature = pays(solves, attempt, x0.size, spent.calls) if wanted.curvature is None else wanted.curvature
+        if wanted.record and attempt.converged and curvature:
+            found = measured(question, oracle, attempt, x0, task, solves)
+        spent = spent._replace(recording=oracle.calls - before - spent.calls)
+        above = 0.0 if knowledge is None or found.answer is None else higher(found.answer.value, knowledge.expected(task))
+        said = line(question, attempt, solves, spent, above, oracle.single)
+        if wanted.record and attempt.converged:
+            self.folder.add(solve_of(task, attempt, found, spent, above))
         if self._log is not None:
             self._log(said)
-        return _result(attempt, found, oracle, calls, oracle.calls - before - calls, above, cold_calls(solves), said, x0)
+        return result_of(question, attempt, found, oracle, spent, above, cold_calls(solves), said, x0)
 
     def solves(self, task: Task) -> list[Solve]:
         """Return the recorded solves of the kind of a task, without those that ended in a higher minimum than their neighbours."""
@@ -139,50 +205,7 @@ class Study:
         return self._known[1]
 
 
-def _attempt(
-    oracle: Oracle,
-    x0: Float[ndarray, " n"],
-    task: Task,
-    solves: list[Solve],
-    knowledge: Knowledge | None,
-    tolerance: Callable[[float], float],
-) -> Attempt:
-    rule, most = best_rule(solves, list(PORTFOLIO))
-    if knowledge is None:
-        return cold(oracle, x0, rule, most, tolerance)
-    return learned(oracle, x0, task, knowledge, rule, tolerance)
-
-
-def _result(
-    attempt: Attempt,
-    found: Found,
-    oracle: Oracle,
-    calls: int,
-    recording: int,
-    above: float,
-    usual: float,
-    said: str,
-    x0: Float[ndarray, " n"],
-) -> scipy.optimize.OptimizeResult:
-    answer = found.answer
-    return scipy.optimize.OptimizeResult(
-        x=x0 if answer is None else answer.point,
-        fun=np.nan if answer is None else answer.value,
-        jac=np.full_like(x0, np.nan) if answer is None else answer.grad,
-        nfev=oracle.calls,
-        recording=recording,
-        success=attempt.converged,
-        status=0 if attempt.converged else 1,
-        message=said,
-        start=attempt.start,
-        metric=attempt.metric,
-        higher=above,
-        saved=usual - calls,
-        **({} if found.hessian is None else {"hess": found.hessian}),
-    )
-
-
-def _tasked(fun: Callable[..., Any], task: Named, args: tuple[Any, ...], vector: Float[ndarray, " d"]) -> Callable[..., Any]:
-    """Return the function for another task vector, in the form in which the user gave the task."""
-    other = named_like(task, vector)
-    return lambda x: fun(x, other, *args)
+def _tasked(function: Callable[..., Any], task: Named, args: tuple[Any, ...], pass_task: bool, vector: Float[ndarray, " d"]) -> Any:
+    """Return a user's function of x, for another task vector in the form in which the user gave the task, if it takes that."""
+    given = (named_like(task, vector), *args) if pass_task else args
+    return lambda *x: function(*x, *given)

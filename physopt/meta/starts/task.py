@@ -24,10 +24,11 @@ class Task(NamedTuple):
         return {name: int(np.prod(shape, dtype=int)) for name, shape in json.loads(self.kind)["numbers"].items()}
 
 
-def task_of(named: Mapping[str, Any] | float | Float[ndarray, " d"], unknowns: int = 0) -> Task:
+def task_of(named: Mapping[str, Any] | float | Float[ndarray, " d"], unknowns: int = 0, marks: Mapping[str, Any] | None = None) -> Task:
     """Return the task of named numbers, arrays of numbers, and categories (words, `True`, `False`); order does not matter.
 
-    **Arguments:** a bare number or vector is one part called "mu". `unknowns`: tasks of another number of unknowns do not compare.
+    **Arguments:** a bare number or vector is one part called "mu". `unknowns`: tasks of another number of unknowns do not compare, nor
+    those with other `marks`: what else makes a problem of another kind.
 
     **Raises:** `TypeError` for a part that is none of these, `ValueError` for numbers that are not finite or a task without any number.
     """
@@ -48,7 +49,7 @@ def task_of(named: Mapping[str, Any] | float | Float[ndarray, " d"], unknowns: i
     if not np.isfinite(vector).all():
         raise ValueError(f"task {named!r}"[:120] + ": holds numbers that are not finite. Give finite ones.")
     shapes = {name: list(array.shape) for name, array in numbers.items()}
-    return Task(vector, json.dumps({"numbers": shapes, "words": words, "unknowns": unknowns}, sort_keys=True))
+    return Task(vector, json.dumps({**(marks or {}), "numbers": shapes, "words": words, "unknowns": unknowns}, sort_keys=True))
 
 
 def named_like(named: Mapping[str, Any] | float | Float[ndarray, " d"], vector: Float[ndarray, " d"]) -> Any:
