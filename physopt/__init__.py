@@ -14,6 +14,6 @@ __version__ = "0.1.0"
 # The names stand in `__init__.pyi`. Loaded when asked for: JAX takes a second, which a command that refuses its arguments need not spend;
 # PySCF is absent on some platforms.
 __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
-_ROOMS = {"bench", "core", "meta", "pinn", "plot", "rules", "runs", "scf", "study", "topopt"}
+_ROOMS = {"bench", "core", "farm", "meta", "pinn", "plot", "rules", "runs", "scf", "study", "topopt"}
 # A star brings neither packages, whose names a program may have itself, nor PySCF, which may be absent.
 __all__ = sorted({*_names} - _ROOMS - {"accelerate"})  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,6 +1,7 @@
 from . import (
     bench as bench,
     core as core,
+    farm as farm,
     meta as meta,
     pinn as pinn,
     plot as plot,

@@ -36,6 +36,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("topopt",): ["beam.toml", "--max-iterations", "3", "--record", "{}", "--plot", "{}.png", "--gif", "{}.gif", "--stl", "{}.stl"],
     ("topopt", "validate"): ["beam.toml"],
     ("topopt", "gallery"): [],
+    ("farm",): ["h2.xyz", "beam.toml", "--max-iterations", "2", "--jobs", "1", "--record", "{}", "--json", "{}.json"],
     ("study",): ["study", "--suggest", "2", "--plot", "{}.png", "--json", "{}.json"],
     ("train", "quadratics"): ["--steps", "1", "--tasks", "2", "--seeds", "1", "--record", "{}"],
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from physopt.cli import COMMANDS, exits, main
+from physopt.cli import COMMANDS, doctor, exits, main
 from physopt.cli.progress import Progress
 from physopt.core.trajectory import RecordingStoppedWarning
 from physopt.scf.xyz import XYZError
@@ -117,6 +117,21 @@ def test_doctor_finds_this_installation_sound(capsys):
     assert "refused, nothing executed" in out
     assert "float64" in out
     assert "HDF5" in out
+    assert "JAX computes on cpu" in out
+
+
+def test_doctor_names_a_card_that_is_not_used(monkeypatch, tmp_path):
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 17\n")
+    monkeypatch.setattr(doctor, "CARDS", tmp_path)
+
+    def note():
+        return next(found.detail for found in doctor._device() if found.subject == "accelerator" and found.ok is None)
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert note() == "NVIDIA H200 is not used, because JAX_PLATFORMS=cpu: unset it"
+    monkeypatch.delenv("JAX_PLATFORMS")
+    assert note() == "NVIDIA H200 is not used, because this jaxlib is for CPUs: pip install 'jax[cuda12]'"
 
 
 def test_progress_in_a_log_is_plain_lines_and_keeps_the_last():

@@ -1,4 +1,4 @@
-"""The direction of dependencies: core <- rules <- meta <- {study, scf, pinn, topopt} <- bench, plot <- cli; and nothing happens on import.
+"""The direction of dependencies, core <- rules <- meta <- {study, scf, pinn, topopt} <- bench, farm, plot <- cli, and quiet imports.
 
 Inside a domain only its `method` folder imports rules, and only `method` and `training` import meta.
 """
@@ -20,12 +20,13 @@ LAYERS = {
     "rules": {"core", "rules"},
     "meta": {"core", "rules", "meta"},
     "study": {"core", "rules", "meta", "study"},
+    "farm": {"core", *DOMAINS, "farm"},
     "bench": {"core", "rules", "meta", "study", *DOMAINS, "bench"},
     "plot": {"core", "study", *DOMAINS, "plot"},
-    "cli": {"apart", "runs", "core", "rules", "meta", "study", *DOMAINS, "bench", "plot", "cli", ""},
+    "cli": {"apart", "runs", "core", "rules", "meta", "study", *DOMAINS, "farm", "bench", "plot", "cli", ""},
     "__main__": {"cli"},
     "runs": {"core"},
-    "": {"apart", "core", "rules", "meta", "runs", "study", "bench", "plot", *DOMAINS},
+    "": {"apart", "core", "rules", "meta", "runs", "study", "farm", "bench", "plot", *DOMAINS},
 }
 for domain in DOMAINS:
     LAYERS[domain] = {"core", domain}

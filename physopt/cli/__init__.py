@@ -17,6 +17,7 @@ COMMANDS = {
     "scf": "Converge the self-consistent field of a molecule.",
     "pinn": "Solve a differential equation by its residual, or train a network on it.",
     "topopt": "Optimize the topology of a structure.",
+    "farm": "Solve many problems in several processes.",
     "study": "Show what a study has cost and saved, and what it knows.",
     "train": "Meta-train a learned rule.",
     "bench": "Compare methods on your own cases.",

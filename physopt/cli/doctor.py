@@ -1,5 +1,6 @@
 """`physopt doctor`: check that everything is installed that a calculation needs, and what would make it faster or safer."""
 
+import contextlib
 import dataclasses
 import os
 import platform
@@ -25,6 +26,9 @@ from physopt.scf.xyz import XYZError, read_xyz
 from .elsewhere import NO_SETTINGS
 
 REQUIRED = ("jax", "jaxlib", "equinox", "optax", "jaxtyping", "numpy", "scipy", "h5py", "pyscf", "safetensors")
+CARDS = Path("/proc/driver/nvidia/gpus")
+ON_DEVICE = "unroll, meta-training of traceable families, networks of pinn, multigrid of topopt, scf.incore"
+ON_HOST = "PySCF with physopt.accelerate, the least squares of pinn.solve, factorizations and densities of topopt, Study"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 
 app = cyclopts.App(name="doctor", help="Check this installation.")
@@ -41,11 +45,11 @@ class Finding:
 
 @app.default
 def doctor() -> int:
-    """Check versions, precision, threads, PySCF, HDF5 and the network, and say what to repair.
+    """Check versions, precision, device, threads, PySCF, HDF5 and the network, and say what to repair.
 
     Exit code 0 if calculations can run here, 4 if not.
     """
-    findings = [f for check in (_versions, _precision, _threads, _blas, _pyscf, _xyz, _recording, _network) for f in check()]
+    findings = [f for check in (_versions, _precision, _device, _threads, _blas, _pyscf, _xyz, _recording, _network) for f in check()]
     table = Table(box=None, show_header=False, pad_edge=False)
     for finding in findings:
         mark = {True: "[green]ok[/]", False: "[red]bad[/]", None: "[yellow]note[/]"}[finding.ok]
@@ -68,13 +72,31 @@ def _versions() -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
-    import jax
     import jax.numpy as jnp
 
-    device = jax.devices()[0]
-    yield Finding(
-        "float64", jnp.ones(1).dtype == jnp.float64, f"JAX computes in {jnp.ones(1).dtype} on {device.platform} ({device.device_kind})"
-    )
+    yield Finding("float64", jnp.ones(1).dtype == jnp.float64, f"JAX computes in {jnp.ones(1).dtype}")
+
+
+def _device() -> Iterator[Finding]:
+    import jax
+
+    devices, chosen, cards = jax.devices(), os.environ.get("JAX_PLATFORMS"), _cards()
+    many = f", the first of {len(devices)}; meta.train(devices=...) and farm.sharded use all" if len(devices) > 1 else ""
+    yield Finding("device", True, f"JAX computes on {devices[0].platform} ({devices[0].device_kind}){many}")
+    if cards and devices[0].platform == "cpu":
+        why = f"JAX_PLATFORMS={chosen}: unset it" if chosen else "this jaxlib is for CPUs: pip install 'jax[cuda12]'"
+        yield Finding("accelerator", None, f"{', '.join(cards)} is not used, because {why}")
+    yield Finding("on the device", True, ON_DEVICE)
+    yield Finding("on the host", True, ON_HOST)
+
+
+def _cards() -> list[str]:
+    """Return the names of the NVIDIA cards that the system knows, whether or not JAX can use them."""
+    found = []
+    for file in sorted(CARDS.glob("*/information")):
+        with contextlib.suppress(OSError):
+            found += [line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("Model:")]
+    return found
 
 
 def _threads() -> Iterator[Finding]:

@@ -129,6 +129,16 @@ def unroll(problem: AbstractProblem, rule: AbstractRule, point: PyTree | Carry, 
         answer = judged(problem, problem.evaluate(point))
         check_tangent(problem, point, answer)
         first = begin(rule, point, answer)
+        _check_arrays(rule, first.state)
     last, rows = jax.lax.scan(body, first, None, length=num_steps)
     columns = [jnp.concatenate([jnp.asarray(a)[None], b]) for a, b in zip(row(first), rows, strict=True)]
     return last, History(*columns, seconds=jnp.full(num_steps + 1, jnp.nan))
+
+
+def _check_arrays(rule: AbstractRule, state: PyTree) -> None:
+    for leaf in jax.tree.leaves(state):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float):
+            raise TypeError(
+                f"The state of {type(rule).__name__} holds {leaf!r:.40}, and a scan carries arrays only. "
+                "Make it a static field of the state, or use physopt.minimize."
+            )

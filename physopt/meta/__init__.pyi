@@ -12,4 +12,5 @@ from .persistent import Particle as Particle, Persistent as Persistent
 from .protocol import break_even as break_even, compare as compare
 from .quadratics import Quadratics as Quadratics, Well as Well, log_cosh as log_cosh, parabola as parabola
 from .score import steps_to_tolerance as steps_to_tolerance
+from .spread import Spread as Spread
 from .training import Training as Training, TrainingProgress as TrainingProgress, train as train

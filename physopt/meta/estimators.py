@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
 import jax
@@ -59,6 +59,7 @@ def trainable(rule: PyTree) -> tuple[PyTree, PyTree]:
 class AbstractEstimator(eqx.Module):
     """Estimates a meta-loss and its gradient over a batch of tasks; what it keeps between calls, such as unfinished runs, is its state."""
 
+    traceable: ClassVar[bool] = True  # does a call run inside JAX's transformations, where the family does?
     num_steps: eqx.AbstractVar[int]
 
     def init(self, rule: PyTree, family: AbstractFamily, num_tasks: int) -> PyTree:
