@@ -17,7 +17,7 @@ from trained_quadratics import ESTIMATORS
 
 from physopt import AbstractRule, Move, Recording, unroll
 from physopt.core.trajectory import load
-from physopt.meta import AbstractEstimator, Estimate, LogArea, Quadratics, Spread, draw, train
+from physopt.meta import AbstractEstimator, Antithetic, Estimate, LogArea, Quadratics, Spread, draw, train
 from physopt.meta.estimators import trainable
 from physopt.rules import Span
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_estimated_by_workers_is_said():
     with pytest.raises(ValueError, match="3 devices cannot share 4 tasks"):
         learn(None, devices=[*jax.devices()[:1]] * 3)
     with pytest.raises(TypeError, match="cannot be sent what it should do"):
-        learn(1, estimator=eqx.tree_at(lambda e: e.run, ESTIMATORS["antithetic"], lambda *_: None))
+        learn(1, estimator=Antithetic(6, run=lambda *_: None))
 
 
 class Worded(AbstractRule):
