@@ -38,6 +38,8 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("topopt", "gallery"): [],
     ("farm",): ["h2.xyz", "beam.toml", "--max-iterations", "2", "--jobs", "1", "--record", "{}", "--json", "{}.json"],
     ("study",): ["study", "--suggest", "2", "--plot", "{}.png", "--json", "{}.json"],
+    ("study", "merge"): ["{}", "study", "--json", "{}.json"],
+    ("study", "prune"): ["study", "--keep", "4", "--dry-run", "--json", "{}.json"],
     ("train", "quadratics"): ["--steps", "1", "--tasks", "2", "--seeds", "1", "--record", "{}"],
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],
     ("train", "topopt"): ["--steps", "1", "--tasks", "1", "--size", "16", "--record", "{}"],

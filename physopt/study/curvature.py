@@ -30,7 +30,7 @@ def hessian_of(oracle: AbstractOracle, at: Answer, moved: Float[ndarray, " n"], 
     if not room.any():
         return None
     hessian[:, ~room] = hessian[~room].T
-    hessian[np.ix_(~room, ~room)] = np.eye(np.count_nonzero(~room)) * np.abs(np.diag(hessian)[room]).mean()
+    hessian[np.ix_(~room, ~room)] = np.eye(int(np.count_nonzero(~room))) * np.abs(np.diag(hessian)[room]).mean()
     return symmetric(hessian)
 
 

@@ -52,6 +52,7 @@ def report(solves: Sequence[Solve]) -> str:
 def _of_kind(kind: str, solves: list[Solve]) -> str:
     named, counts = json.loads(kind), tally(solves)
     told = ", ".join([*named["numbers"], *(f"{name}={word}" for name, word in named["words"].items())])
+    told += "".join(f"; {mark}" for mark in ("residuals", "bounded") if named.get(mark))
     last = counts.calls[-10:]
     lines = [
         f"{len(solves)} solves of {len(solves[0].point)} unknowns over {told}",
@@ -60,12 +61,20 @@ def _of_kind(kind: str, solves: list[Solve]) -> str:
     ]
     after = "not yet" if counts.break_even is None else f"since solve {counts.break_even}"
     lines.append(f"  cheaper than without the study: {after}")
+    if made := _versions(solves):
+        lines.append(f"  recorded with {made}")
     good = [solve for solve in solves if not solve.about.get("higher")]
     if len(good) < len(solves):
         lines.append(f"  ended higher than their neighbours, and are not learned from: {len(solves) - len(good)}")
     if len(good) >= FEWEST:
         lines += _learned(Knowledge(good, good[0].task))
     return "\n".join(lines)
+
+
+def _versions(solves: Sequence[Solve]) -> str:
+    """Return the versions of this package and of JAX that wrote the solves, with how many each, if they say so."""
+    made = [f"{name} {version}" for solve in solves for name in ("physopt", "jax") if (version := solve.versions.get(name))]
+    return ", ".join(f"{name} ({made.count(name)})" for name in dict.fromkeys(made))
 
 
 def _learned(knowledge: Knowledge) -> list[str]:

@@ -24,7 +24,8 @@ class Solve:
 
     - `task`, `point`, `value`: what was solved, where its solution is, and how low.
     - `gradient`, `hessian`: at the point. `tangents`: $dx/d\\mu$, shape (unknowns, entries of the task). `None` where not known.
-    - `about`: further numbers, words and lists of these, by name: calls, the rule, the method's own.
+    - `about`: further numbers, words and lists of these, by name: calls, the rule, the method's own. `versions`: of the programs that
+      wrote it, by name, once it has been read.
     """
 
     task: Task
@@ -34,6 +35,7 @@ class Solve:
     hessian: Float[ndarray, "unknowns unknowns"] | None = None
     tangents: Float[ndarray, "unknowns d"] | None = None
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the solve into a file at once.
@@ -65,7 +67,10 @@ class Solve:
         if not (sound and {"task", "point", "value"} <= arrays.keys() and _entries(kind) == d):
             raise UnreadableRunError(f"{path}: its arrays are not those of a solve, or not finite; it was not written by physopt.")
         more = {name: arrays.get(name) for name in ("gradient", "hessian", "tangents")}
-        return cls(Task(task, kind), point, float(arrays["value"][0]), **more, about=about)
+        versions = header.get("versions")
+        return cls(
+            Task(task, kind), point, float(arrays["value"][0]), **more, about=about, versions=versions if isinstance(versions, dict) else {}
+        )
 
     def number(self, name: str) -> float:
         """Return a number that `about` has by this name; NaN if there is none."""

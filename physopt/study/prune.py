@@ -1,0 +1,47 @@
+"""Which solves a study can do without."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from physopt.meta.starts.solve import Solve
+from physopt.meta.starts.task import Scaling
+
+
+def superfluous(solves: Sequence[Solve], keep: int | None) -> list[int]:
+    """Return the places of solves that teach nothing: ends higher than their neighbours, and of one task all but the lowest.
+
+    **Arguments:** `keep`: leave at most so many of each kind, those whose tasks lie farthest from each other; with Hessians first.
+    """
+    lowest: dict[tuple[str, bytes], int] = {}
+    for place, solve in enumerate(solves):
+        key = (solve.task.kind, solve.task.vector.tobytes())
+        if not solve.about.get("higher") and (key not in lowest or solve.value < solves[lowest[key]].value):
+            lowest[key] = place
+    kept: dict[str, list[int]] = {}
+    for place in sorted(lowest.values()):
+        kept.setdefault(solves[place].task.kind, []).append(place)
+    if keep is not None:
+        kept = {kind: _spread([solves[place] for place in places], places, keep) for kind, places in kept.items()}
+    useful = {place for places in kept.values() for place in places}
+    return [place for place in range(len(solves)) if place not in useful]
+
+
+def _spread(solves: Sequence[Solve], places: list[int], keep: int) -> list[int]:
+    """Return so many of the places: each next one is farthest from those taken, as long as there are any among those with a Hessian."""
+    tasks = np.stack([solve.task.vector for solve in solves])
+    inputs = Scaling(tasks, solves[0].task.parts)(tasks)
+    curved = np.array([solve.hessian is not None for solve in solves])
+    taken: list[int] = []
+    for group in (np.flatnonzero(curved), np.flatnonzero(~curved)):
+        rest = list(group)
+        while rest and len(taken) < keep:
+            apart = _apart(inputs[rest], inputs[taken]) if taken else -np.linalg.norm(inputs[rest], axis=1)  # the middle one first
+            taken.append(rest.pop(int(apart.argmax())))
+    return [places[k] for k in sorted(taken)]
+
+
+def _apart(ones: Float[ndarray, "n d"], others: Float[ndarray, "m d"]) -> Float[ndarray, " n"]:
+    return np.linalg.norm(ones[:, None] - others[None], axis=-1).min(1)
