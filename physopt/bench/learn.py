@@ -5,6 +5,7 @@ import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from physopt.study.knowledge import Knowledge
 from physopt.study.oracle import Oracle, OutOfCalls
 from physopt.study.study import Study
 
-from .learn_rules import MOST, Case, Compiled, Rule, settings, tuned
+from .learn_fits import Fits
+from .learn_rules import MOST, Case, Compiled, Row, Rule, settings, tuned
 
 FAMILIES: Mapping[str, Callable[[], AbstractPhysics]] = {
     "cluster": Cluster,
@@ -27,7 +29,7 @@ FAMILIES: Mapping[str, Callable[[], AbstractPhysics]] = {
     "reaction": Reaction,
     "pulse": Pulse,
 }
-METHODS = ("best-classical", "best-classical+nearest", "start", "metric", "start+metric", "physopt")
+METHODS = ("best-classical", "best-classical+nearest", "start", "metric", "start+metric", "physopt", "physopt-residuals")
 CIRCLES = {"similar": 1.0, "related": 2.0, "novel": 1.0}
 TOLERANCES = ("1e-3", "1e-6")
 TRAINED = 8  # recorded tasks that the classical rules are tuned on
@@ -42,15 +44,6 @@ class Held(NamedTuple):
     case: Case
     value: float
     norm: float
-
-
-class Row(NamedTuple):
-    """What an outside meter sees of an answer: the calls so far, value, norm of the gradient, and seconds since the solve began."""
-
-    calls: float
-    value: float
-    norm: float
-    seconds: float
 
 
 class Arena:
@@ -82,7 +75,7 @@ class Arena:
     def tune(self, cases: Sequence[Case]) -> None:
         """Tune the classical rules from the cold start."""
         cold = [self.family.cold() for _ in cases]
-        self.rules = tuned(settings(self._same), cases, cold, [self._gtol(case) for case in cases])
+        self.rules = tuned(settings(self._same), cases, cold, [self.gtol(case) for case in cases])
 
     def tune_warm(self, cases: Sequence[Case], study: Study) -> None:
         """Tune the classical rules again, from the nearest other recorded solution."""
@@ -90,7 +83,7 @@ class Arena:
         solves = study.solves(tasks[0])
         apart = [[float(np.linalg.norm(s.task.vector - task.vector)) or np.inf for s in solves] for task in tasks]
         starts = [solves[int(np.argmin(row))].point for row in apart]
-        self.warm = tuned(settings(self._same), cases, starts, [self._gtol(case) for case in cases])
+        self.warm = tuned(settings(self._same), cases, starts, [self.gtol(case) for case in cases])
 
     def classical(self) -> Iterator[dict[str, Any]]:
         """Yield the records of all tuned rules from the cold start; the best one is also "best-classical"."""
@@ -112,7 +105,7 @@ class Arena:
             hess=lambda x, task: case.hessian(x),
             hess_calls=self.family.hessian_calls,
             curvature=True,
-            gtol=self._gtol(case),
+            gtol=self.gtol(case),
             max_calls=MOST,
         )
         return result.nfev + result.nhev * self.family.hessian_calls
@@ -189,7 +182,14 @@ class Arena:
             "converged": reached[-1] is not None and not higher,
         }
 
-    def _gtol(self, case: Case) -> float:
+    def fitted(self, fits: Fits, seed: int, number: int) -> Iterator[dict[str, Any]]:
+        """Yield the records of a study of fits."""
+        for held in self.held:
+            rows, result = fits.rows(held.case, 1e-6 * held.norm)
+            yield self._record(held, rows, "physopt-residuals", seed, number, result.start)
+
+    def gtol(self, case: Case) -> float:
+        """Return the norm of the gradient that a recorded task is solved to."""
         return 1e-6 * float(np.linalg.norm(case.function(self.family.cold())[1]))
 
 
@@ -226,7 +226,10 @@ def compare_family(
             yield from arena.classical()
         with tempfile.TemporaryDirectory() as folder:
             study, calls, began = Study(folder, verify=False), 0.0, time.perf_counter()
+            fits = Fits(Path(folder) / "fits", pool[0]) if METHODS[-1] in methods and pool[0].compiled.jacobian is not None else None
             for number, case in enumerate(pool, start=1):
+                if fits is not None:
+                    fits.record(case, arena.gtol(case))
                 calls += arena.record(study, case)
                 if number == TRAINED and not arena.warm:
                     arena.tune_warm(pool[:TRAINED], study)
@@ -234,6 +237,9 @@ def compare_family(
                     tell(f"seed {seed}, {number} recorded")
                     spent = time.perf_counter() - began
                     yield {"family": name, "recorded": number, "seed": seed, "training_calls": calls, "training_s": spent}
+                    if fits is not None:
+                        yield {"family": name, "recorded": number, "seed": seed, "training_calls_of_fits": fits.training}
+                        yield from arena.fitted(fits, seed, number)
                     if not arena.warm:
                         arena.tune_warm(pool[:number], study)
                     yield from arena.learned(study, methods, seed, number)

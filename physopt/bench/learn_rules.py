@@ -25,6 +25,7 @@ class Compiled:
         self.hessian = jax.jit(jax.jacfwd(grad))
         self.product = jax.jit(lambda x, v, mu: jax.jvp(lambda y: grad(y, mu), (x,), (v,))[1])
         residual = getattr(family, "residual", None)
+        self.residual = None if residual is None else jax.jit(residual)
         self.jacobian = None if residual is None else jax.jit(jax.jacfwd(residual))
 
 
@@ -46,6 +47,15 @@ class Case(NamedTuple):
     def oracle(self) -> Oracle:
         """Return a fresh oracle."""
         return Oracle(self.function, MOST)
+
+
+class Row(NamedTuple):
+    """What an outside meter sees of an answer: the calls so far, value, norm of the gradient, and seconds since the solve began."""
+
+    calls: float
+    value: float
+    norm: float
+    seconds: float
 
 
 class Rule(NamedTuple):

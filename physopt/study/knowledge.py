@@ -14,7 +14,14 @@ from physopt.meta.starts.starts import Start, Starts
 from physopt.meta.starts.task import Scaling, Task
 
 FEWEST = 4  # recorded solves before anything is learned
+LARGEST = 1e100  # number in a record that is learned from: the product of three is finite
 WIDE = 3.0  # times the largest leave-one-out error: a final value that is higher by more is reported
+
+
+def teaches(solve: Solve) -> bool:
+    """Say whether a solve is learned from: it did not end higher than its neighbours, and its numbers are of this world."""
+    arrays = (solve.task.vector, solve.point, np.array(solve.value), solve.hessian, solve.tangents)
+    return not solve.about.get("higher") and all(each is None or np.abs(each).max() <= LARGEST for each in arrays)
 
 
 class Expected(NamedTuple):
@@ -32,7 +39,7 @@ class Knowledge:
     def __init__(self, solves: Sequence[Solve], task: Task):
         self.solves = list(solves)
         tasks, points = np.stack([s.task.vector for s in solves]), np.stack([s.point for s in solves])
-        curved = [(k, s.hessian) for k, s in enumerate(solves) if s.hessian is not None]
+        curved = [(k, s.hessian) for k, s in enumerate(solves) if s.hessian is not None and s.hessian.any()]
         self._values = np.array([s.value for s in solves])
         rows, matrices = [k for k, _ in curved], [h for _, h in curved]
         inputs = Scaling(tasks, task.parts)(tasks)
@@ -55,8 +62,9 @@ class Knowledge:
         """Return what to expect of a solve, by the nearest recorded one that says it, and the final value by all."""
         z = self.starts.scaling(task.vector)
         order = np.argsort(((self.starts.inputs - z) ** 2).sum(1), kind="stable")
-        norm = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_norm"))), np.nan)
-        height = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_value") - self.solves[k].value)), np.nan)
+        norms = [v for k in order if 0.0 < (v := self.solves[k].number("cold_norm")) < np.inf]
+        norm = min(norms[0], float(np.median(norms))) if norms else np.nan  # one wrong record must not loosen the tolerance
+        height = next((v for k in order if 0.0 < (v := self.solves[k].number("cold_value") - self.solves[k].value) < np.inf), np.nan)
         # Outside of what was recorded a value may be missed by far more than leaving one out says.
         low, high = self.starts.inputs.min(0), self.starts.inputs.max(0)
         outside = float((np.maximum(low - z, z - high) / (high - low)).max(initial=0.0))
@@ -65,7 +73,8 @@ class Knowledge:
 
 def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:
     """Return what a solve of this family costs from a cold start, in the median, in calls or in "answers"; NaN if that is not known."""
-    found = [s.number(of if of in s.about else "calls") for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
+    cold = [s for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
+    found = [number for s in cold if (number := s.number(of if of in s.about else "calls")) >= 1.0]
     return float(np.median(found)) if found else np.nan
 
 
@@ -77,8 +86,9 @@ def best_rule(solves: Sequence[Solve], portfolio: Sequence[str]) -> tuple[str, f
     calls: dict[str, list[float]] = {name: [] for name in portfolio}
     for solve in solves:
         rule = str(solve.about.get("rule")).split(",")[0]  # the one that began
-        if rule in calls and solve.about.get("start") == "cold" and not solve.about.get("metric"):
-            calls[rule].append(solve.number("calls"))
+        number = solve.number("calls")
+        if rule in calls and solve.about.get("start") == "cold" and not solve.about.get("metric") and number >= 1.0:
+            calls[rule].append(number)
     known = {name: float(np.median(found)) for name, found in calls.items() if found}
     if not known:
         return portfolio[0], np.inf

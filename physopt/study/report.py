@@ -12,7 +12,7 @@ from numpy import ndarray
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Scaling, Task
 
-from .knowledge import FEWEST, Knowledge, cold_calls
+from .knowledge import FEWEST, Knowledge, cold_calls, teaches
 
 CANDIDATES = 1024
 
@@ -63,9 +63,9 @@ def _of_kind(kind: str, solves: list[Solve]) -> str:
     lines.append(f"  cheaper than without the study: {after}")
     if made := _versions(solves):
         lines.append(f"  recorded with {made}")
-    good = [solve for solve in solves if not solve.about.get("higher")]
+    good = [solve for solve in solves if teaches(solve)]
     if len(good) < len(solves):
-        lines.append(f"  ended higher than their neighbours, and are not learned from: {len(solves) - len(good)}")
+        lines.append(f"  ended higher than their neighbours, or with absurd numbers, and are not learned from: {len(solves) - len(good)}")
     if len(good) >= FEWEST:
         lines += _learned(Knowledge(good, good[0].task))
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from physopt.meta.starts.task import Task, named_like, task_of
 
 from .attempt import cold, learned
 from .box import Pairs, Sides, box_of_pairs, box_of_sides
-from .knowledge import FEWEST, Knowledge, best_rule, cold_calls
+from .knowledge import FEWEST, Knowledge, best_rule, cold_calls, teaches
 from .question import AbstractQuestion, Fit, Minimization
 from .record import Found, Spent, higher, measured, pays, refuse_other, solve_of
 from .report import report, suggest
@@ -176,8 +176,8 @@ class Study:
         return result_of(question, attempt, found, oracle, spent, above, cold_calls(solves), said, x0)
 
     def solves(self, task: Task) -> list[Solve]:
-        """Return the recorded solves of the kind of a task, without those that ended in a higher minimum than their neighbours."""
-        return [solve for solve in self.folder.solves(task.kind) if not solve.about.get("higher")]
+        """Return the recorded solves of the kind of a task, without those that ended in a higher minimum, or whose numbers are absurd."""
+        return [solve for solve in self.folder.solves(task.kind) if teaches(solve)]
 
     def solved(self, task: Named, unknowns: int) -> Solve | None:
         """Return the recorded solve of a task with so many unknowns, if there is one."""
