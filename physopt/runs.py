@@ -1,5 +1,6 @@
 """Recorded runs: write, read, pack and verify their folders."""
 
+from .core.monitor import Monitor
 from .core.trajectory import (
     Checkpoint,
     Column,
@@ -17,6 +18,7 @@ from .core.trajectory import (
 __all__ = [
     "Checkpoint",
     "Column",
+    "Monitor",
     "Recorder",
     "Report",
     "ResumedElsewhereWarning",

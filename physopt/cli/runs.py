@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from physopt.core.monitor import Monitor
 from physopt.core.trajectory import Run, UnreadableRunError
 from physopt.core.trajectory.folder import MANIFEST, parts_of, read_manifest
 from physopt.core.trajectory.quarantine import load_isolated, pack_isolated, verify_isolated
@@ -47,7 +48,7 @@ def ls(folder: Path = Path(), /) -> None:
 
 @app.command
 def show(folder: Path, /, *, rows: int = 10) -> None:
-    """Show what a run is, its status, and its last records; for a run in parts, such as stages, the result of each part.
+    """Show what a run is, its status, how it went, and its last records; for a run in parts, such as stages, the result of each part.
 
     Parameters
     ----------
@@ -184,7 +185,13 @@ def _facts(run: Run) -> dict[str, str]:
     facts = {"run": str(run.folder), "status": f"{run.status}, {run.num_records} records", "created": run.created}
     facts |= {"spec": _compact(run.spec)} if run.spec else {}
     facts |= {"summary": _compact(run.summary)} if run.summary else {}
+    facts |= _monitored(run)
     return {**facts, "versions": " ".join(f"{name} {version}" for name, version in run.versions.items())}
+
+
+def _monitored(run: Run) -> dict[str, str]:
+    scalars = {name: column for name, column in run.columns.items() if column.ndim == 1}
+    return Monitor.of(scalars).told() if {"value", "grad_norm"} <= scalars.keys() and run.num_records > 1 else {}
 
 
 def _last_records(run: Run, rows: int) -> Table:
