@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from physopt.core.rule import AbstractRule
 from physopt.core.run import minimize
 from physopt.core.stop import Stop
+from physopt.rules.control import Control
 from physopt.rules.diis import adiis_cdiis
 from physopt.scf.auxiliary import Auxiliary
 from physopt.scf.learned import load_kernel
@@ -48,12 +50,15 @@ def _newton_df(mf: Any, meter: Meter) -> Result:
     return Result(mf.mo_coeff, mf.mo_occ)
 
 
-def _adiis_cdiis(mf: Any, meter: Meter) -> Result:
-    meter.watch(mf)
-    problem = SCF(mf)
-    stop = Stop(grad_norm=2.0 * GRAD_TOL, decrease=mf.conv_tol, max_evaluations=100)
-    solution = minimize(problem, adiis_cdiis(), problem.init(), stop=stop)
-    return Result(problem.oracle.mo_coeff(solution.point.coeff), problem.oracle.mo_occ())
+def _without_model(rule: AbstractRule) -> Method:
+    def run(mf: Any, meter: Meter) -> Result:
+        meter.watch(mf)
+        problem = SCF(mf)
+        stop = Stop(grad_norm=2.0 * GRAD_TOL, decrease=mf.conv_tol, max_evaluations=100)
+        solution = minimize(problem, rule, problem.init(), stop=stop)
+        return Result(problem.oracle.mo_coeff(solution.point.coeff), problem.oracle.mo_occ())
+
+    return run
 
 
 def _ooo(mf: Any, meter: Meter) -> Result:
@@ -85,7 +90,8 @@ METHODS: Mapping[str, Method] = {
     "pyscf": _pyscf,
     "pyscf-newton": _newton,
     "pyscf-newton-df": _newton_df,
-    "adiis-cdiis": _adiis_cdiis,
+    "adiis-cdiis": _without_model(adiis_cdiis()),
+    "control-without-model": _without_model(Control()),
     "ooo": _ooo,
     "two-stage": _two_stage,
     "physopt": _physopt(),

@@ -32,20 +32,21 @@ class ControlState(eqx.Module):
 
 
 class Control(AbstractRule):
-    r"""Use `quick` while it converges, then `descent` from the best point, in turns of `dwell` evaluations with `classical`.
+    r"""Use `quick` while it converges, then `descent` from the best point, in turns with `classical`.
 
     There are two kinds of strikes against `quick`: an answer whose gradient norm is not below `contraction` times the last one, and an
     answer where the model, corrected by all answers, has its minimum beyond the trust radius. The latter means negative curvature, where
     an extrapolation may lead to a saddle. After more than `patience` strikes `quick` is not used again. `descent` has learned from all
-    answers meanwhile. If the response is not believed, `classical` has the first turn, so that broken weights cost as much as no
-    model. A turn of `classical` ends at once when an answer repeats an earlier one: an energy mixer that keeps its lowest answer would
+    answers meanwhile. If the response is not believed, `classical` has the first turn and turns are short, so that broken weights cost as
+    much as no model: then `descent` has only the curvature of past answers, and where `classical` stalls, neither helps for long alone.
+    A turn of `classical` ends at once when an answer repeats an earlier one: an energy mixer that keeps its lowest answer would
     ask for the same point until it has dropped that answer.
 
     **Arguments:**
 
     - `quick`, `classical`: any rules. `descent`: a trust region.
     - `patience`: strikes that are allowed. `contraction`: of the gradient norm, for each evaluation.
-    - `dwell`: evaluations per turn of `descent` and of `classical`.
+    - `dwell`: evaluations per turn of `descent` and of `classical`. `unaided`: the same where the response is not believed.
     """
 
     quick: AbstractRule = response_diis()
@@ -54,19 +55,19 @@ class Control(AbstractRule):
     patience: int = 1
     contraction: float = 0.5
     dwell: int = 40
+    unaided: int = 6
 
     def init(self, evaluation: Evaluation) -> ControlState:
         """Give the first turn to `quick`, or to `classical` if the model is not believed."""
         quick, descent, classical = (rule.init(evaluation) for rule in (self.quick, self.descent, self.classical))
-        believed = isinstance(evaluation.model, AbstractAnchored) and evaluation.model.believed()
-        turn, nought = np.asarray(QUICK if believed else CLASSICAL), np.asarray(0)
+        turn, nought = np.asarray(QUICK if _believed(evaluation) else CLASSICAL), np.asarray(0)
         return ControlState(quick, descent, classical, turn, nought, nought, np.asarray(np.inf))
 
     def step(self, evaluation: Evaluation, state: ControlState) -> tuple[Move, ControlState]:
         """Follow the rule whose turn it is, or pass the turn on."""
         turn, count, strikes = int(state.turn), int(state.count) + 1, int(state.strikes)
-        norm = float(tree_norm(evaluation.grad))
-        if turn == DESCENT and count <= self.dwell:
+        norm, dwell = float(tree_norm(evaluation.grad)), self.dwell if _believed(evaluation) else self.unaided
+        if turn == DESCENT and count <= dwell:
             move, descent = self.descent.step(evaluation, state.descent)
             return move, self._next(state, turn, count, strikes, norm, descent=descent)
         watched = self.descent.watch(evaluation, state.descent)
@@ -75,7 +76,7 @@ class Control(AbstractRule):
             move, classical = self.classical.step(best, self.classical.init(best))
             move = dataclasses.replace(move, recall=True)
             return move, self._next(state, CLASSICAL, 0, strikes, norm, descent=watched, classical=classical)
-        if turn == CLASSICAL and count <= self.dwell and not self.descent.knows(evaluation, state.descent):
+        if turn == CLASSICAL and count <= dwell and not self.descent.knows(evaluation, state.descent):
             move, classical = self.classical.step(evaluation, state.classical)
             return move, self._next(state, turn, count, strikes, norm, descent=watched, classical=classical)
         if turn == QUICK:
@@ -90,3 +91,7 @@ class Control(AbstractRule):
     def _next(self, state: ControlState, turn: int, count: int, strikes: int, norm: float, **states: Any) -> ControlState:
         rules = {"quick": state.quick, "descent": state.descent, "classical": state.classical, **states}
         return ControlState(**rules, turn=np.asarray(turn), count=np.asarray(count), strikes=np.asarray(strikes), norm=np.asarray(norm))
+
+
+def _believed(evaluation: Evaluation) -> bool:
+    return isinstance(evaluation.model, AbstractAnchored) and evaluation.model.believed()

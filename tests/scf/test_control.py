@@ -103,7 +103,7 @@ def test_a_quick_rule_that_stalls_is_relieved_once_and_from_the_best_point():
 
 def test_turns_are_kept_for_as_long_as_they_dwell():
     problem = SCF(ORDINARY["ozone"]())  # without a kernel, hence not believed
-    _, turns = run(problem, Control(dwell=3))
+    _, turns = run(problem, Control(unaided=3))
     changes = np.flatnonzero(np.diff(turns)) + 1
     assert turns[0] == CLASSICAL and DESCENT in turns
     assert (np.diff(changes) >= 3).all()
