@@ -39,6 +39,12 @@ def test_soap_is_adam_where_the_axes_are_the_eigenvectors():
         np.testing.assert_allclose(ours, its, rtol=1e-6, atol=1e-12)
 
 
+def test_soap_keeps_single_precision():
+    grads = [{"matrix": jnp.ones((3, 2), jnp.float32), "row": jnp.arange(2, dtype=jnp.float32), "none": jnp.zeros(0, jnp.float32)}] * 3
+    for update in run(soap(jnp.asarray(0.1)), grads):
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(update))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_self_scaled_broyden_keeps_the_secant_equation_and_stays_positive(seed):
     rng = np.random.default_rng(seed)

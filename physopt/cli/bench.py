@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
+from .bench_l2o import l2o
 from .bench_learn import learn
 from .bench_methods import Methods, chosen
 from .bench_pinn import pinn
@@ -20,6 +21,7 @@ app = cyclopts.App(name="bench", help="Compare methods on your own cases; nothin
 app.command(report)
 app.command(fe)
 app.command(topopt)
+app.command(l2o)
 app.command(learn)
 app.command(pinn)
 

@@ -25,7 +25,7 @@ class SOAPState(NamedTuple):
 
 
 def soap(
-    learning_rate: float,
+    learning_rate: float | Float[Array, ""],
     *,
     b1: float = 0.95,
     b2: float = 0.95,
@@ -62,7 +62,7 @@ def soap(
         used = (count - 1).astype(rotated[0].dtype)  # the first gradient made the bases only
         scales = learning_rate * jnp.sqrt(1.0 - b2**used) / jnp.where(count > 1, 1.0 - b1**used, 1.0)
         steps = [_back(_rotate(m, own) / (jnp.sqrt(v) + eps), own) for m, v, own in zip(firsts, seconds, sides, strict=True)]
-        updates = [(-scales * step).reshape(leaf.shape) for step, leaf in zip(steps, leaves, strict=True)]
+        updates = [(-scales * step).reshape(leaf.shape).astype(leaf.dtype) for step, leaf in zip(steps, leaves, strict=True)]
         kept = lambda new, old: jax.tree.map(lambda a, b: jnp.where(count > 1, a, b), new, old)  # noqa: E731
         means = [_averaged(g, own, b2) for g, own in zip(matrices, sides, strict=True)]
         bases = jax.lax.cond(
@@ -81,7 +81,7 @@ def _axes(mean: Array) -> Array:
     values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(mean))  # equal eigenvalues have no derivative
     largest = jnp.max(values, initial=0.0)  # an array may be empty
     null = (vectors * (values < 1e-6 * largest)) @ vectors.T
-    places = jnp.diag(jnp.linspace(0.5, 1.0, len(mean)))
+    places = jnp.diag(jnp.linspace(0.5, 1.0, len(mean), dtype=mean.dtype))
     return jnp.linalg.eigh(mean + 1e-3 * largest * null @ places @ null)[1]
 
 

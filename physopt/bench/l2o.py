@@ -1,0 +1,223 @@
+"""Compare rules of first order on small trainings: steps to the lowest loss that Adam reaches with one rate for all tasks."""
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+from numpy import ndarray
+from scipy.stats import trim_mean
+
+from physopt.meta.families.networks import ROWS, Template, templates
+from physopt.rules.soap import soap
+
+BATCH = 64  # rows of a step
+LOOK = 8  # steps between two looks at the loss of all rows, as many as one gradient of all rows costs
+TUNED = 7  # tasks of each training template that settings are tried on
+REFERENCE = "adam"
+CIRCLES = ("similar", "related", "novel")
+Ranges = Mapping[str, tuple[float, float]]
+Curves = Float[ndarray, "... looks"]
+
+
+class Method(NamedTuple):
+    """A rule as an Optax transformation of its settings and the number of steps; settings are drawn between the ends, as logarithms.
+
+    - `whole`: takes the gradient of all rows, which counts as eight steps.
+    """
+
+    build: Callable[[Mapping[str, Array], int], optax.GradientTransformation]
+    ranges: Ranges
+    whole: bool = False
+
+
+def _decayed(rate: Array, power: Array, steps: int) -> optax.Schedule:
+    return lambda count: rate * jnp.maximum(1.0 - count / steps, 0.0) ** power
+
+
+def _soap_decayed(at: Mapping[str, Array], steps: int) -> optax.GradientTransformation:
+    return optax.chain(soap(1.0), optax.scale_by_schedule(_decayed(at["rate"], at["power"], steps)))
+
+
+RATES, POWERS = {"rate": (3e-4, 0.1)}, {"power": (0.3, 2.0)}
+METHODS: Mapping[str, Method] = {
+    REFERENCE: Method(lambda at, steps: optax.adam(at["rate"]), RATES),
+    "adam-decay": Method(lambda at, steps: optax.adam(_decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
+    "sgd": Method(lambda at, steps: optax.sgd(at["rate"], 1.0 - at["friction"]), {"rate": (1e-3, 1.0), "friction": (0.02, 0.5)}),
+    "lion": Method(lambda at, steps: optax.lion(_decayed(at["rate"], at["power"], steps)), {"rate": (3e-5, 0.03), **POWERS}),
+    "muon": Method(lambda at, steps: optax.contrib.muon(_decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
+    "lbfgs": Method(lambda at, steps: optax.lbfgs(at["rate"], linesearch=None), {"rate": (0.03, 1.0)}, whole=True),
+    "soap": Method(lambda at, steps: soap(at["rate"]), RATES),
+    "physopt": Method(_soap_decayed, {**RATES, **POWERS}),
+}
+
+
+def drawn(method: Method, number: int) -> dict[str, Float[ndarray, " number"]]:
+    """Return settings to try, each spread evenly in its logarithm and shuffled."""
+    rng, at = np.random.default_rng(0), (np.arange(number) + 0.5) / number
+    return {name: low * (high / low) ** rng.permutation(at) for name, (low, high) in method.ranges.items()}
+
+
+class Tasks(NamedTuple):
+    """Tasks of one template: parameters to begin with, data, and which rows each step takes; one of each for every task."""
+
+    template: Template
+    params: PyTree
+    rows: PyTree
+    chosen: Int[Array, "tasks steps rows"]
+
+    @classmethod
+    def of(cls, template: Template, circle: int, number: int, count: int, steps: int) -> "Tasks":
+        """Draw so many tasks of the template with this number in its circle."""
+        seed = (circle, number)
+        keys = [jax.random.key(int(one)) for one in np.random.SeedSequence(seed).generate_state(count)]
+        drawn = [template.draw(key) for key in keys]
+        chosen = np.random.default_rng(seed).integers(0, ROWS, (count, steps, BATCH), np.int32)
+        params, rows = jax.tree.map(lambda *one: jnp.stack(one), *drawn)
+        return cls(template, params, rows, jnp.asarray(chosen))
+
+    def curves(self, name: str, settings: Mapping[str, Float[ndarray, " settings"]]) -> Float[ndarray, "settings tasks looks"]:
+        """Return the loss of all rows after every eight steps of a method."""
+        number = len(next(iter(settings.values())))
+        each = [
+            _curves(self.template, name, jax.tree.map(lambda x, k=k: jnp.float32(x[k]), dict(settings)), *self[1:]) for k in range(number)
+        ]
+        return np.stack([np.asarray(one) for one in each])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _curves(template: Template, name: str, at: dict[str, Array], params: PyTree, rows: PyTree, chosen: Array) -> Array:
+    method, steps = METHODS[name], chosen.shape[1]
+
+    def one(params: PyTree, rows: PyTree, chosen: Array) -> Array:
+        rule = method.build(at, steps)
+
+        def step(carry: Any, chosen: Array) -> tuple[Any, None]:
+            params, state = carry
+            some = rows if method.whole else jax.tree.map(lambda x: x[chosen], rows)
+            updates, state = rule.update(jax.grad(template.loss)(params, some), state, params)
+            return (jax.tree.map(lambda x, u: x + u.astype(x.dtype), params, updates), state), None
+
+        def look(carry: Any, chosen: Array) -> tuple[Any, Array]:
+            carry, _ = jax.lax.scan(step, carry, chosen)
+            return carry, template.loss(carry[0], rows)
+
+        each = chosen[:: LOOK if method.whole else 1]
+        return jax.lax.scan(look, (params, rule.init(params)), each.reshape(steps // LOOK, -1, BATCH))[1]
+
+    return jax.vmap(one)(params, rows, chosen)
+
+
+def fewer(curve: Curves, reference: Curves) -> float:
+    """Return how many times fewer steps a rule takes to the lowest loss of the reference.
+
+    Where it does not get there, the steps that the reference takes to the rule's lowest loss, over all steps: less than one.
+    """
+    curve, reference = (np.where(np.isfinite(one), one, np.inf) for one in (curve, reference))
+    first = lambda one, loss: int(np.argmax(one <= loss)) + 1  # noqa: E731
+    if curve.min() <= reference.min():
+        return first(reference, reference.min()) / first(curve, reference.min())
+    return (
+        first(reference, curve.min()) / len(reference) if np.isfinite(curve.min()) and curve.min() < reference[0] else 1.0 / len(reference)
+    )
+
+
+class Tuning(NamedTuple):
+    """The curves of every setting on the training tasks, `(tasks, settings, looks)`, the settings, and the processor seconds."""
+
+    curves: Curves
+    settings: dict[str, Float[ndarray, " settings"]]
+    seconds: float
+
+    def at(self, chosen: int) -> dict[str, float]:
+        """Return one setting."""
+        return {name: float(values[chosen]) for name, values in self.settings.items()}
+
+
+def tried(name: str, training: Sequence[Tasks], number: int, tell: Callable[[str], None]) -> Tuning:
+    """Run every setting on the training tasks; a method with two settings tries as many as one with one."""
+    began, settings, found = time.process_time(), drawn(METHODS[name], number), []
+    for tasks in training:
+        tell(f"{name}, tuned on {tasks.template.name}")
+        found.append(tasks.curves(name, settings).transpose(1, 0, 2))
+    return Tuning(np.concatenate(found), settings, time.process_time() - began)
+
+
+def lowest(tuning: Tuning, looks: int) -> int:
+    """Return the setting whose lowest loss within some looks has the best mean rank over the tasks: how Adam's rate is chosen."""
+    least = np.where(np.isfinite(tuning.curves), tuning.curves, np.inf)[:, :, :looks].min(axis=2)
+    return int(np.argmin(np.argsort(np.argsort(least, axis=1), axis=1).mean(axis=0)))
+
+
+def quickest(tuning: Tuning, reference: Curves) -> int:
+    """Return the setting with the largest interquartile mean of `fewer` over the training tasks."""
+    found = [
+        trim_mean([fewer(curve, other) for curve, other in zip(own, reference, strict=True)], 0.25)
+        for own in tuning.curves.transpose(1, 0, 2)
+    ]
+    return int(np.argmax(found))
+
+
+def compare(
+    methods: Sequence[str], seeds: int, steps: int, number: int, tell: Callable[[str], None] = lambda what: None
+) -> list[dict[str, Any]]:
+    """Tune each method on the training tasks, run it on the held-out ones, and return one record for each task and method."""
+    names = [REFERENCE, *(name for name in methods if name != REFERENCE)]
+    known, records, settings = templates(), [], {}
+    training = [Tasks.of(template, 0, i, TUNED, steps) for i, template in enumerate(known["training"])]
+    base = tried(REFERENCE, training, number, tell)
+    best, half = lowest(base, steps // LOOK), lowest(base, steps // LOOK // 2)
+    for name in names:
+        tuning, chosen = base, best
+        if name != REFERENCE:
+            tuning = tried(name, training, number, tell)
+            chosen = quickest(tuning, base.curves[:, best])
+        settings[name] = tuning.at(chosen)
+        records.append({"method": name, "settings": settings[name], "meta_training_s": tuning.seconds, "tuned_on": len(tuning.curves)})
+    for circle, i, template in [(name, i, one) for name in CIRCLES for i, one in enumerate(known[name])]:
+        tell(f"{circle}: {template.name}")
+        tasks = Tasks.of(template, 1 + CIRCLES.index(circle), i, seeds, steps)
+        found = {name: _timed(tasks, name, settings[name]) for name in names}
+        halved = _timed(tasks, REFERENCE, base.at(half))[0]
+        for name, (own, seconds) in found.items():
+            common = {"family": template.name, "circle": circle, "method": name}
+            records += [common | {"seed": k} | _judged(own[k], seconds, found[REFERENCE][0][k], halved[k]) for k in range(seeds)]
+    _break_even(records, steps, number)
+    return records
+
+
+def _timed(tasks: Tasks, name: str, at: Mapping[str, float]) -> tuple[Curves, float]:
+    """Return the curves, one for each task, and the processor seconds of one step of one task, compiling left out."""
+    settings = {key: np.array([value]) for key, value in at.items()}
+    tasks.curves(name, settings)
+    began = time.process_time()
+    found = tasks.curves(name, settings)[0]
+    return found, (time.process_time() - began) / (len(found) * tasks.chosen.shape[1])
+
+
+def _judged(own: Curves, seconds: float, reference: Curves, halved: Curves) -> dict[str, Any]:
+    """Return what is recorded of one task; `halved` is the reference's curve, tuned for half as many steps."""
+    reached, half = own <= reference.min(), len(own) // 2
+    to = LOOK * (int(np.argmax(reached)) + 1) if reached.any() else None
+    return {
+        "steps_to_target": to,
+        "seconds_to_target": None if to is None else to * seconds,
+        "seconds_each": seconds,
+        "final_loss": float(own[-1]),
+        "lowest_loss": float(np.min(np.where(np.isfinite(own), own, np.inf))),
+        "fewer": fewer(own, reference),
+        "fewer_at_half": fewer(own[:half], halved[:half]),
+    }
+
+
+def _break_even(records: list[dict[str, Any]], steps: int, number: int) -> None:
+    """Add after how many tasks the steps of the tuning are paid back, where steps are saved at all."""
+    for record in (one for one in records if "settings" in one):
+        own = [one["fewer"] for one in records if one["method"] == record["method"] and "fewer" in one]
+        saved = steps * (1.0 - 1.0 / float(trim_mean(own, 0.25)))
+        record["break_even_tasks"] = record["tuned_on"] * number * steps / saved if saved > 0.0 else None
