@@ -46,6 +46,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("bench", "pinn"): ["poisson", "--set", "dim=1", "--methods", "physopt", "--limit", "1", "--json", "{}.json"],
     ("bench", "fe"): ["--shape", "16x8", "--iterates", "1"],
     ("bench", "learn"): ["cluster", "--recorded", "4", "--seeds", "1", "--tasks", "1", "--methods", "physopt", "--json", "{}.json"],
+    ("bench", "l2o"): ["--only", "logistic-20,logistic-14", "--methods", "sgd", "--steps", "16", "--settings", "1", "--json", "{}.json"],
     ("bench", "topopt"): ["beam.toml", "--methods", "mma", "--solutions", "3", "--plot", "{}.png"],
     ("bench", "scf"): ["h2.xyz", "--methods", "pyscf,physopt", "--json", "report.json"],
     ("bench", "report"): ["report.json", "--csv", "{}.csv"],  # of the line above

@@ -68,11 +68,12 @@ REFUSED = {
     ],
     "pyevtk": [["topopt", "beam.toml", "--vti", "out"], ["runs", "export", "run", "a.vti"]],
     "openorbitaloptimizer": [["bench", "scf", "h2.xyz", "--methods", "ooo"]],
+    "optimistix": [["bench", "pinn", "poisson", "--methods", "optimistix-lm"]],
 }
 
 NOTHING_BUT_PICTURES = {("demo",), ("runs", "plot")}
 SLOW = {("train", "quadratics"), ("train", "scf"), ("train", "topopt"), ("pinn", "network"), ("bench", "pinn"), ("bench", "learn")}
-SLOW |= {("bench", one) for one in ("fe", "topopt", "series", "scf", "report")}
+SLOW |= {("bench", one) for one in ("l2o", "fe", "topopt", "series", "scf", "report")}
 
 
 @pytest.fixture(scope="module")

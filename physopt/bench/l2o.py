@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from numpy import ndarray
 from scipy.stats import trim_mean
 
-from physopt.meta.families.networks import ROWS, Template, templates
+from physopt.meta.families.networks import ROWS, Template
 from physopt.rules.soap import soap
 
 BATCH = 64  # rows of a step
@@ -164,11 +164,19 @@ def quickest(tuning: Tuning, reference: Curves) -> int:
 
 
 def compare(
-    methods: Sequence[str], seeds: int, steps: int, number: int, tell: Callable[[str], None] = lambda what: None
+    methods: Sequence[str],
+    known: Mapping[str, Sequence[Template]],
+    seeds: int,
+    steps: int,
+    number: int,
+    tell: Callable[[str], None] = lambda what: None,
 ) -> list[dict[str, Any]]:
-    """Tune each method on the training tasks, run it on the held-out ones, and return one record for each task and method."""
+    """Tune each method on the training tasks, run it on the held-out ones, and return one record for each task and method.
+
+    **Arguments:** `known`: templates, see `physopt.meta.families.networks.templates`. `seeds`: tasks of each. `number`: of settings tried.
+    """
     names = [REFERENCE, *(name for name in methods if name != REFERENCE)]
-    known, records, settings = templates(), [], {}
+    records, settings = [], {}
     training = [Tasks.of(template, 0, i, TUNED, steps) for i, template in enumerate(known["training"])]
     base = tried(REFERENCE, training, number, tell)
     best, half = lowest(base, steps // LOOK), lowest(base, steps // LOOK // 2)

@@ -14,7 +14,15 @@ from .progress import Progress, screen
 RESAMPLED = 2000  # draws of templates for an interval
 
 
-def l2o(*, methods: Methods = None, seeds: int = 5, steps: int = 400, settings: int = 16, outputs: Report = Report()) -> int:
+def l2o(
+    *,
+    methods: Methods = None,
+    seeds: int = 5,
+    steps: int = 400,
+    settings: int = 16,
+    only: str | None = None,
+    outputs: Report = Report(),
+) -> int:
     """Count steps of rules of first order to the lowest loss that Adam reaches with one rate for all tasks.
 
     Every method has one setting for all tasks, the best of as many as Adam's, tried on trainings of the same kinds. Circles: similar (other
@@ -29,6 +37,8 @@ def l2o(*, methods: Methods = None, seeds: int = 5, steps: int = 400, settings: 
         Of a training, with 64 of 512 rows each; a multiple of 16.
     settings
         Settings that are tried for each method, on 7 tasks of each training template.
+    only
+        Templates, with commas between, to leave all others out; at least one to tune on and one held out: sines-32,sines-24.
     """
     check_count("--seeds", seeds)
     check_count("--settings", settings)
@@ -38,10 +48,20 @@ def l2o(*, methods: Methods = None, seeds: int = 5, steps: int = 400, settings: 
         )
     outputs.check()
     from physopt.bench.l2o import METHODS, REFERENCE, compare
+    from physopt.meta.families.networks import Template, templates
 
+    known: dict[str, list[Template]] = templates()
+    if only is not None:
+        asked = only.split(",")
+        if unknown := set(asked) - {one.name for own in known.values() for one in own}:
+            names = ", ".join(one.name for own in known.values() for one in own)
+            raise ValueError(f"--only: {', '.join(sorted(unknown))[:80]!r} is no template. These are: {names}.")
+        known = {circle: [one for one in own if one.name in asked] for circle, own in known.items()}
+        if not known["training"] or not any(known[circle] for circle in known if circle != "training"):
+            raise ValueError(f"--only {only}: name at least one template to tune on and one that is held out, such as sines-32,sines-24.")
     names = chosen(methods, METHODS, {})
     with Progress("l2o") as progress:
-        records = compare(names, seeds, steps, settings, lambda what: progress.update(0, doing=what))
+        records = compare(names, known, seeds, steps, settings, lambda what: progress.update(0, doing=what))
     outputs.write(records)
     print_steps(records, [REFERENCE, *(name for name in names if name != REFERENCE)])
     return 0
