@@ -1,4 +1,4 @@
-"""Meta-gradients against each other and against finite differences, and the outer loop."""
+"""Meta-losses, meta-gradients by chance and their error bars, and the outer loop; `test_estimators.py` has what needs no chance."""
 
 import equinox as eqx
 import jax
@@ -6,12 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from instances import Diagonal
+from springs import LOSS, SpringFamily, flat, heavy_ball
 
-from physopt import AbstractFamily, AbstractProblem, AbstractRule, Evaluation, History, Move
-from physopt.core.tree import tree_add, tree_scale, tree_zeros
+from physopt import History
+from physopt.core.tree import tree_scale
 from physopt.meta import estimators
-from physopt.meta.estimators import Antithetic, Backprop, draw, padded, trainable
+from physopt.meta.estimators import (
+    AbstractOnline,
+    Antithetic,
+    Backprop,
+    NoiseReuse,
+    Persistent,
+    TruncatedAntithetic,
+    draw,
+    padded,
+    trainable,
+)
 from physopt.meta.loss import LogArea, SmoothSteps
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.score import steps_to_tolerance
@@ -20,170 +30,69 @@ from physopt.rules.learned import Span
 
 # The untrained step is always accepted here, so that the loss is smooth where gradients are compared.
 MILD = Quadratics(dim=4, log_condition=(0.5, 1.0), log_spread=(0.3, 0.6), log_bias=(0.4, 0.5))
-LOSS = SmoothSteps(tolerance=1e-2)
 
 
-class HeavyBall(AbstractRule):
-    """The model's step times a learned length plus the last step times a learned momentum."""
+def spread(estimator, num_tasks, num_calls=64):
+    """Return the estimates of many calls for the same tasks and their standard errors as reported, after the first, shorter runs."""
+    family, rule = SpringFamily(True), heavy_ball()
+    tasks = jax.tree.map(lambda leaf: jnp.repeat(leaf, num_tasks // 2, axis=0), draw(family, jax.random.key(1), 2))
+    skip = estimator.num_steps // estimator.window if isinstance(estimator, AbstractOnline) else 0
 
-    log_length: jax.Array
-    momentum: jax.Array
+    @eqx.filter_jit
+    def many():
+        def call(state, key):
+            estimate, state = estimator(LOSS, rule, family, tasks, key, state)
+            both = (jax.flatten_util.ravel_pytree(part)[0] for part in (estimate.grad, estimate.grad_std_error))
+            return state, jnp.stack(list(both))
 
-    def init(self, evaluation):
-        return tree_zeros(evaluation.grad)
+        keys = jax.random.split(jax.random.key(7), num_calls + skip)
+        return jax.lax.scan(call, estimator.init(rule, family, num_tasks), keys)[1][skip:]
 
-    def step(self, evaluation, state):
-        xp = np if isinstance(evaluation.value, np.generic) else jnp
-        length, momentum = xp.exp(xp.asarray(self.log_length)), xp.asarray(self.momentum)
-        step = tree_add(tree_scale(length, evaluation.model.minimize()), tree_scale(momentum, state))
-        return Move(step, accept=evaluation.value == evaluation.value), step
-
-
-def heavy_ball() -> HeavyBall:
-    return HeavyBall(jnp.array(-0.2), jnp.array(0.3))
-
-
-def flat(tree) -> np.ndarray:
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+    return np.moveaxis(np.asarray(many()), 1, 0)
 
 
-def agree(estimate, reference) -> bool:
-    """Say whether an estimate has error bars well below the gradient's size and agrees with the reference within them."""
-    grad, error, exact = flat(estimate.grad), flat(estimate.grad_std_error), flat(reference)
-    sharp = np.linalg.norm(error) < 0.2 * np.linalg.norm(exact)
-    # Of n squared scores with mean n, 2 n (for large n) or n + 20 (for small) is beyond any bad luck.
-    return bool(sharp and np.sum(((grad - exact) / error) ** 2) < min(2 * grad.size, grad.size + 20))
+SAMPLED = [
+    Antithetic(8, sigma=1e-2, pairs=4),
+    Persistent(8, 4, sigma=1e-2),
+    NoiseReuse(8, 4, sigma=1e-2),
+    TruncatedAntithetic(8, 8, sigma=1e-2),
+]
 
 
-@eqx.filter_jit
-def estimated(estimator, rule, tasks, key):
-    return estimator(LOSS, rule, MILD, tasks, key)[0]
+@pytest.mark.parametrize("estimator", [pytest.param(e, marks=[pytest.mark.slow] * (k > 0)) for k, e in enumerate(SAMPLED)], ids=str)
+def test_the_error_bars_hold_and_shrink_as_they_should(estimator):
+    exact = flat(
+        Backprop(8)(LOSS, heavy_ball(), SpringFamily(True), draw(SpringFamily(True), jax.random.key(1), 2), jax.random.key(0))[0].grad
+    )
+    (few, few_told), (many, many_told) = spread(estimator, 8), spread(estimator, 32)
+    found, told = many.std(axis=0, ddof=1), many_told.mean(axis=0)
+    # The ages of the particles differ by design, not by chance, and what is told counts that as chance.
+    assert (found < 1.3 * told).all() and (found > (0.3 if isinstance(estimator, AbstractOnline) else 0.75) * told).all()
+    np.testing.assert_allclose(few.std(axis=0, ddof=1) / found, 2.0, rtol=0.35)
+    np.testing.assert_allclose(few_told.mean(axis=0) / told, 2.0, rtol=0.2)
+    assert (np.abs(many.mean(axis=0) - exact) < 4.0 * found / len(many) ** 0.5).all()
 
 
-@pytest.fixture(scope="module")
-def tasks():
-    return draw(MILD, jax.random.key(1), 8)
+@pytest.mark.slow
+def test_the_estimators_and_finite_differences_agree_for_the_learned_rule():
+    rule, tasks = Span(width=2, key=jax.random.key(0)), draw(MILD, jax.random.key(1), 8)
 
+    @eqx.filter_jit
+    def estimated(estimator, rule, key):
+        return estimator(LOSS, rule, MILD, tasks, key)[0]
 
-@pytest.fixture(scope="module")
-def exact(tasks):
-    return estimated(Backprop(8), heavy_ball(), tasks, jax.random.key(0))
-
-
-@pytest.fixture(scope="module")
-def losses_of_pairs(tasks):
-    """Return what the runs of all pairs lost, computed once: the broken estimators below differ in what they make of it."""
-    kept = []
-    with pytest.MonkeyPatch.context() as patch:
-        whole = Antithetic._traced
-        patch.setattr(Antithetic, "_traced", lambda *args: kept.append(eqx.filter_jit(whole)(*args)) or kept[0])
-        HEAVY(LOSS, heavy_ball(), MILD, tasks, jax.random.key(2))
-    return kept[0]
-
-
-HEAVY = Antithetic(8, sigma=1e-2, pairs=64)
-
-
-def sampled(monkeypatch, tasks, losses):
-    monkeypatch.setattr(Antithetic, "_traced", lambda *args: losses)
-    return HEAVY(LOSS, heavy_ball(), MILD, tasks, jax.random.key(2))[0]
-
-
-def differs(estimator, rule, tasks, exact) -> float:
-    """Return the largest relative difference between slopes along random directions and central differences of the loss."""
-    worst = 0.0
+    exact = flat(estimated(Backprop(8), rule, jax.random.key(0)).grad)
+    sampled = estimated(Antithetic(8, sigma=1e-3, pairs=1024), rule, jax.random.key(2))
+    grad, error = flat(sampled.grad), flat(sampled.grad_std_error)
+    assert np.linalg.norm(error) < 0.2 * np.linalg.norm(exact)
+    # Of n squared scores with mean n, 2 n is beyond any bad luck.
+    assert np.sum(((grad - exact) / error) ** 2) < 2 * grad.size
     for seed in range(3):
         leaves, structure = jax.tree.flatten(trainable(rule)[0])
         keys = jax.random.split(jax.random.key(seed), len(leaves))
-        along = jax.tree.unflatten(structure, [jax.random.normal(k, a.shape) for k, a in zip(keys, leaves, strict=True)])
-        plus, minus = (
-            estimated(estimator, eqx.apply_updates(rule, tree_scale(h, along)), tasks, jax.random.key(0)).loss for h in (1e-5, -1e-5)
-        )
-        difference = (plus - minus) / 2e-5
-        worst = max(worst, abs(float(flat(exact.grad) @ flat(along) - difference)) / abs(float(difference)))
-    return worst
-
-
-def test_the_estimators_and_finite_differences_agree(tasks, exact, losses_of_pairs, monkeypatch):
-    estimate = sampled(monkeypatch, tasks, losses_of_pairs)
-    assert agree(estimate, exact.grad)
-    np.testing.assert_allclose(estimate.loss, exact.loss, rtol=1e-2)
-    assert differs(Backprop(8), heavy_ball(), tasks, exact) < 1e-5
-
-
-@pytest.mark.slow  # the same for a rule of two weights is quick
-def test_the_estimators_and_finite_differences_agree_for_the_learned_rule(tasks):
-    rule = Span(width=2, key=jax.random.key(0))
-    exact = estimated(Backprop(8), rule, tasks, jax.random.key(0))
-    assert agree(estimated(Antithetic(8, sigma=1e-3, pairs=1024), rule, tasks, jax.random.key(2)), exact.grad)
-    assert differs(Backprop(8), rule, tasks, exact) < 1e-4
-
-
-def drop_the_sign(self, losses, noise):
-    return losses.sum(-1)[..., None] / (2.0 * self.sigma) * noise
-
-
-def forget_the_width(self, losses, noise):
-    return (losses[..., 0] - losses[..., 1])[..., None] * noise
-
-
-def forget_the_half(self, losses, noise):
-    return (losses[..., 0] - losses[..., 1])[..., None] / self.sigma * noise
-
-
-@pytest.mark.parametrize("broken", [drop_the_sign, forget_the_width, forget_the_half])
-def test_a_broken_antithetic_estimator_is_caught(broken, tasks, exact, losses_of_pairs, monkeypatch):
-    monkeypatch.setattr(Antithetic, "_slopes", broken)
-    assert not agree(sampled(monkeypatch, tasks, losses_of_pairs), exact.grad)
-
-
-class Stopped(AbstractRule):
-    """A rule whose input carries no gradient: what truncation to one step would give."""
-
-    rule: AbstractRule
-
-    def init(self, evaluation):
-        return self.rule.init(evaluation)
-
-    def step(self, evaluation, state):
-        return self.rule.step(*jax.lax.stop_gradient((evaluation, state)))
-
-
-def test_a_backpropagation_that_stops_at_each_step_is_caught(tasks, losses_of_pairs, monkeypatch):
-    whole = estimators.unroll
-    monkeypatch.setattr(estimators, "unroll", lambda problem, rule, point, n: whole(problem, Stopped(rule), point, n))
-    truncated = eqx.filter_jit(lambda rule: Backprop(8)(LOSS, rule, MILD, tasks, jax.random.key(0))[0])(heavy_ball())
-    assert not agree(sampled(monkeypatch, tasks, losses_of_pairs), truncated.grad)
-    assert differs(Backprop(8), heavy_ball(), tasks, truncated) > 1e-2
-
-
-class Springs(AbstractProblem):
-    """A quadratic with a wrong diagonal model, in NumPy on the host or in JAX."""
-
-    stiffness: jax.Array | np.ndarray
-    traceable: bool = eqx.field(static=True)
-    unit: str = eqx.field(default="1", static=True)
-
-    def init(self, key):
-        start = jax.random.normal(key, (3,))
-        return start if self.traceable else np.asarray(start)
-
-    def evaluate(self, point):
-        grad = self.stiffness * point
-        return Evaluation(0.5 * (grad * point).sum(), grad, Diagonal(grad, 1.5 + 0.0 * grad))
-
-    def retract(self, point, step):
-        return point + step
-
-
-class SpringFamily(AbstractFamily):
-    traceable: bool = eqx.field(static=True)
-
-    def sample(self, key):
-        return jax.random.uniform(key, (3,), minval=0.5, maxval=1.5)
-
-    def problem(self, mu):
-        return Springs(mu if self.traceable else np.asarray(mu), self.traceable)
+        along = jax.tree.unflatten(structure, [jax.random.normal(keys[k], a.shape) for k, a in enumerate(leaves)])
+        plus, minus = (estimated(Backprop(8), eqx.apply_updates(rule, tree_scale(h, along)), jax.random.key(0)).loss for h in (1e-5, -1e-5))
+        assert float(exact @ flat(along)) == pytest.approx(float(plus - minus) / 2e-5, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -195,10 +104,10 @@ def test_antithetic_is_the_same_on_the_host():
     np.testing.assert_allclose(results[0].loss, results[1].loss, rtol=1e-12)
 
 
-def test_backprop_through_a_host_problem_says_what_to_do():
-    family = SpringFamily(False)
-    with pytest.raises(TypeError, match="Antithetic"):
-        Backprop(3)(LogArea(), heavy_ball(), family, draw(family, jax.random.key(0), 2), jax.random.key(0))
+@pytest.mark.parametrize("estimator", [Backprop(4), Persistent(4, 2), estimators.TruncatedBackprop(4, 2)], ids=str)
+def test_an_estimator_that_needs_a_trace_says_so_for_host_problems(estimator):
+    with pytest.raises(TypeError, match=r"on the host.*Antithetic"):
+        train(heavy_ball(), SpringFamily(False), estimator, optax.sgd(0.1), num_steps=2, key=jax.random.key(0), tasks_per_step=2)
 
 
 def history(norms) -> History:
@@ -263,10 +172,26 @@ def test_weights_that_overflow_are_refused():
         train(heavy_ball(), MILD, Backprop(3), optax.sgd(jnp.inf), num_steps=2, key=jax.random.key(0), tasks_per_step=2)
 
 
-@pytest.mark.parametrize("arguments", [{"sigma": 0.0}, {"sigma": float("nan")}, {"pairs": 1}])
-def test_an_antithetic_estimator_without_error_bars_is_refused(arguments):
-    with pytest.raises(ValueError, match="pairs"):
-        Antithetic(5, **arguments)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Antithetic(5, sigma=0.0), "pairs"),
+        (lambda: Antithetic(5, sigma=float("nan")), "pairs"),
+        (lambda: Antithetic(5, pairs=1), "pairs"),
+        (lambda: Persistent(8, 3), "multiple of window"),
+        (lambda: NoiseReuse(8, 0), "multiple of window"),
+        (lambda: estimators.TruncatedBackprop(8, 9), "multiple of window"),
+        (lambda: Persistent(8, 4, sigma=0.0), "above 0"),
+        (lambda: NoiseReuse(8, 4, sigma=float("nan")), "above 0"),
+        (lambda: TruncatedAntithetic(8, 4, pairs=0), "at least one pair"),
+        (lambda: Backprop(8, every=0), "1 to num_steps"),
+        (lambda: Backprop(8, every=9), "1 to num_steps"),
+        (lambda: Persistent(8, 4).init(heavy_ball(), SpringFamily(True), 1), "2 or more"),
+    ],
+)
+def test_senseless_settings_of_an_estimator_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_a_family_of_one_dimension_is_refused():

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 from instances import sampled
-from trained_quadratics import learn
+from trained_quadratics import ESTIMATORS, learn
 
 from physopt import Recording
 from physopt.core.trajectory import load
@@ -52,7 +52,7 @@ def test_killed_and_resumed_training_ends_with_identical_weights(estimator, tmp_
     np.testing.assert_array_equal(runs[0].columns["loss"], runs[1].columns["loss"])
 
 
-@pytest.mark.parametrize("estimator", sampled(["antithetic", "persistent"], 2))
+@pytest.mark.parametrize("estimator", sampled(list(ESTIMATORS), 5))
 def test_an_interrupted_and_resumed_training_ends_with_identical_weights(estimator, tmp_path):
     def die(step):
         if step.index == 2:

@@ -7,13 +7,18 @@ import optax
 
 from physopt import Recording
 from physopt.core.weights import save_weights
-from physopt.meta.estimators import Antithetic
-from physopt.meta.persistent import Persistent
+from physopt.meta.estimators import Antithetic, NoiseReuse, Persistent, TruncatedAntithetic, TruncatedBackprop
 from physopt.meta.quadratics import Quadratics
 from physopt.meta.training import train
 from physopt.rules.learned import Span
 
-ESTIMATORS = {"antithetic": Antithetic(6, pairs=2), "persistent": Persistent(6, 2)}
+ESTIMATORS = {
+    "antithetic": Antithetic(6, pairs=2),
+    "persistent": Persistent(6, 2),
+    "noise-reuse": NoiseReuse(6, 2),
+    "truncated-backprop": TruncatedBackprop(6, 2),
+    "truncated-antithetic": TruncatedAntithetic(6, 2),
+}
 
 
 def learn(folder: str, num_steps: int, callback=None, estimator="antithetic"):

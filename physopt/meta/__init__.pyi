@@ -1,14 +1,19 @@
-from . import families as families, starts as starts
+from . import estimators as estimators, families as families, starts as starts
 from .estimators import (
     AbstractEstimator as AbstractEstimator,
+    AbstractOnline as AbstractOnline,
     Antithetic as Antithetic,
     Backprop as Backprop,
     Estimate as Estimate,
+    NoiseReuse as NoiseReuse,
+    Particle as Particle,
+    Persistent as Persistent,
     Tasks as Tasks,
+    TruncatedAntithetic as TruncatedAntithetic,
+    TruncatedBackprop as TruncatedBackprop,
     draw as draw,
 )
 from .loss import AbstractLoss as AbstractLoss, LogArea as LogArea, SmoothSteps as SmoothSteps
-from .persistent import Particle as Particle, Persistent as Persistent
 from .protocol import break_even as break_even, compare as compare
 from .quadratics import Quadratics as Quadratics, Well as Well, log_cosh as log_cosh, parabola as parabola
 from .score import steps_to_tolerance as steps_to_tolerance
