@@ -13,6 +13,7 @@ from . import (
 )
 from .core.anchored import AbstractAnchored as AbstractAnchored
 from .core.gauss_newton import GaussNewton as GaussNewton
+from .core.implicit import Implicit as Implicit
 from .core.iterate import History as History, unroll as unroll
 from .core.problem import (
     AbstractFamily as AbstractFamily,
@@ -25,6 +26,7 @@ from .core.problem import (
 from .core.recording import Recording as Recording
 from .core.rule import AbstractRule as AbstractRule, Move as Move
 from .core.run import Interrupted as Interrupted, Progress as Progress, Solution as Solution, minimize as minimize
+from .core.sensitivity import sensitivity as sensitivity
 from .core.stop import Stop as Stop
 from .core.weights import load_weights as load_weights, save_weights as save_weights
 from .scf.method.accelerate import accelerate as accelerate

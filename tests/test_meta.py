@@ -32,7 +32,7 @@ from physopt.rules.learned import Span
 MILD = Quadratics(dim=4, log_condition=(0.5, 1.0), log_spread=(0.3, 0.6), log_bias=(0.4, 0.5))
 
 
-def spread(estimator, num_tasks, num_calls=64):
+def spread(estimator, num_tasks, num_calls=256):
     """Return the estimates of many calls for the same tasks and their standard errors as reported, after the first, shorter runs."""
     family, rule = SpringFamily(True), heavy_ball()
     tasks = jax.tree.map(lambda leaf: jnp.repeat(leaf, num_tasks // 2, axis=0), draw(family, jax.random.key(1), 2))
@@ -52,10 +52,10 @@ def spread(estimator, num_tasks, num_calls=64):
 
 
 SAMPLED = [
-    Antithetic(8, sigma=1e-2, pairs=4),
-    Persistent(8, 4, sigma=1e-2),
-    NoiseReuse(8, 4, sigma=1e-2),
-    TruncatedAntithetic(8, 8, sigma=1e-2),
+    Antithetic(8, sigma=1e-3, pairs=4),
+    Persistent(8, 4, sigma=1e-3),
+    NoiseReuse(8, 4, sigma=1e-3),
+    TruncatedAntithetic(8, 8, sigma=1e-3),
 ]
 
 
@@ -68,7 +68,7 @@ def test_the_error_bars_hold_and_shrink_as_they_should(estimator):
     found, told = many.std(axis=0, ddof=1), many_told.mean(axis=0)
     # The ages of the particles differ by design, not by chance, and what is told counts that as chance.
     assert (found < 1.3 * told).all() and (found > (0.3 if isinstance(estimator, AbstractOnline) else 0.75) * told).all()
-    np.testing.assert_allclose(few.std(axis=0, ddof=1) / found, 2.0, rtol=0.35)
+    np.testing.assert_allclose(few.std(axis=0, ddof=1) / found, 2.0, rtol=0.3)
     np.testing.assert_allclose(few_told.mean(axis=0) / told, 2.0, rtol=0.2)
     assert (np.abs(many.mean(axis=0) - exact) < 4.0 * found / len(many) ** 0.5).all()
 

@@ -1,7 +1,7 @@
 """What is optimized: an expensive oracle, the cheap model that comes with its answers, and families of such oracles."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -112,6 +112,13 @@ class AbstractProblem(eqx.Module):
     @abc.abstractmethod
     def retract(self, point: PyTree, step: PyTree) -> PyTree:
         """Move along a tangent; the manifold, bounds and constraints are enforced here. Law: `retract(x, 0)` is `x`."""
+
+    def curve(self, point: PyTree, evaluation: Evaluation) -> Callable[[PyTree], PyTree] | None:
+        r"""Return the product of the exact Hessian with a tangent at a stationary point, $v \mapsto d g(\mathrm{retract}(x, t v)) / dt$.
+
+        By default `None`: whoever needs it takes differences of gradients, or JAX's derivative of a traceable problem.
+        """
+        return None
 
     def shown(self, point: PyTree) -> Mapping[str, np.ndarray]:
         """Return readable arrays of a point by name, to be stored with it in a record, such as physical densities. Empty by default."""

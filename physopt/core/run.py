@@ -8,6 +8,7 @@ import equinox as eqx
 from jaxtyping import PyTree
 
 from .answers import Answers, lent, shown
+from .implicit import Implicit, held
 from .iterate import Carry, History, again, begin, propose, settle
 from .problem import AbstractProblem, Evaluation, finite
 from .recording import Recording, Tape
@@ -83,6 +84,7 @@ def minimize(
     stop: Stop = Stop(grad_norm=1e-6),
     record: str | Path | Recording | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
+    adjoint: Implicit | None = None,
 ) -> Solution:
     r"""Minimize $f$ from `point` by `rule` until `stop` holds; any problem, traceable or not.
 
@@ -95,6 +97,8 @@ def minimize(
     - `stop`: the criteria, the same for every rule.
     - `record`: a folder to write the run into, or a `Recording` that says more (resume, provenance).
     - `callback`: called with a `Progress` after each evaluation; `True` stops the run.
+    - `adjoint`: give `Solution.point`, and nothing else of the solution, its derivative with respect to the problem's arrays, for
+      `jax.grad` around this call; see `Implicit`. A run that did not converge then raises `ValueError`.
 
     Host arrays are protected: `evaluate` and `retract` get copies and may write into them, a callback sees read-only arrays, and an
     answer is copied if somebody could still write to it. So the returned point has the reported value, and `point` is unchanged.
@@ -109,6 +113,10 @@ def minimize(
     if last is not None and state is not None:
         raise ValueError("A Solution brings its own state; leave state out, or give minimize(problem, rule, solution.point, state=...).")
     start, known = (point, state) if last is None else (last.carry.trial, last.carry.state)
+    posed = problem
+    if adjoint is not None:
+        problem, rule, start = held((problem, rule, start))
+        adjoint.check(problem, rule)
     # The oracle is compiled apart from the rule: a resumed run asks it again, and must get the same bits.
     wrap = eqx.filter_jit if problem.traceable else lambda function: function
     evaluate, ask, take = Answers(problem, wrap(problem.evaluate)), wrap(propose), wrap(settle)
@@ -152,5 +160,9 @@ def minimize(
         if reason in ("stalled", "budget", "non-finite"):
             end, (evaluation, state) = carry.best, lowest
         tape.finish(reason, evaluation.value)
-    rows = History(*tape.rows())
-    return Solution(lent(end), evaluation, state, rows, reason == "converged", reason, carry, lowest, *tape.resumed)
+    rows, end = History(*tape.rows()), lent(end)
+    if adjoint is not None:
+        if reason != "converged":
+            raise ValueError(f"The run ended as {reason!r}, and only a stationary point has a derivative: give a larger budget.")
+        end = adjoint(posed, end)
+    return Solution(end, evaluation, state, rows, reason == "converged", reason, carry, lowest, *tape.resumed)

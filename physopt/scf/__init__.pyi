@@ -10,6 +10,7 @@ from .method.scanner import SeriesScanner as SeriesScanner
 from .method.start import default_rule as default_rule
 from .molecule import mean_field as mean_field
 from .problem import SCF as SCF
+from .sensitivity import FieldSensitivity as FieldSensitivity, sensitivity as sensitivity
 from .stability import Stability as Stability, analyze as analyze
 from .trace import Trace as Trace
 from .training.fit import fit as fit, loss as loss, score as score

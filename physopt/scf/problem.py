@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -22,6 +23,8 @@ from .learned import trained
 from .model import Anchor, Orbitals, Response
 from .oracle import Oracle
 from .secants import credible_share
+from .semicanonical import Rotation
+from .stability import exact_curve
 from .supported import check_supported, is_molecular
 
 
@@ -148,6 +151,10 @@ class SCF(AbstractProblem):
         model = self._model(Anchor(fock, self.oracle.density(point.coeff), self.oracle.induced(self.oracle.occupied(point.coeff))), point)
         gradient = model.gradient()
         return Evaluation(np.float64(energy), gradient, model, np.float64(self.oracle.clock.due()))
+
+    def curve(self, point: Orbitals, evaluation: Evaluation) -> Callable[[Rotation], Rotation]:
+        """Return PySCF's exact Hessian, each product the price of one exact build. See `AbstractProblem.curve`."""
+        return exact_curve(evaluation.model)
 
     def _model(self, anchor: Anchor, point: Orbitals) -> Response:
         # The response to the whole density is known for nothing: what the Fock matrix has beyond the core Hamiltonian. A kernel that

@@ -26,6 +26,7 @@ from .objective import (
 )
 from .parts import Continuation as Continuation, Load as Load, Passive as Passive, Spring as Spring, Support as Support, Target as Target
 from .problem import SIMP as SIMP
+from .sensitivity import DesignSensitivity as DesignSensitivity, sensitivity as sensitivity
 from .separable import Separable as Separable
 from .structure import Structure as Structure, half_mbb as half_mbb
 from .surface import Surface as Surface, surface_of as surface_of

@@ -146,7 +146,7 @@ def _fresh(problem: AbstractProblem, rule: AbstractRule, point: PyTree, num_step
     """Return a run that has made no move yet."""
     carry, history = unroll(problem, rule, point, 0)
     history = jax.tree.map(lambda column: jnp.repeat(column, num_steps + 1), history)
-    return Run(carry, history, _loss(meta_loss, history), jnp.asarray(0), carry.cost)
+    return Run(carry, history, _loss(meta_loss, history), jnp.asarray(0), jnp.asarray(carry.cost))
 
 
 def _continued(problem: AbstractProblem, rule: AbstractRule, run: Run, window: int, meta_loss: AbstractLoss) -> Run:
