@@ -1,5 +1,7 @@
 """A study gets cheaper with its solves, never lies about one, and costs little where nothing can be learned."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -121,14 +123,16 @@ def spoilt(how, solves, random):
     hessians = {
         "metric": [np.diag(np.exp(random.normal(size=UNKNOWNS) * 6)) for _ in solves],
         "indefinite": [-s.hessian for s in solves],
+        "zero": [np.zeros((UNKNOWNS, UNKNOWNS)) for s in solves],
+        "endless": [s.hessian * 1e300 for s in solves],
     }.get(how, [s.hessian for s in solves])
     return [Solve(s.task, p, s.value, None, h, None, s.about) for s, p, h in zip(solves, points, hessians, strict=True)]
 
 
-SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("random", "huge", "one", "indefinite")]
+SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("random", "huge", "one", "indefinite", "endless")]
 
 
-@pytest.mark.parametrize("how", ["shuffled", "metric", *SLOW])
+@pytest.mark.parametrize("how", ["shuffled", "metric", "zero", *SLOW])
 def test_a_study_that_teaches_nothing_costs_next_to_nothing(recorded, tmp_path, how):
     study, _, _ = recorded
     solves = [s for s in study.folder.solves() if s.hessian is not None]
@@ -142,6 +146,17 @@ def test_a_study_that_teaches_nothing_costs_next_to_nothing(recorded, tmp_path, 
         result = bad.minimize(chain, ZERO, task, pass_task=True, gtol=gtol, record=False)
         assert result.success and np.linalg.norm(chain(result.x, task)[1]) <= gtol
         assert result.nfev <= 1.1 * cold.nfev + 5
+
+
+def test_one_wrong_record_does_not_loosen_the_tolerance(recorded, tmp_path):
+    study, _, _ = recorded
+    loose = Study(tmp_path, verify=False)
+    *others, last = study.folder.solves()
+    for solve in [*others, dataclasses.replace(last, about={**last.about, "cold_norm": 1e30, "calls": -3, "answers": 0})]:
+        loose.folder.add(solve)
+    near = {"load": last.task.vector[0] + 1e-3, "stiffening": last.task.vector[1]}
+    result = loose.minimize(chain, ZERO, near, pass_task=True, record=False)
+    assert result.success and np.linalg.norm(chain(result.x, near)[1]) <= 2e-6 * np.linalg.norm(chain(ZERO, near)[1])
 
 
 def test_a_series_that_goes_on_and_on_is_no_series_of_other_minima(tmp_path):

@@ -169,7 +169,8 @@ def test_what_gets_no_better_ends_soon_and_says_why(tmp_path):
         ({"fun": lambda x: "a"}, TypeError, "vector of residuals"),
         ({"fun": lambda x: np.ones((2, 2))}, TypeError, "vector of residuals"),
         ({"jac": "cs"}, ValueError, "'2-point' or '3-point'"),
-        ({"jac": lambda x: np.ones((3, 5))}, ValueError, "row for each residual"),
+        ({"jac": lambda x: np.ones((3, 5))}, ValueError, "jac returned a matrix of shape"),
+        ({"fun": lambda x: np.ones(2 + (x[0] != 1.0))}, ValueError, "must stay the same"),
         ({"jac": True}, TypeError, "with jac=True"),
         ({"bounds": (1.0, 0.0)}, ValueError, "Leave room"),
         ({"bounds": [(0.0, 1.0)] * 3}, ValueError, "lowest, highest"),
@@ -189,6 +190,7 @@ def test_bad_bounds_and_curvature_are_named(tmp_path):
     for more, words in (
         ({"bounds": [(0.0, 1.0)]}, "2 unknowns"),
         ({"bounds": [(1.0, 0.0)] * 2}, "Leave room"),
+        ({"hess": lambda x: np.eye(3)}, "hess returned a matrix"),
         ({"hess": np.eye, "hessp": np.eye}, "both given"),
         ({"hessp": lambda x, p: p, "bounds": [(0.0, 1.0)] * 2}, "hessp"),
     ):

@@ -35,16 +35,17 @@ class Fits:
         return rows, self._solve(case, gtol, rows, record=False)
 
     def _solve(self, case: Case, gtol: float, rows: list[Row], *, record: bool) -> OptimizeResult:
-        family, compiled, calls = case.compiled.family, case.compiled, [0.0]
+        family, r, j, calls = case.compiled.family, case.compiled.residual, case.compiled.jacobian, [0.0]
+        assert r is not None and j is not None
 
         def residuals(x: Float[ndarray, " n"], task: Any) -> Float[ndarray, " m"]:
             calls[0] += 1.0
-            return np.asarray(compiled.residual(x, family.vector(task)))
+            return np.asarray(r(x, family.vector(task)))
 
         def jacobian(x: Float[ndarray, " n"], task: Any) -> Float[ndarray, "m n"]:
             calls[0] += self._price
-            found, r = np.asarray(compiled.jacobian(x, family.vector(task))), np.asarray(compiled.residual(x, family.vector(task)))
-            rows.append(Row(calls[0], 0.5 * float(r @ r), float(np.linalg.norm(found.T @ r)), np.nan))
+            found, left = (np.asarray(each(x, family.vector(task))) for each in (j, r))
+            rows.append(Row(calls[0], 0.5 * float(left @ left), float(np.linalg.norm(found.T @ left)), np.nan))
             return found
 
         limits: dict[str, Any] = {"gtol": gtol, "record": record, "max_calls": MOST, "pass_task": True}

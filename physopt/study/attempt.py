@@ -103,7 +103,7 @@ def learned(
         gtol = tolerance(first.norm)
         if not first.finite:
             return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
-        question.near(oracle, point, gtol, inverse, rule, factor(first.norm / gtol))
+        question.near(oracle, point, gtol, inverse, rule, factor(first.norm / gtol), 0.5 * first.norm)
         if _reached(oracle, gtol):
             return _attempt(oracle, gtol, "cold", True, "", first, doubt)
         return cold(question, oracle, point, rule, np.inf, tolerance, f"{doubt}, nor with the learned metric")

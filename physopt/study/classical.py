@@ -15,7 +15,7 @@ from physopt.rules.lbfgs import LBFGS
 from physopt.rules.watch import Watch
 
 from .box import Box
-from .oracle import AbstractOracle, Hessian, Oracle, OutOfCalls
+from .oracle import AbstractOracle, Hessian, Oracle, OutOfCalls, matrix_of
 from .posed import Posed
 
 MEMORY = 60
@@ -96,7 +96,7 @@ def newton(hess: Hessian, price: int) -> Rule:
     def run(oracle: Oracle, point: Float[ndarray, " n"], gtol: float) -> None:
         def curved(x: Float[ndarray, " n"]) -> Float[ndarray, "n n"]:
             oracle.spend_on_curvature(price)
-            found = np.asarray(hess(x), float)
+            found = matrix_of(hess(x), len(x), len(x), "hess")
             if not np.isfinite(found).all():
                 raise Reached  # as far as it goes
             return found

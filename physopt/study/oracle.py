@@ -158,6 +158,19 @@ def vector_of(found: Any, size: int, name: str) -> Float[ndarray, " n"]:
     return np.array(array, float)
 
 
+def matrix_of(found: Any, rows: int, columns: int, name: str) -> Float[ndarray, "m n"]:
+    """Return what a user's function gave as a dense matrix of real numbers; it may be one of SciPy's sparse ones.
+
+    **Raises:** `TypeError` for anything else, and `ValueError` for another shape.
+    """
+    array = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+    if array.dtype.kind not in "iufb":
+        raise TypeError(f"{name} returned {found!r}"[:120] + "; a matrix of real numbers is wanted.")
+    if array.shape != (rows, columns):
+        raise ValueError(f"{name} returned a matrix of shape {array.shape}; ({rows}, {columns}) is wanted.")
+    return np.array(array, float)
+
+
 def _number(value: Any) -> float:
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":

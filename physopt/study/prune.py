@@ -35,8 +35,8 @@ def _spread(solves: Sequence[Solve], places: list[int], keep: int) -> list[int]:
     inputs = Scaling(tasks, solves[0].task.parts)(tasks)
     curved = np.array([solve.hessian is not None for solve in solves])
     taken: list[int] = []
-    for group in (np.flatnonzero(curved), np.flatnonzero(~curved)):
-        rest = list(group)
+    for group in (curved, ~curved):
+        rest = np.flatnonzero(group).tolist()
         while rest and len(taken) < keep:
             apart = _apart(inputs[rest], inputs[taken]) if taken else -np.linalg.norm(inputs[rest], axis=1)  # the middle one first
             taken.append(rest.pop(int(apart.argmax())))

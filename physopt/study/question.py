@@ -14,7 +14,7 @@ from .box import Box
 from .boxed import GaussNewton, QuasiNewton, descend
 from .classical import PORTFOLIO, Rule, bounded, newton, quasi_newton
 from .curvature import hessian_of, symmetric
-from .oracle import AbstractOracle, Answer, Function, Hessian, Oracle, Product
+from .oracle import AbstractOracle, Answer, Function, Hessian, Oracle, Product, matrix_of
 from .residuals import Jacobian, Residual, Residuals, levenberg_marquardt
 
 Tasked = Callable[[Float[ndarray, " d"]], Any]  # a user's function of x, for another task
@@ -114,7 +114,7 @@ class Minimization(AbstractQuestion):
         if self.hess is None:
             return hessian_of(oracle, at, moved, self.box)
         oracle.spend_on_curvature(self.hess_calls)
-        return symmetric(np.asarray(self.hess(vector)(at.point), float))
+        return symmetric(matrix_of(self.hess(vector)(at.point), len(at.point), len(at.point), "hess"))
 
     def told(self, answer: Answer) -> dict[str, Any]:
         """Return value and gradient."""

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from .box import Box
 from .classical import WINDOW, Reached
-from .oracle import AbstractOracle, Answer, OutOfCalls
+from .oracle import AbstractOracle, Answer, OutOfCalls, matrix_of
 
 Residual = Callable[[Float[ndarray, " n"]], Any]
 Jacobian = Callable[[Float[ndarray, " n"]], Any] | bool | str
@@ -58,19 +58,21 @@ class Residuals(AbstractOracle):
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise TypeError(f"fun returned a {type(found).__name__}; with jac=True return (residuals, Jacobian).")
         residuals = self._vector(found[0])
-        return residuals, _matrix(found[1], len(residuals), len(point))
+        return residuals, matrix_of(found[1], len(residuals), len(point), "fun")
 
     def _vector(self, found: Any) -> Float[ndarray, " m"]:
         array = np.asarray(found)
         if array.dtype.kind not in "iufb" or array.ndim > 1 or array.size == 0:
             raise TypeError(f"fun returned {found!r}"[:120] + "; a vector of residuals is wanted, real numbers.")
+        if self._last is not None and array.size != len(self._last[1]):
+            raise ValueError(f"fun returned {array.size} residuals, and {len(self._last[1])} before; their number must stay the same.")
         self.single |= array.dtype.kind == "f" and array.dtype.itemsize < 8
         return np.atleast_1d(np.array(array, float))
 
     def _jacobian(self, point: Float[ndarray, " n"], residuals: Float[ndarray, " m"]) -> Float[ndarray, "m n"]:
         if callable(self._jac):
             self.spend_on_curvature()
-            return _matrix(self._jac(point.copy()), len(residuals), len(point))
+            return matrix_of(self._jac(point.copy()), len(residuals), len(point), "jac")
         size = np.where(point == 0.0, 1.0, np.abs(point))
         third = self._jac == "3-point"
         steps = self._bounds.inward(point, (EPS ** (1 / 3) if third else EPS**0.5) * size)
@@ -94,13 +96,6 @@ class Residuals(AbstractOracle):
     def _difference(self, point: Float[ndarray, " n"]) -> Float[ndarray, " m"]:
         self.spend_on_curvature()
         return self._vector(self._function(point))
-
-
-def _matrix(found: Any, rows: int, columns: int) -> Float[ndarray, "m n"]:
-    array = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
-    if array.dtype.kind not in "iufb" or array.shape != (rows, columns):
-        raise ValueError(f"the Jacobian has shape {array.shape}; ({rows}, {columns}) is wanted: a row for each residual, of real numbers.")
-    return np.array(array, float)
 
 
 def levenberg_marquardt(
