@@ -1,8 +1,9 @@
-"""Studies where it is hard or dear: `python benchmarks/study_limits.py noise|large|clock [--json FILE]`.
+"""Studies where it is hard or dear: `python benchmarks/study_limits.py noise|large|clock|fit [--json FILE]`.
 
 - noise: an elastic rod whose value has a relative error of 1e-6, and whose gradient one of 1e-6 of that at the cold start.
 - large: a reaction in a square on 45 by 45 nodes, 2025 unknowns; beyond 400 no Hessian is recorded.
 - clock: a rod whose calls take 50 ms each, as told: so many calls, plus the processor seconds that learning takes (set OMP_NUM_THREADS=1).
+- fit: rate constants from noisy readings, by `Study.least_squares`; a Jacobian counts as half a call for each unknown.
 
 Each is solved cold, and after 8 and 32 (8 and 16 for `large`) recorded solves; medians over ten held-out tasks.
 """
@@ -18,7 +19,9 @@ import jax
 import numpy as np
 
 from physopt import Study
-from physopt.meta.families import AbstractPhysics, Bratu, Rod
+from physopt.bench.learn_fits import Fits
+from physopt.bench.learn_rules import Case, Compiled
+from physopt.meta.families import AbstractPhysics, Bratu, Reaction, Rod
 
 CALL = 0.05  # seconds
 HELD = 10
@@ -71,6 +74,32 @@ def measured(family: AbstractPhysics, noise: float, rtol: float, recorded: tuple
     return records
 
 
+def fitted(recorded: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Return the records of held-out fits, cold and after some recorded ones."""
+    family = Reaction()
+    compiled, records = Compiled(family), []
+    drawn = [[Case(compiled, family.drawn(np.random.default_rng([seed, k]), 1.0)) for k in range(max(HELD, *recorded))] for seed in (5, 6)]
+
+    def gtol(case: Case) -> float:
+        r, j = (np.asarray(each(family.cold(), case.mu)) for each in (compiled.residual, compiled.jacobian))
+        return 1e-6 * float(np.linalg.norm(j.T @ r))
+
+    with tempfile.TemporaryDirectory() as folder:
+        fits = Fits(Path(folder), drawn[1][0])
+        for number in range(max(recorded) + 1):
+            for k, case in enumerate(drawn[0][:HELD] if number in (0, *recorded) else ()):
+                began = time.process_time()
+                rows, result = fits.rows(case, gtol(case))
+                record = {"calls": rows[-1].calls, "start": result.start, "metric": False, "converged": result.success}
+                seconds = time.process_time() - began
+                records.append({"recorded": number, "task": k, "learning_s": seconds, "wall_s": seconds, "higher": result.higher, **record})
+            if number < max(recorded):
+                before = fits.training
+                fits.record(drawn[1][number], gtol(drawn[1][number]))
+                records.append({"recorded": number, "training": True, "calls": fits.training - before, "learning_s": 0.0, "wall_s": 0.0})
+    return records
+
+
 def told(name: str, records: list[dict[str, Any]]) -> None:
     """Print the medians."""
     held = [r for r in records if "training" not in r]
@@ -96,12 +125,14 @@ def told(name: str, records: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("what", choices=("noise", "large", "clock"))
+    parser.add_argument("what", choices=("noise", "large", "clock", "fit"))
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     if chosen.what == "large":
         records = measured(Bratu(side=45), 0.0, 1e-6, (8, 16))
+    elif chosen.what == "fit":
+        records = fitted((8, 32))
     elif chosen.what == "noise":
         records = measured(Rod(), 1e-6, 1e-4, (8, 32))
     else:

@@ -121,6 +121,7 @@ def test_fits_bounds_and_plain_minima_of_one_task_do_not_mix(tmp_path):
     study.minimize(lambda x: (float(x @ x), 2.0 * x), np.ones(2), task)
     study.minimize(lambda x: (float(x @ x), 2.0 * x), np.ones(2), task, bounds=[(0.5, 2.0)] * 2)
     study.least_squares(lambda x: x, np.ones(2), task)
+    assert study.solved(task, 2) is not None and study.solved(task, 3) is None and study.solved({"a": 2.0}, 2) is None
     kinds = [solve.task.kind for solve in study.folder.solves()]
     assert len(set(kinds)) == 3 and study.report().count("1 solves of 2 unknowns over a") == 3
 

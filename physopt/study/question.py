@@ -20,6 +20,10 @@ from .residuals import Jacobian, Residual, Residuals, levenberg_marquardt
 Tasked = Callable[[Float[ndarray, " d"]], Any]  # a user's function of x, for another task
 
 
+FIT, BOUNDED = {"residuals": True}, {"bounded": True}
+MARKS = ({}, FIT, BOUNDED, {**FIT, **BOUNDED})
+
+
 class AbstractQuestion(abc.ABC):
     """What is solved: oracles of it, the rules that solve it, and what is known of its curvature."""
 
@@ -76,7 +80,7 @@ class Minimization(AbstractQuestion):
     @property
     def marks(self) -> Mapping[str, Any]:
         """Bounds make another kind of problem."""
-        return {"bounded": True} if self.box.bounded else {}
+        return BOUNDED if self.box.bounded else {}
 
     @functools.cached_property
     def rules(self) -> Mapping[str, Rule]:
@@ -140,7 +144,7 @@ class Fit(AbstractQuestion):
     @property
     def marks(self) -> Mapping[str, Any]:
         """Residuals, and bounds, make another kind of problem."""
-        return {"residuals": True, **({"bounded": True} if self.box.bounded else {})}
+        return {**FIT, **BOUNDED} if self.box.bounded else FIT
 
     @property
     def rules(self) -> Mapping[str, Rule]:

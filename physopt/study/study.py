@@ -17,7 +17,7 @@ from physopt.meta.starts.task import Task, named_like, task_of
 from .attempt import cold, learned
 from .box import Pairs, Sides, box_of_pairs, box_of_sides
 from .knowledge import FEWEST, Knowledge, best_rule, cold_calls, teaches
-from .question import AbstractQuestion, Fit, Minimization
+from .question import MARKS, AbstractQuestion, Fit, Minimization
 from .record import Found, Spent, higher, measured, pays, refuse_other, solve_of
 from .report import report, suggest
 from .result import Wanted, result_of, start_of
@@ -180,9 +180,10 @@ class Study:
         return [solve for solve in self.folder.solves(task.kind) if teaches(solve)]
 
     def solved(self, task: Named, unknowns: int) -> Solve | None:
-        """Return the recorded solve of a task with so many unknowns, if there is one."""
-        known = task_of(task, unknowns)
-        return next((s for s in self.folder.solves(known.kind) if np.array_equal(s.task.vector, known.vector)), None)
+        """Return a recorded solve of a task with so many unknowns, if there is one: a minimum or a fit, within bounds or without."""
+        kinds = {task_of(task, unknowns, marks).kind for marks in MARKS}
+        vector = task_of(task, unknowns).vector
+        return next((s for s in self.folder.solves() if s.task.kind in kinds and np.array_equal(s.task.vector, vector)), None)
 
     def report(self) -> str:
         """Return what the study has cost and saved, and what it knows, in a few lines for each kind of task."""
