@@ -87,6 +87,23 @@ def test_numbers_from_noisy_readings(make, noise):
     assert np.mean(shares <= 1.645, axis=0).min() >= 0.7  # 90 % of a normal distribution; 20 draws are few
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [20, 23])  # 23 is off by 2.5 deviations, as the best estimate is
+def test_the_viscosity_is_the_most_likely_one_and_its_deviation_the_bound(seed):
+    r"""The most likely $\nu$ of normal noise is off by $d^T e / |d|^2$, $d = \partial u / \partial \nu$, and deviates by $\sigma / |d|$ (Cramér, Rao)."""
+    noise, true, step = 0.05, 0.1, 1e-3
+    problem, _ = viscosity(noise, seed)
+    rng = np.random.default_rng(seed)
+    x, t = rng.uniform(-1, 1, 400), rng.uniform(0, END, 400)
+    exact = cole_hopf(x, t, true)
+    slopes = (cole_hopf(x, t, true + step) - cole_hopf(x, t, true - step)) / (2 * step)
+    errors = noise * np.abs(exact).max() * rng.standard_normal(400)
+    answer = solve(problem, 1e-3)
+    bound = noise * np.abs(exact).max() / np.linalg.norm(slopes)
+    assert answer.unknowns["nu"] - true == pytest.approx(slopes @ errors / (slopes @ slopes), abs=0.05 * bound)
+    assert answer.deviations["nu"] == pytest.approx(bound, rel=0.15)  # the size of 400 errors is known to 4 % only
+
+
 if __name__ == "__main__":
     for make in (viscosity, reaction):
         for noise in (0.01, 0.05):
