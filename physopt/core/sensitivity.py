@@ -17,11 +17,11 @@ STENCIL = ((-2.0, 1.0 / 12.0), (-1.0, -2.0 / 3.0), (1.0, 2.0 / 3.0), (2.0, -1.0 
 
 def sensitivity(
     problem_of: Callable[[Any], AbstractProblem],
-    mu: float | Float[np.ndarray, " d"],
+    mu: float | int | Float[np.ndarray, " d"],
     point: PyTree,
     *,
     grad_norm: float = 1e-6,
-    step: float | Float[np.ndarray, " d"] | None = None,
+    step: float | int | Float[np.ndarray, " d"] | None = None,
     rtol: float = 1e-10,
 ) -> list[PyTree]:
     r"""Return $dx^*/d\mu_k$ for each parameter, as tangents at a stationary point of `problem_of(mu)`: $v_k = -H^{-1} \partial_k g$.
@@ -55,7 +55,7 @@ def by_model(evaluation: Evaluation) -> Callable[[PyTree], PyTree]:
 
 
 def differences(
-    function: Callable[[Any], PyTree], mu: float | Float[np.ndarray, " d"], step: float | Float[np.ndarray, " d"] | None
+    function: Callable[[Any], PyTree], mu: float | int | Float[np.ndarray, " d"], step: float | int | Float[np.ndarray, " d"] | None
 ) -> list[PyTree]:
     """Return the derivative of a function with respect to each parameter, by central differences of fourth order."""
     centre = checked(mu)
@@ -73,7 +73,7 @@ def differences(
     return found
 
 
-def checked(mu: float | Float[np.ndarray, " d"]) -> Float[np.ndarray, "..."]:
+def checked(mu: float | int | Float[np.ndarray, " d"]) -> Float[np.ndarray, "..."]:
     """Return the parameters as an array; `ValueError` for anything but finite numbers."""
     numbers = np.asarray(mu, float)
     if numbers.ndim > 1 or not np.isfinite(numbers).all():

@@ -31,10 +31,10 @@ class FieldSensitivity(NamedTuple):
 def sensitivity(
     mf: scf.hf.SCF,
     mf_of: Callable[[Any], scf.hf.SCF],
-    mu: float | Float[ndarray, " d"],
+    mu: float | int | Float[ndarray, " d"],
     *,
     grad_norm: float = 1e-4,
-    step: float | Float[ndarray, " d"] | None = None,
+    step: float | int | Float[ndarray, " d"] | None = None,
 ) -> list[FieldSensitivity]:
     r"""Return how a converged mean field changes with each parameter of its molecule or Hamiltonian.
 

@@ -44,11 +44,11 @@ class Optimum(NamedTuple):
 
 def sensitivity(
     problem_of: Callable[[Any], SIMP],
-    mu: float | Float[ndarray, " d"],
+    mu: float | int | Float[ndarray, " d"],
     design: Float[ndarray, "..."],
     *,
     tolerance: float = 1e-6,
-    step: float | Float[ndarray, " d"] | None = None,
+    step: float | int | Float[ndarray, " d"] | None = None,
 ) -> list[DesignSensitivity]:
     r"""Return how an optimal design changes with each parameter: of its loads, supports, filter, volume, objective, ...
 
