@@ -154,6 +154,7 @@ class SCF(AbstractProblem):
 
     def curve(self, point: Orbitals, evaluation: Evaluation) -> Callable[[Rotation], Rotation]:
         """Return PySCF's exact Hessian, each product the price of one exact build. See `AbstractProblem.curve`."""
+        assert isinstance(evaluation.model, Response)
         return exact_curve(evaluation.model)
 
     def _model(self, anchor: Anchor, point: Orbitals) -> Response:
