@@ -92,7 +92,7 @@ def train(
     places = None if devices is None else _shared(devices, executor, family, tasks_per_step)
     with contextlib.ExitStack() as lent:
         if executor is not None:
-            estimator = Spread(estimator=estimator, executor=lent.enter_context(opened(executor)), pieces=pieces)
+            estimator = Spread(estimator=estimator, executor=lent.enter_context(opened(executor)), pieces=pieces)  # pyright: ignore[reportCallIssue]
         return _train(rule, family, estimator, optim, num_steps, key, tasks_per_step, meta_loss, record, callback, places)
 
 
