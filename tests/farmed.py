@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 
@@ -35,6 +36,12 @@ def fallible(task):
     if word == "none":
         return None
     return {"value": len(word)}
+
+
+def slow(folder):
+    (Path(folder) / f"{os.getpid()}-{threading.get_native_id()}-{os.urandom(4).hex()}").touch()
+    time.sleep(0.05)
+    return {"value": 1.0}
 
 
 class Stubborn(Exception):

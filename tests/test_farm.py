@@ -128,7 +128,13 @@ def test_dask_counts_its_dead_workers_itself():
 def test_what_an_executor_cannot_run_is_said():
     with pytest.raises(TypeError, match=r"Faulty could not run the task 'a' \(ModuleNotFoundError: no physopt\): workers need physopt"):
         farm.run(square, {"a": 1}, executor=Faulty(ModuleNotFoundError("no physopt")))
-    pool = ThreadPoolExecutor(1)
+    pool = Faulty(None)
+    pool.submit = lambda *_: gone
+    gone = Future()
+    gone.cancel()
+    gone.set_running_or_notify_cancel()
+    with pytest.raises(RuntimeError, match=r"Faulty gave up the task 'a': it was shut down"):
+        farm.run(square, {"a": 1}, executor=pool)
     pool.submit = lambda *_: (_ for _ in ()).throw(BrokenExecutor("A process died."))
     with pytest.raises(RuntimeError, match=r"1 tasks are unfinished: A process died. Give a number of processes instead"):
         farm.run(square, {"a": 1}, executor=pool)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from farmed import fallible, where
+from farmed import fallible, slow, where
 
 from physopt import Recording, farm
 from physopt.farm.results import FORMAT
@@ -100,6 +100,16 @@ def test_a_farm_that_is_interrupted_ends_its_workers(tmp_path):
     process.communicate()
     assert process.returncode != 0
     assert not any(alive(pid) for pid in workers)
+
+
+@pytest.mark.slow
+def test_an_error_of_the_callback_ends_the_workers(tmp_path):
+    def refuse(result):
+        raise InterruptedError(result.name)
+
+    with pytest.raises(InterruptedError):
+        farm.run(slow, {f"t{k}": tmp_path for k in range(200)}, executor=2, callback=refuse)
+    assert len(list(tmp_path.iterdir())) < 200
 
 
 @pytest.mark.slow

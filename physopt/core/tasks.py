@@ -7,8 +7,8 @@ import pickle
 import platform
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import Any, NamedTuple
 
 from .processes import Processes
@@ -72,7 +72,7 @@ def _versions() -> dict[str, str]:
     return {"python": ".".join(platform.python_version_tuple()[:2]), **{name: found[name] for name in PACKAGES if name in found}}
 
 
-def outcomes(function: Callable[[Any], Any], tasks: Mapping[str, Any], executor: Executor | int | None) -> Iterator[Outcome]:
+def outcomes(function: Callable[[Any], Any], tasks: Mapping[str, Any], executor: Executor | int | None) -> Generator[Outcome, None, None]:
     """Yield the outcome of each task, in the order in which they end.
 
     A task whose worker died is sent again, and left with a `LostTaskError` when it has ended three. An error of the function is the
@@ -87,10 +87,10 @@ def outcomes(function: Callable[[Any], Any], tasks: Mapping[str, Any], executor:
     here = Here.now()
     with opened(executor) as pool:
         waiting: dict[Future[Any], str] = {}
-        dead: dict[str, int] = dict.fromkeys(tasks, 0)
+        lost: dict[str, int] = dict.fromkeys(tasks, 0)  # of each task that has not ended
 
         def send(name: str) -> None:
-            waiting[_submitted(pool, function, tasks[name], here, len(dead))] = name
+            waiting[_submitted(pool, function, tasks[name], here, len(lost))] = name
 
         try:
             for name in tasks:
@@ -98,18 +98,19 @@ def outcomes(function: Callable[[Any], Any], tasks: Mapping[str, Any], executor:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     name = waiting.pop(future)
-                    failure = future.exception()
-                    dead[name] += (died := _workers_lost(failure))
-                    if died and dead[name] < LIVES:
-                        send(name)
-                        continue
-                    if died:
-                        yield Outcome(name, None, LostTaskError(f"{name}: {dead[name]} workers ended while they were at it."))
-                    elif failure is not None:
-                        raise _explained(failure, name, pool)
-                    else:
+                    failure = _failure(future, name, pool)
+                    if failure is None:
                         yield Outcome(name, *future.result())
-                    del dead[name]
+                    else:
+                        died = _workers_lost(failure, pool)
+                        lost[name] += max(died, 1)  # an engine may also lose a result, where its worker dies too late
+                        if lost[name] < LIVES:
+                            send(name)
+                            continue
+                        if not died:
+                            raise _explained(failure, name, pool)
+                        yield Outcome(name, None, LostTaskError(f"{name}: {lost[name]} workers ended while they were at it."))
+                    del lost[name]
         finally:
             for future in waiting:
                 future.cancel()
@@ -168,17 +169,30 @@ def _sendable(error: Exception) -> Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _workers_lost(failure: BaseException | None) -> int:
-    """Return how many workers died, by what a future says; Dask has an error of its own, after as many as it allows itself."""
+def _failure(future: Future[Any], name: str, pool: Executor) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:
+        raise RuntimeError(
+            f"{type(pool).__name__} gave up the task {name!r}: it was shut down, or lost what distributes its tasks. "
+            "Results that are recorded stay; start again with resume=True."
+        ) from error
+
+
+def _workers_lost(failure: BaseException, pool: Executor) -> int:
+    """Return how many workers died, by what a future says, and raise what no second attempt mends.
+
+    Dask has an error of its own, after as many as it allows itself.
+    """
     if isinstance(failure, BrokenExecutor):
         return 1
-    return failure.allowed_failures + 1 if type(failure).__name__ == "KilledWorker" else 0  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def _explained(failure: BaseException, name: str, pool: Executor) -> BaseException:
-    """Return what to raise where a task could not be sent, loaded or begun; `Processes` say it themselves."""
     if isinstance(failure, UnequalWorkersError | KeyboardInterrupt) or isinstance(pool, Processes):
-        return failure
+        raise failure
+    return getattr(failure, "allowed_failures", 0) + 1 if type(failure).__name__ == "KilledWorker" else 0
+
+
+def _explained(failure: BaseException, name: str, pool: Executor) -> Exception:
+    """Return what to raise where a task could not be sent, loaded or begun."""
     error = TypeError(
         f"{type(pool).__name__} could not run the task {name!r} ({type(failure).__name__}: {failure}): workers need physopt, and functions "
         "and classes have to be at the top of a module that they can import."

@@ -1,5 +1,6 @@
 """Solve many problems by the workers of an executor, with each result recorded once."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -46,11 +47,13 @@ def run(
         for result in found.values():
             say(result)
         missing = {name: task for name, task in tasks.items() if name not in found}
-        for outcome in outcomes(function, missing, executor) if missing else ():
-            result = found[outcome.name] = _result(outcome)
-            if results is not None and result.error is None:
-                results.write(result, tasks[outcome.name])
-            say(result)
+        # Closed at once where a callback or a full disk ends this, or the workers would go on.
+        with contextlib.closing(outcomes(function, missing, executor)) as coming:
+            for outcome in coming if missing else ():
+                result = found[outcome.name] = _result(outcome)
+                if results is not None and result.error is None:
+                    results.write(result, tasks[outcome.name])
+                say(result)
     return {name: found[name] for name in tasks}
 
 

@@ -1,5 +1,6 @@
 """An estimate in pieces, each by a worker."""
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -36,11 +37,12 @@ class Spread(AbstractEstimator):
     traceable: ClassVar[bool] = False
     estimator: AbstractEstimator
     executor: Executor = eqx.field(static=True)
-    pieces: int = eqx.field(static=True, default=8)
+    pieces: int = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
-        if self.pieces < 1:
-            raise ValueError(f"An estimate cannot be made in {self.pieces} pieces; write at least 1.")
+    def __init__(self, estimator: AbstractEstimator, executor: Executor, pieces: int = 8):
+        if pieces < 1:
+            raise ValueError(f"An estimate cannot be made in {pieces} pieces; write at least 1.")
+        self.estimator, self.executor, self.pieces = estimator, executor, pieces
 
     @property
     def num_steps(self) -> int:
@@ -66,10 +68,11 @@ class Spread(AbstractEstimator):
             piece = jax.tree.map(lambda leaf, part=part: leaf[part], tasks)
             calls[f"piece {index}"] = (self.estimator, meta_loss, rule, family, piece, jax.random.fold_in(key, index), states[index])
         found = {}
-        for outcome in outcomes(estimated, calls, self.executor):
-            if outcome.error is not None:
-                raise outcome.error
-            found[outcome.name] = outcome.value
+        with contextlib.closing(outcomes(estimated, calls, self.executor)) as coming:
+            for outcome in coming:
+                if outcome.error is not None:
+                    raise outcome.error
+                found[outcome.name] = outcome.value
         estimates, states = zip(*(found[name] for name in calls), strict=True)
         if wrong := [name for name, one in zip(calls, estimates, strict=True) if not np.isfinite(one.loss)]:
             raise FloatingPointError(f"The meta-loss of {wrong[0]} of {len(parts)} came back as no finite number, which it is for any run.")
