@@ -7,6 +7,7 @@ import pickle
 import platform
 import socket
 import sys
+import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import Any, NamedTuple
@@ -142,7 +143,7 @@ def opened(executor: Any) -> Iterator[Executor]:
 
 def _submitted(pool: Executor, function: Callable[[Any], Any], task: Any, here: Here, left: int) -> Future[Any]:
     try:
-        return pool.submit(perform, function, task, here)
+        return pool.submit(perform, function, task, here, uuid.uuid4().hex)
     except BrokenExecutor as error:
         raise RuntimeError(
             f"{type(pool).__name__} ended with one of its workers, and {left} tasks are unfinished: {error} "
@@ -150,8 +151,11 @@ def _submitted(pool: Executor, function: Callable[[Any], Any], task: Any, here: 
         ) from error
 
 
-def perform(function: Callable[[Any], Any], task: Any, here: Here) -> tuple[Any, Exception | None]:
-    """Return in a worker what a function makes of a task, and the error that it raised."""
+def perform(function: Callable[[Any], Any], task: Any, here: Here, attempt: str) -> tuple[Any, Exception | None]:
+    """Return in a worker what a function makes of a task, and the error that it raised.
+
+    `attempt` is of this one only: Dask takes equal calls for the same one, and would not send a task again.
+    """
     here.check()
     with here.precision():
         try:
