@@ -61,7 +61,7 @@ def test_a_dask_cluster_whose_workers_are_killed_loses_nothing(tmp_path):
         assert (value, error) == expected
     begun = [path.name.split("-")[0] for path in work.glob("*-*") for _ in path.read_text().splitlines()]
     assert begun.count("killer") == 3
-    assert all(begun.count(word) == 2 for word, _, _ in rows if word.startswith("once"))
+    assert all(begun.count(word) >= 2 for word, _, _ in rows if word.startswith("once"))
     assert {word for word, _, _ in rows} == {*begun}  # a result that a dying worker still held is computed again, by Dask
     assert len(list((tmp_path / "results").glob("*.h5"))) == TASKS - 1
 
