@@ -90,7 +90,7 @@ def test_numbers_from_noisy_readings(make, noise):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [20, 23])  # 23 is off by 2.5 deviations, as the best estimate is
 def test_the_viscosity_is_the_most_likely_one_and_its_deviation_the_bound(seed):
-    r"""The most likely $\nu$ of normal noise is off by $d^T e / |d|^2$, $d = \partial u / \partial \nu$, and deviates by $\sigma / |d|$ (Cramér, Rao)."""
+    r"""The most likely one is off by $d^T e / |d|^2$, $d = \partial u / \partial \nu$, and deviates by $\sigma / |d|$ (Cramér, Rao)."""
     noise, true, step = 0.05, 0.1, 1e-3
     problem, _ = viscosity(noise, seed)
     rng = np.random.default_rng(seed)
