@@ -195,6 +195,8 @@ def test_answers_take_places_by_order_and_by_name(answers):
     np.testing.assert_allclose(answer(x, t), standing(x, t), atol=1e-5)
     np.testing.assert_allclose(answer.derivative("xx", 0.5, 0.1), -(PI**2) * np.sin(PI / 2) * np.cos(0.2 * PI) - 8 * PI**2 * 0.0, rtol=1e-3)
     assert set(answers("pair")(t=0.001)) == {"u", "v"}
+    assert answer(np.zeros((0, 2)), 0.1).shape == answer.derivative("xt", [], []).reshape(0, 2).shape == (0, 2)
+    assert np.isnan(answer(x, 99.0)).all()  # later than what was solved
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ class Answer(NamedTuple):
         order = tuple(letters.count(name) for name in names)
         if sum(order) != len(letters):
             raise ValueError(f"{letters!r} is no derivative in {', '.join(names)}; write one letter for each, such as {names[0] * 2!r}.")
-        values = self.at(points, order).reshape(*arrays[0].shape, -1)
+        values = self.at(points, order).reshape(*arrays[0].shape, len(self.problem.fields))
         fields = {name: values[..., i] for i, name in enumerate(self.problem.fields)}
         return fields if len(fields) > 1 else values[..., 0]
 
@@ -98,16 +98,15 @@ class Answer(NamedTuple):
 
     def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[AbstractPiece, Any], Any]) -> Float[np.ndarray, "n ..."]:
         """Return what `look` says at points, asked for each piece with the points in its window; where there is none, what is no number."""
-        values, missing = np.full(len(points), np.nan), np.ones(len(points), bool)
+        nothing = look(self.pieces[0], points[:0])
+        values, missing = np.full((len(points), *nothing.shape[1:]), np.nan), np.ones(len(points), bool)
         for piece in self.pieces:
             chosen = missing
             if piece.window is not None:
                 slack = 1e-12 * (piece.window[1] - piece.window[0])
                 chosen = missing & (points[:, -1] <= piece.window[1] + slack) & (points[:, -1] >= piece.window[0] - slack)
             if chosen.any():
-                found = look(piece, points[chosen])
-                values = np.full((len(points), *found.shape[1:]), np.nan) if missing.all() else values
-                values[chosen], missing = found, missing & ~chosen
+                values[chosen], missing = look(piece, points[chosen]), missing & ~chosen
         return values
 
     def true_error(self, num: int = 101) -> float:

@@ -68,7 +68,9 @@ class Products:
             tensor = coefficients.reshape(self.sizes[0], -1)
             part = tables[0][order[0]] @ tensor
             for axis, times in enumerate(order[1:], 1):
-                part = np.einsum("nij,ni->nj", part.reshape(len(points), self.sizes[axis], -1), tables[axis][times])
+                part = np.einsum(
+                    "nij,ni->nj", part.reshape(len(points), self.sizes[axis], part.shape[1] // self.sizes[axis]), tables[axis][times]
+                )
             out[:, :, k] = part.reshape(len(points), fields)
         return out
 
