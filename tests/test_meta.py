@@ -59,7 +59,8 @@ SAMPLED = [
 ]
 
 
-@pytest.mark.parametrize("estimator", [pytest.param(e, marks=[pytest.mark.slow] * (k > 0)) for k, e in enumerate(SAMPLED)], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", SAMPLED, ids=str)
 def test_the_error_bars_hold_and_shrink_as_they_should(estimator):
     exact = flat(
         Backprop(8)(LOSS, heavy_ball(), SpringFamily(True), draw(SpringFamily(True), jax.random.key(1), 2), jax.random.key(0))[0].grad

@@ -1,15 +1,12 @@
 """How a run went, in four words: its rate, its efficiency, its stability, and the quality of its end."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import numpy as np
 
-from .iterate import History
 
-
-class Monitor(eqx.Module):
+class Monitor(NamedTuple):
     r"""The figures of a run of $n + 1$ evaluations with gradient norms $|g_0|, \dots, |g_n|$, values $f_k$ and costs $w_k$.
 
     Evaluations whose value or gradient is not finite are left out, and counted as `broken`; a figure that needs more evaluations than there
@@ -41,8 +38,8 @@ class Monitor(eqx.Module):
     excess: float
 
     @classmethod
-    def of(cls, history: History | Mapping[str, Any]) -> "Monitor":
-        """Return the figures of a history, or of the columns of a recorded run by name.
+    def of(cls, history: Any) -> "Monitor":
+        """Return the figures of a `History`, or of the columns of a recorded run by name, a mapping.
 
         **Raises:** `KeyError` for columns without `value` or `grad_norm`; columns without `cost` count one call for each evaluation.
         """

@@ -85,5 +85,5 @@ def largest_change(base: Any, trial: Any) -> float:
     """Return the largest absolute difference between two points, over all leaves; infinite if they are one object."""
     if base is trial:
         return float("inf")
-    host = jax.tree.map(lambda a, b: float(np.max(np.abs(np.asarray(a) - np.asarray(b)))), base, trial)
+    host = jax.tree.map(lambda a, b: float(np.max(np.abs(np.asarray(a) - np.asarray(b)), initial=0.0)), base, trial)
     return max(jax.tree.leaves(host), default=float("inf"))
