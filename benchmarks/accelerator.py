@@ -108,12 +108,12 @@ def meta_training(particles: int) -> Work:
 
 # What is computed, at its size and small.
 ROWS: dict[str, tuple[Callable[[Any], Work], Any, Any]] = {
-    "finite elements, 1000x500": (elements, (1000, 500), (32, 16)),
-    "finite elements, 100x100x100": (elements, (100, 100, 100), (8, 8, 8)),
-    "Gauss-Newton step of a network": (gauss_newton, 20_000, 200),
-    "training of a network": (training, 200, 3),
-    "self-consistent fields, 256 of water": (fields, 256, 2),
-    "meta-training, 4096 particles": (meta_training, 4096, 8),
+    "finite elements in 2D, elements": (elements, (1000, 500), (32, 16)),
+    "finite elements in 3D, elements": (elements, (100, 100, 100), (8, 8, 8)),
+    "Gauss-Newton of a network, places": (gauss_newton, 20_000, 200),
+    "training of a network, steps": (training, 200, 3),
+    "fields of water, molecules": (fields, 256, 2),
+    "meta-training, particles": (meta_training, 4096, 8),
 }
 
 
@@ -132,6 +132,12 @@ def measured(name: str, small: bool) -> dict[str, Any]:
     peak = (device.memory_stats() or {}).get("peak_bytes_in_use", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     where = {"platform": device.platform, "device": device.device_kind}
     return {**where, "first_s": seconds[0], "s": min(seconds[1:]), "memory_mb": peak / 1e6, "numbers": found.ravel().tolist()}
+
+
+def sized(name: str, small: bool) -> str:
+    """Return how large a row is."""
+    size = ROWS[name][2 if small else 1]
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
 def apart(one: list[float], other: list[float]) -> float:
@@ -165,10 +171,15 @@ def main() -> None:
     )
     found = platform != "cpu"
     print(f"accelerator: {kind if found else 'none found'}; CPU: {os.cpu_count()} cores")
-    print(f"{'':38s} {'CPU first':>10s} {'s':>8s} {'MB':>7s} {'card first':>10s} {'s':>8s} {'MB':>7s} {'faster':>7s} {'apart':>8s}")
+    print(f"{'':44s} {'CPU first':>10s} {'s':>8s} {'MB':>7s} {'card first':>10s} {'s':>8s} {'MB':>7s} {'faster':>7s} {'apart':>8s}")
     rows = []
     for name in ROWS:
-        row = {"name": name, "cpu": child(name, chosen.small, **CPU), "card": child(name, chosen.small) if found else None}
+        row = {
+            "name": name,
+            "size": sized(name, chosen.small),
+            "cpu": child(name, chosen.small, **CPU),
+            "card": child(name, chosen.small) if found else None,
+        }
         sides = [row["cpu"], row["card"]]
         texts = [
             f"{s['first_s']:10.2f} {s['s']:8.3f} {s['memory_mb']:7.0f}" if s and "error" not in s else f"{'-':>10s} {'-':>8s} {'-':>7s}"
@@ -177,7 +188,7 @@ def main() -> None:
         if all(side and "error" not in side for side in sides):
             row |= {"faster": sides[0]["s"] / sides[1]["s"], "apart": apart(sides[1]["numbers"], sides[0]["numbers"])}
         last = f"{row['faster']:6.1f}x {row['apart']:8.1e}" if "faster" in row else f"{'-':>7s} {'-':>8s}"
-        print(f"{name:38s} {texts[0]} {texts[1]} {last}", flush=True)
+        print(f"{name + ': ' + sized(name, chosen.small):44s} {texts[0]} {texts[1]} {last}", flush=True)
         for side in sides:
             if side and "error" in side:
                 print(f"  {side['error']}")
