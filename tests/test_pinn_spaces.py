@@ -17,6 +17,7 @@ def test_derivatives_of_a_basis_are_derivatives(basis):
         ahead, behind = (basis.derivative(x + sign * h, times) for sign in (1, -1))
         slope = basis.derivative(x, times + 1)
         np.testing.assert_allclose((ahead - behind) / (2 * h), slope, atol=1e-5 * np.abs(slope).max())
+        assert basis.derivative(np.zeros(0), times).shape == (0, basis.size)
 
 
 @pytest.mark.parametrize("basis", [*BASES, *(basis.finer() for basis in BASES)], ids=lambda b: f"{type(b).__name__}{b.size}")

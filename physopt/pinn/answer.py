@@ -98,15 +98,18 @@ class Answer(NamedTuple):
 
     def looked(self, points: Float[np.ndarray, "n d"], look: Callable[[AbstractPiece, Any], Any]) -> Float[np.ndarray, "n ..."]:
         """Return what `look` says at points, asked for each piece with the points in its window; where there is none, what is no number."""
-        nothing = look(self.pieces[0], points[:0])
-        values, missing = np.full((len(points), *nothing.shape[1:]), np.nan), np.ones(len(points), bool)
+        values, missing = np.zeros(0), np.ones(len(points), bool)
         for piece in self.pieces:
             chosen = missing
             if piece.window is not None:
                 slack = 1e-12 * (piece.window[1] - piece.window[0])
                 chosen = missing & (points[:, -1] <= piece.window[1] + slack) & (points[:, -1] >= piece.window[0] - slack)
             if chosen.any():
-                values[chosen], missing = look(piece, points[chosen]), missing & ~chosen
+                found = look(piece, points[chosen])
+                values = np.full((len(points), *found.shape[1:]), np.nan) if missing.all() else values
+                values[chosen], missing = found, missing & ~chosen
+        if missing.all():
+            return np.full((len(points), *look(self.pieces[0], points[:0]).shape[1:]), np.nan)
         return values
 
     def true_error(self, num: int = 101) -> float:

@@ -117,6 +117,8 @@ class Spline(AbstractBasis):
     def derivative(self, x: Float[np.ndarray, " n"], times: int) -> Float[np.ndarray, "n size"]:
         """Differentiate the splines; points outside count as the nearest end."""
         x = np.clip(x, self.low, self.high)
+        if len(x) == 0:
+            return np.zeros((0, self.size))  # the design matrix needs a point
         if times == 0:
             return BSpline.design_matrix(x, self._knots, self.degree).toarray()
         return BSpline(self._knots, np.eye(self.size), self.degree).derivative(times)(x)
