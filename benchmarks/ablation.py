@@ -113,10 +113,7 @@ def solved(problem, tol, limit):
     except (Over, FloatingPointError) as error:
         return {"error": None, "converged": False, "seconds": time.process_time() - began, "ended": str(error) or "time is over"}
     seconds, value = time.process_time() - began, [(0,) * len(problem.coordinates)]
-    plain = np.empty_like(judge.exact)
-    for piece in answer.pieces:
-        inside = np.ones(len(plain), bool) if piece.window is None else _within(judge.points[:, -1], piece.window)
-        plain[inside] = piece.plain(judge.points[inside], value)[:, :, 0]
+    plain = answer.looked(judge.points, lambda piece, there: piece.plain(there, value)[:, :, 0])
     return {
         "error": judge.of(answer.at(judge.points)),
         "plain": judge.of(plain),
@@ -127,10 +124,6 @@ def solved(problem, tol, limit):
         "columns": answer.size,
         "factors": answer.factors,
     }
-
-
-def _within(times, window):
-    return (times >= window[0]) & (times <= window[1])
 
 
 def trained(problem, tol, limit, seed):

@@ -139,16 +139,15 @@ def _scipy_lbfgs(asked: Training) -> None:
     _lbfgs(asked, memory=int(asked.setting))
 
 
-def _levenberg(asked: Training) -> None:
+def _levenberg(asked: Training, spent: float = 0.0) -> None:
     for i, step in enumerate(levenberg(asked.problem, asked.network, asked.point, asked.seed, asked.setting), 1):
-        asked.seen(i, step.point)
+        asked.seen(spent + i, step.point)
 
 
 def _marched(asked: Training) -> None:
     """Train at the easy end of the range, follow the solution from there, and go on; errors are looked at where the march ends."""
     _, point, spent = begun(asked.problem, asked.network, asked.point, [], asked.easy, asked.seed)
-    for i, step in enumerate(levenberg(asked.problem, asked.network, point, asked.seed, asked.setting), 1):
-        asked.seen(spent + i, step.point)
+    _levenberg(asked._replace(point=point), spent)
 
 
 def _optimistix(asked: Training) -> None:
