@@ -14,12 +14,13 @@ from numpy import ndarray
 from scipy.stats import trim_mean
 
 from physopt.meta.families.networks import ROWS, Template
+from physopt.rules.first_order.shipped import SHIPPED, decayed, learned, provenance
 from physopt.rules.soap import soap
 
 BATCH = 64  # rows of a step
 LOOK = 8  # steps between two looks at the loss of all rows, as many as one gradient of all rows costs
 TUNED = 7  # tasks of each training template that settings are tried on
-REFERENCE = "adam"
+REFERENCE, CONSTANT = "adam", "physopt"  # what steps are counted against; what learned rules have to beat
 CIRCLES = ("similar", "related", "novel")
 Ranges = Mapping[str, tuple[float, float]]
 Curves = Float[ndarray, "... looks"]
@@ -28,7 +29,8 @@ Curves = Float[ndarray, "... looks"]
 class Method(NamedTuple):
     """A rule as an Optax transformation of its settings and the number of steps; settings are drawn between the ends, as logarithms.
 
-    - `whole`: takes the gradient of all rows, which counts as eight steps.
+    - `ranges`: none for a rule that is learned, and has the settings of its training. `whole`: takes the gradient of all rows, which
+      counts as eight steps.
     """
 
     build: Callable[[Mapping[str, Array], int], optax.GradientTransformation]
@@ -36,24 +38,21 @@ class Method(NamedTuple):
     whole: bool = False
 
 
-def _decayed(rate: Array, power: Array, steps: int) -> optax.Schedule:
-    return lambda count: rate * jnp.maximum(1.0 - count / steps, 0.0) ** power
-
-
 def _soap_decayed(at: Mapping[str, Array], steps: int) -> optax.GradientTransformation:
-    return optax.chain(soap(1.0), optax.scale_by_schedule(_decayed(at["rate"], at["power"], steps)))
+    return optax.chain(soap(1.0), optax.scale_by_schedule(decayed(at["rate"], at["power"], steps)))
 
 
 RATES, POWERS = {"rate": (3e-4, 0.1)}, {"power": (0.3, 2.0)}
 METHODS: Mapping[str, Method] = {
     REFERENCE: Method(lambda at, steps: optax.adam(at["rate"]), RATES),
-    "adam-decay": Method(lambda at, steps: optax.adam(_decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
+    "adam-decay": Method(lambda at, steps: optax.adam(decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
     "sgd": Method(lambda at, steps: optax.sgd(at["rate"], 1.0 - at["friction"]), {"rate": (1e-3, 1.0), "friction": (0.02, 0.5)}),
-    "lion": Method(lambda at, steps: optax.lion(_decayed(at["rate"], at["power"], steps)), {"rate": (3e-5, 0.03), **POWERS}),
-    "muon": Method(lambda at, steps: optax.contrib.muon(_decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
+    "lion": Method(lambda at, steps: optax.lion(decayed(at["rate"], at["power"], steps)), {"rate": (3e-5, 0.03), **POWERS}),
+    "muon": Method(lambda at, steps: optax.contrib.muon(decayed(at["rate"], at["power"], steps)), {**RATES, **POWERS}),
     "lbfgs": Method(lambda at, steps: optax.lbfgs(at["rate"], linesearch=None), {"rate": (0.03, 1.0)}, whole=True),
     "soap": Method(lambda at, steps: soap(at["rate"]), RATES),
     "physopt": Method(_soap_decayed, {**RATES, **POWERS}),
+    **{name: Method(lambda at, steps, name=name: learned(name, horizon=steps), {}) for name in SHIPPED},
 }
 
 
@@ -83,7 +82,7 @@ class Tasks(NamedTuple):
 
     def curves(self, name: str, settings: Mapping[str, Float[ndarray, " settings"]]) -> Float[ndarray, "settings tasks looks"]:
         """Return the loss of all rows after every eight steps of a method."""
-        number = len(next(iter(settings.values())))
+        number = max((len(values) for values in settings.values()), default=1)
         each = [
             _curves(self.template, name, jax.tree.map(lambda x, k=k: jnp.float32(x[k]), dict(settings)), *self[1:]) for k in range(number)
         ]
@@ -95,12 +94,13 @@ def _curves(template: Template, name: str, at: dict[str, Array], params: PyTree,
     method, steps = METHODS[name], chosen.shape[1]
 
     def one(params: PyTree, rows: PyTree, chosen: Array) -> Array:
-        rule = method.build(at, steps)
+        rule = optax.with_extra_args_support(method.build(at, steps))
 
         def step(carry: Any, chosen: Array) -> tuple[Any, None]:
             params, state = carry
             some = rows if method.whole else jax.tree.map(lambda x: x[chosen], rows)
-            updates, state = rule.update(jax.grad(template.loss)(params, some), state, params)
+            value, grads = jax.value_and_grad(template.loss)(params, some)
+            updates, state = rule.update(grads, state, params, value=value)
             return (jax.tree.map(lambda x, u: x + u.astype(x.dtype), params, updates), state), None
 
         def look(carry: Any, chosen: Array) -> tuple[Any, Array]:
@@ -181,12 +181,18 @@ def compare(
     base = tried(REFERENCE, training, number, tell)
     best, half = lowest(base, steps // LOOK), lowest(base, steps // LOOK // 2)
     for name in names:
+        if not METHODS[name].ranges:
+            told, settings[name] = provenance(name), {}
+            spent = {"meta_training_s": told["seconds"], "meta_training_steps": told["evaluations"]}
+            records.append({"method": name, "settings": {key: told[key] for key in ("rate", "power")}, **spent})
+            continue
         tuning, chosen = base, best
         if name != REFERENCE:
             tuning = tried(name, training, number, tell)
             chosen = quickest(tuning, base.curves[:, best])
         settings[name] = tuning.at(chosen)
-        records.append({"method": name, "settings": settings[name], "meta_training_s": tuning.seconds, "tuned_on": len(tuning.curves)})
+        spent = {"meta_training_s": tuning.seconds, "meta_training_steps": len(tuning.curves) * number * steps}
+        records.append({"method": name, "settings": settings[name], **spent})
     for circle, i, template in [(name, i, one) for name in CIRCLES for i, one in enumerate(known[name])]:
         tell(f"{circle}: {template.name}")
         tasks = Tasks.of(template, 1 + CIRCLES.index(circle), i, seeds, steps)
@@ -195,7 +201,7 @@ def compare(
         for name, (own, seconds) in found.items():
             common = {"family": template.name, "circle": circle, "method": name}
             records += [common | {"seed": k} | _judged(own[k], seconds, found[REFERENCE][0][k], halved[k]) for k in range(seeds)]
-    _break_even(records, steps, number)
+    _break_even(records, steps)
     return records
 
 
@@ -223,9 +229,9 @@ def _judged(own: Curves, seconds: float, reference: Curves, halved: Curves) -> d
     }
 
 
-def _break_even(records: list[dict[str, Any]], steps: int, number: int) -> None:
-    """Add after how many tasks the steps of the tuning are paid back, where steps are saved at all."""
+def _break_even(records: list[dict[str, Any]], steps: int) -> None:
+    """Add after how many tasks the steps of tuning or training are paid back, where steps are saved at all."""
     for record in (one for one in records if "settings" in one):
         own = [one["fewer"] for one in records if one["method"] == record["method"] and "fewer" in one]
         saved = steps * (1.0 - 1.0 / float(trim_mean(own, 0.25)))
-        record["break_even_tasks"] = record["tuned_on"] * number * steps / saved if saved > 0.0 else None
+        record["break_even_tasks"] = record["meta_training_steps"] / saved if saved > 0.0 else None

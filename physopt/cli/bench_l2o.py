@@ -47,7 +47,7 @@ def l2o(
             f"--steps {steps}: the loss is looked at after every 8 steps, and at half of them; write a multiple of 16, such as 400."
         )
     outputs.check()
-    from physopt.bench.l2o import METHODS, REFERENCE, compare
+    from physopt.bench.l2o import CONSTANT, METHODS, REFERENCE, compare
     from physopt.meta.families.networks import Template, templates
 
     known: dict[str, list[Template]] = templates()
@@ -64,6 +64,8 @@ def l2o(
         records = compare(names, known, seeds, steps, settings, lambda what: progress.update(0, doing=what))
     outputs.write(records)
     print_steps(records, [REFERENCE, *(name for name in names if name != REFERENCE)])
+    if CONSTANT in names and (trained := [name for name in names if not METHODS[name].ranges]):
+        print_pairs(records, trained, CONSTANT)
     return 0
 
 
@@ -83,6 +85,25 @@ def print_steps(records: Sequence[Mapping[str, Any]], methods: Sequence[str]) ->
             dearer = np.median([row["seconds_each"] / each[row["family"], row["seed"]] for row in rows])
             (mean, low, high), (half, _, _) = found
             table.add_row(circle, method, f"{mean:.2f}", f"{low:.2f} - {high:.2f}", f"{reached:.0%}", f"{half:.2f}", f"{dearer:.1f}")
+    screen(110).print(table)
+
+
+def print_pairs(records: Sequence[Mapping[str, Any]], methods: Sequence[str], constant: str) -> None:
+    """Print, for each circle, how many times fewer steps a learned rule takes than a constant one in the same tasks, with intervals."""
+    table = Table(title=f"times fewer steps than {constant}, in pairs (interquartile mean of logarithms, 90 % over templates)")
+    for name in ("circle", "method", "whole", "90 %", "at half", "90 %"):
+        table.add_column(name, justify="left" if name in ("circle", "method") else "right")
+    results = [record for record in records if "fewer" in record]
+    for circle in dict.fromkeys(record["circle"] for record in results):
+        own = {(r["method"], r["family"], r["seed"]): r for r in results if r["circle"] == circle}
+        for method in methods:
+            found = []
+            for key in ("fewer", "fewer_at_half"):
+                pairs = [(r, own[constant, family, seed]) for (name, family, seed), r in own.items() if name == method]
+                rows = [{"family": r["family"], "log": float(np.log(r[key] / other[key]))} for r, other in pairs]
+                mean, low, high = np.exp(interquartile(rows, "log"))
+                found += [f"{mean:.2f}", f"{low:.2f} - {high:.2f}"]
+            table.add_row(circle, method, *found)
     screen(110).print(table)
 
 

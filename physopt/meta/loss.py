@@ -66,6 +66,35 @@ class SmoothSteps(AbstractLoss):
         return jax.nn.sigmoid(decades[1:] / self.width).sum()
 
 
+class Fall(AbstractLoss):
+    r"""How far the value has fallen on average, for positive values with noise and no known minimum, as those of minibatches.
+
+    $$-\frac{1}{n - m} \sum_{k = m + 1}^n \ell(f_k), \qquad f_k = \log \frac{\bar v_1}{\bar v_k}, \qquad
+    \ell(f) = \log(1 + f) \text{ for } f > 0, \text{ else } \max(f, -2).$$
+
+    $\bar v_k$ are the $n$ means of `width` values in a row. The outer logarithm makes a gain relative to how far values fall in that task
+    at all, so that easy tasks do not rule. What follows a value that is not finite counts as risen.
+
+    **Arguments:**
+
+    - `begin`: $m / n$; what comes before is not looked at. `width`: as many values as see all data once, say.
+    """
+
+    begin: float = eqx.field(default=0.25, static=True)
+    width: int = eqx.field(default=8, static=True)
+
+    def __call__(self, history: History) -> Float[Array, ""]:
+        """Return the mean; 2 for a run whose value rises at once."""
+        value = jnp.asarray(history.value)
+        sound = jnp.cumsum(~(jnp.isfinite(value) & (value > 0.0))) == 0
+        first = jnp.where(sound[0], value[0], 1.0)
+        value = jnp.where(sound, value, jnp.exp(3.0) * first)
+        means = jnp.convolve(value / first, jnp.full(min(self.width, value.size), 1.0 / self.width, value.dtype), "valid")
+        fall = jnp.maximum(jnp.log(means[0]) - jnp.log(means), -2.0)
+        gains = jnp.where(fall > 0.0, jnp.log1p(jnp.maximum(fall, 0.0)), fall)
+        return jnp.where(sound[0], -gains[int(self.begin * gains.size) :].mean(), 2.0)
+
+
 def _log_progress(history: History) -> Any:
     # Rows that are not finite, and gradients of zero, would give NaN derivatives where they are not chosen.
     norm = jnp.asarray(history.grad_norm)

@@ -1,3 +1,4 @@
+from . import first_order as first_order
 from .as_optax import as_optax as as_optax
 from .control import Control as Control
 from .corrected import Corrected as Corrected
@@ -25,6 +26,7 @@ from .mixers import (
 )
 from .mma import GCMMA as GCMMA, MMA as MMA, Poles as Poles
 from .model_step import ModelStep as ModelStep
+from .moments import Eigenbasis as Eigenbasis, Moments as Moments
 from .oc import OptimalityCriteria as OptimalityCriteria
 from .search import AbstractSearch as AbstractSearch, Backtracking as Backtracking, FullStep as FullStep
 from .self_scaled import SelfScaledBroyden as SelfScaledBroyden

@@ -23,21 +23,21 @@ class Head(eqx.Module):
     Plain arrays instead of a library's layers: on host tangents it runs in NumPy, so that a single run compiles nothing.
     """
 
-    hidden: Float[Array, "width invariants"]
+    hidden: Float[Array, "width inputs"]
     hidden_bias: Float[Array, " width"]
-    out: Float[Array, "tangents width"]
-    skip: Float[Array, "tangents invariants"]
-    bias: Float[Array, " tangents"]
+    out: Float[Array, "outputs width"]
+    skip: Float[Array, "outputs inputs"]
+    bias: Float[Array, " outputs"]
 
-    def __init__(self, width: int, key: PRNGKeyArray):
-        self.hidden = jax.random.normal(key, (width, NUM_INVARIANTS)) / NUM_INVARIANTS**0.5
+    def __init__(self, width: int, key: PRNGKeyArray, inputs: int = NUM_INVARIANTS, outputs: int = NUM_TANGENTS):
+        self.hidden = jax.random.normal(key, (width, inputs)) / inputs**0.5
         self.hidden_bias = jnp.zeros(width)
-        self.out = jnp.zeros((NUM_TANGENTS, width))
-        self.skip = jnp.zeros((NUM_TANGENTS, NUM_INVARIANTS))
-        self.bias = jnp.zeros(NUM_TANGENTS)
+        self.out = jnp.zeros((outputs, width))
+        self.skip = jnp.zeros((outputs, inputs))
+        self.bias = jnp.zeros(outputs)
 
     def __call__(self, invariants: Any) -> Any:
-        """Return $h$, shape `(tangents,)`, in the array library of `invariants`."""
+        """Return $h$, shape `(outputs,)`, in the array library of `invariants`."""
         xp = namespace(invariants)
         hidden, hidden_bias, out, skip, bias = (xp.asarray(a) for a in jax.tree.leaves(self))
         return bias + skip @ invariants + out @ xp.tanh(hidden @ invariants + hidden_bias)
@@ -106,10 +106,10 @@ class Span(AbstractRule):
         y, q = tree_scale(1.0 * started, tree_sub(g, state.grad)), tree_scale(1.0 * started, tree_sub(p, state.newton))
         products = Products(g, p, s, y, q)
         gained = xp.where(started, state.search.value, evaluation.value) - evaluation.value
-        invariants = products.invariants(_over(gained, -state.search.slope), state.count)
+        invariants = products.invariants(over(gained, -state.search.slope), state.count)
         h = self.head(invariants.astype(evaluation.value.dtype))
-        descent = tree_scale(-_over(_root(products.pp), _root(products.gg)), g)
-        gamma = _clip(_over(products.yp, products.yq))
+        descent = tree_scale(-over(root(products.pp), root(products.gg)), g)
+        gamma = _clip(over(products.yp, products.yq))
         return [xp.exp(xp.clip(h[0], -5.0, 5.0)), h[1], h[2], h[3]], [p, descent, s, tree_scale(-gamma, tree_add(s, q))]
 
 
@@ -142,28 +142,31 @@ class Products(eqx.Module):
         - `achieved`: decrease of the value over the last step, relative to that predicted by its slope.
         - `count`: number of accepted steps.
         """
-        g, p, s, q = _root(self.gg), _root(self.pp), _root(self.ss), _root(self.qq)
-        lengths = [_log_over(s, p), _log_over(q, p)]
-        cosines = [_over(self.gp, g * p), _over(self.gs, g * s), _over(self.gq, g * q)]
-        cosines += [_over(self.ps, p * s), _over(self.pq, p * q), _over(self.sq, s * q)]
+        g, p, s, q = root(self.gg), root(self.pp), root(self.ss), root(self.qq)
+        lengths = [log_over(s, p), log_over(q, p)]
+        cosines = [over(self.gp, g * p), over(self.gs, g * s), over(self.gq, g * q)]
+        cosines += [over(self.ps, p * s), over(self.pq, p * q), over(self.sq, s * q)]
         # Step length of Barzilai and Borwein in the model's metric, exact step along s, and what momentum would be in conjugate gradients.
-        energies = [_log_over(self.ys, -self.yq), _clip(_over(-self.gs, self.ys)), _clip(_over(self.yp, self.yq))]
+        energies = [log_over(self.ys, -self.yq), _clip(over(-self.gs, self.ys)), _clip(over(self.yp, self.yq))]
         progress = [_clip(achieved), (1.0 + count) ** -0.5]
         return namespace(self.gg).stack([*lengths, *cosines, *energies, *progress])
 
 
-def _root(square: Any) -> Any:
+def root(square: Any) -> Any:
+    """Return the root of what is positive, else zero."""
     # Twice `where`, so that the derivative is zero, not NaN, at zero.
     xp = namespace(square)
     return xp.where(square > 0.0, xp.where(square > 0.0, square, 1.0) ** 0.5, 0.0)
 
 
-def _over(a: Any, b: Any) -> Any:
+def over(a: Any, b: Any) -> Any:
+    """Return the ratio of two numbers, zero where the second is."""
     xp = namespace(b)
     return xp.where(b == 0.0, 0.0, a / xp.where(b == 0.0, 1.0, b))
 
 
-def _log_over(a: Any, b: Any) -> Any:
+def log_over(a: Any, b: Any) -> Any:
+    """Return half of the logarithm of the ratio of two squares, between -4 and 4; zero where one is not positive."""
     xp = namespace(b)
     positive = (a > 0.0) & (b > 0.0)
     return 0.5 * xp.clip(xp.log(xp.where(positive, a, 1.0)) - xp.log(xp.where(positive, b, 1.0)), -8.0, 8.0)

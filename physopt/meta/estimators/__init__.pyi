@@ -4,4 +4,5 @@ from .estimator import AbstractEstimator as AbstractEstimator, Estimate as Estim
 from .noise_reuse import NoiseReuse as NoiseReuse
 from .online import AbstractOnline as AbstractOnline, Particle as Particle, Run as Run
 from .persistent import Persistent as Persistent
+from .stratified import Stratified as Stratified, Union as Union
 from .truncated import TruncatedAntithetic as TruncatedAntithetic, TruncatedBackprop as TruncatedBackprop

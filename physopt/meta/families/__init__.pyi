@@ -4,3 +4,4 @@ from .physics import AbstractPhysics as AbstractPhysics, Smooth as Smooth
 from .pulse import Pulse as Pulse
 from .reaction import Reaction as Reaction
 from .rod import Rod as Rod
+from .trainings import Minibatches as Minibatches, Trainings as Trainings
