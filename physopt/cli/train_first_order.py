@@ -17,7 +17,7 @@ class Recipe(NamedTuple):
     step: float
 
 
-SOAP, ADAM = (0.02, 1.0), (0.01, 1.0)
+SOAP, ADAM = (0.1, 0.822), (0.058, 0.822)
 RECIPES = {
     "soap-mixture": Recipe(*SOAP, 0.05, 0.02),
     "soap-schedule": Recipe(*SOAP, 0.05, 0.02),

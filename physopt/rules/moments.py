@@ -1,6 +1,6 @@
 """Means of gradients and of their squares, as Adam and SOAP keep them, in the arrays' own coordinates or in Shampoo's eigenbasis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,8 +38,8 @@ class Eigenbasis(NamedTuple):
         means = [_averaged(g, own, self.decay) for g, own in zip(grads, bases, strict=True)]
         return jax.lax.cond(
             count == 1,
-            lambda: [(_begun(left), _begun(right)) for left, right in means],
-            lambda: jax.lax.cond((count - 1) % self.every == 0, lambda: [(_turned(a), _turned(b)) for a, b in means], lambda: means),
+            lambda: _one_by_one(_begun, means),
+            lambda: jax.lax.cond((count - 1) % self.every == 0, lambda: _one_by_one(_turned, means), lambda: means),
         )
 
 
@@ -131,15 +131,28 @@ def _averaged(g: Array, sides: tuple[Basis, Basis], decay: float) -> tuple[Basis
     )
 
 
-def _turned(basis: Basis) -> Basis:
-    return basis._replace(vectors=jnp.linalg.qr(basis.mean @ basis.vectors)[0])
+def _one_by_one(find: Callable[[Array, Array], Array], means: Sequence[tuple[Basis, Basis]]) -> list[tuple[Basis, Basis]]:
+    """Find the vectors of each basis, none before the last one is found.
+
+    Under `vmap` jaxlib spreads each decomposition over its threads and waits for them; as many at a time as there are threads would wait
+    for ever.
+    """
+    found, wait = [], jnp.zeros(())
+    for basis in (side for sides in means for side in sides):
+        vectors = find(basis.mean + wait.astype(basis.mean.dtype), basis.vectors)
+        wait = jnp.where(vectors.ravel()[:1].sum() > 2.0, 1.0, 0.0)  # an entry is at most 1, so this is 0, but no compiler knows
+        found.append(basis._replace(vectors=vectors))
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _begun(basis: Basis) -> Basis:
-    """Return the basis with eigenvectors of a mean of one gradient; those of the null space, which rounding would choose, by place."""
-    mean = basis.mean
+def _turned(mean: Array, vectors: Array) -> Array:
+    return jnp.linalg.qr(mean @ vectors)[0]
+
+
+def _begun(mean: Array, _: Array) -> Array:
+    """Return eigenvectors of a mean of one gradient; those of the null space, which rounding would choose, are chosen by place."""
     values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(mean))  # equal eigenvalues have no derivative
     largest = jnp.max(values, initial=0.0)  # an array may be empty
     null = (vectors * (values < 1e-6 * largest)) @ vectors.T
     places = jnp.diag(jnp.linspace(0.5, 1.0, len(mean), dtype=mean.dtype))
-    return basis._replace(vectors=jnp.linalg.eigh(mean + 1e-3 * largest * null @ places @ null)[1])
+    return jnp.linalg.eigh(mean + 1e-3 * largest * null @ places @ null)[1]
