@@ -29,17 +29,23 @@ Curves = Float[ndarray, "... looks"]
 class Method(NamedTuple):
     """A rule as an Optax transformation of its settings and the number of steps; settings are drawn between the ends, as logarithms.
 
-    - `ranges`: none for a rule that is learned, and has the settings of its training. `whole`: takes the gradient of all rows, which
-      counts as eight steps.
+    - `whole`: takes the gradient of all rows, which counts as eight steps.
+    - `trained`: what is known of the training of a rule that is learned, which has settings of its own and none to be tried.
     """
 
     build: Callable[[Mapping[str, Array], int], optax.GradientTransformation]
     ranges: Ranges
     whole: bool = False
+    trained: Callable[[], Mapping[str, Any]] | None = None
 
 
 def _soap_decayed(at: Mapping[str, Array], steps: int) -> optax.GradientTransformation:
     return optax.chain(soap(1.0), optax.scale_by_schedule(decayed(at["rate"], at["power"], steps)))
+
+
+def _begun() -> Mapping[str, Any]:
+    """Return the settings that the trainings of learned rules around SOAP began with."""
+    return {**provenance("soap-mixture"), "seconds": 0.0, "evaluations": 0}
 
 
 RATES, POWERS = {"rate": (3e-4, 0.1)}, {"power": (0.3, 2.0)}
@@ -52,7 +58,11 @@ METHODS: Mapping[str, Method] = {
     "lbfgs": Method(lambda at, steps: optax.lbfgs(at["rate"], linesearch=None), {"rate": (0.03, 1.0)}, whole=True),
     "soap": Method(lambda at, steps: soap(at["rate"]), RATES),
     "physopt": Method(_soap_decayed, {**RATES, **POWERS}),
-    **{name: Method(lambda at, steps, name=name: learned(name, horizon=steps), {}) for name in SHIPPED},
+    "soap-untrained": Method(lambda at, steps: _soap_decayed(_begun(), steps), {}, trained=lambda: _begun()),
+    **{
+        name: Method(lambda at, steps, name=name: learned(name, horizon=steps), {}, trained=functools.partial(provenance, name))
+        for name in SHIPPED
+    },
 }
 
 
@@ -74,10 +84,9 @@ class Tasks(NamedTuple):
     def of(cls, template: Template, circle: int, number: int, count: int, steps: int) -> "Tasks":
         """Draw so many tasks of the template with this number in its circle."""
         seed = (circle, number)
-        keys = [jax.random.key(int(one)) for one in np.random.SeedSequence(seed).generate_state(count)]
-        drawn = [template.draw(key) for key in keys]
+        keys = jnp.stack([jax.random.key(int(one)) for one in np.random.SeedSequence(seed).generate_state(count)])
         chosen = np.random.default_rng(seed).integers(0, ROWS, (count, steps, BATCH), np.int32)
-        params, rows = jax.tree.map(lambda *one: jnp.stack(one), *drawn)
+        params, rows = jax.jit(jax.vmap(template.draw))(keys)
         return cls(template, params, rows, jnp.asarray(chosen))
 
     def curves(self, name: str, settings: Mapping[str, Float[ndarray, " settings"]]) -> Float[ndarray, "settings tasks looks"]:
@@ -181,8 +190,8 @@ def compare(
     base = tried(REFERENCE, training, number, tell)
     best, half = lowest(base, steps // LOOK), lowest(base, steps // LOOK // 2)
     for name in names:
-        if not METHODS[name].ranges:
-            told, settings[name] = provenance(name), {}
+        if (trained := METHODS[name].trained) is not None:
+            told, settings[name] = trained(), {}
             spent = {"meta_training_s": told["seconds"], "meta_training_steps": told["evaluations"]}
             records.append({"method": name, "settings": {key: told[key] for key in ("rate", "power")}, **spent})
             continue

@@ -64,7 +64,7 @@ def l2o(
         records = compare(names, known, seeds, steps, settings, lambda what: progress.update(0, doing=what))
     outputs.write(records)
     print_steps(records, [REFERENCE, *(name for name in names if name != REFERENCE)])
-    if CONSTANT in names and (trained := [name for name in names if not METHODS[name].ranges]):
+    if CONSTANT in names and (trained := [name for name in names if METHODS[name].trained is not None]):
         print_pairs(records, trained, CONSTANT)
     return 0
 

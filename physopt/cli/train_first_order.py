@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
 
 SOAP, ADAM = (0.1, 0.822), (0.058, 0.822)
 RECIPES = {
-    "soap-mixture": Recipe(*SOAP, 0.05, 0.02),
+    "soap-mixture": Recipe(*SOAP, 0.05, 0.01),
     "soap-schedule": Recipe(*SOAP, 0.05, 0.02),
     "per-coordinate": Recipe(*ADAM, 0.03, 0.01),
     "recurrent": Recipe(*ADAM, 0.03, 0.01),
@@ -75,7 +75,7 @@ def first_order(
     outputs.check(out)
     known = _templates(only)
     settings = {"command": command_line(), "seed": seed, "horizon": horizon, "tasks": tasks, "templates": [one.name for one in known]}
-    told, best = _trained(rule, known, steps, tasks, horizon, seed, minutes)
+    told, best, interrupted = _trained(rule, known, steps, tasks, horizon, seed, minutes)
     screen().print(f"{rule}: validated loss {told['losses'][0]:.4f} -> {min(told['losses']):.4f} in {told['seconds']:.0f} s")
     if out is not None:
         from physopt.core.weights import save_weights
@@ -83,6 +83,8 @@ def first_order(
         save_weights(out, best, {**settings, **told})
         screen().print(f"wrote {out}")
     outputs.write([{"method": rule, **settings, **told}])
+    if interrupted is not None:
+        raise interrupted  # after all was written that was asked for
 
 
 def _templates(only: str | None) -> list[Any]:
@@ -97,44 +99,48 @@ def _templates(only: str | None) -> list[Any]:
     return [names[name] for name in dict.fromkeys(only.split(","))]
 
 
-def _trained(rule: str, known: list[Any], steps: int, tasks: int, horizon: int, seed: int, minutes: float) -> tuple[dict[str, Any], Any]:
-    """Return the record of a training, and the best weights."""
+def _trained(
+    rule: str, known: list[Any], steps: int, tasks: int, horizon: int, seed: int, minutes: float
+) -> tuple[dict[str, Any], Any, BaseException | None]:
+    """Return the record of a training, the best weights, and the interruption that ended it, if any."""
     import time
 
     import jax
     import optax
 
+    from physopt.core.run import Interrupted
     from physopt.meta import Antithetic, Fall, Stratified, TrainingProgress, Union, Validation, draw, mean_loss, train
     from physopt.meta.families import Trainings
     from physopt.rules.first_order import OpenLoop, untrained
 
-    recipe, family, loss = RECIPES[rule], Union(tuple(Trainings(template=one) for one in known)), Fall()
+    recipe, family, loss, interrupted = RECIPES[rule], Union(tuple(Trainings(template=one) for one in known)), Fall(), None
     begun, before = OpenLoop(untrained(rule, seed), rule, recipe.rate, recipe.power, horizon), time.process_time()
     unseen = draw(family, jax.random.fold_in(jax.random.key(seed), 2**31 - 1), VALIDATED * len(known))
     with Progress(f"train {rule}", total=steps) as progress:
         validation = Validation(lambda found: mean_loss(loss, found, family, horizon, unseen), begun)
 
         def tell(step: TrainingProgress) -> bool:
+            ends = validation(step) or time.process_time() - before > 60.0 * minutes
             progress.update(step.index + 1, loss=step.loss, gradient=step.grad_norm, validated=validation.losses[-1])
-            return validation(step) or time.process_time() - before > 60.0 * minutes
+            return ends
 
-        _, training = train(
-            begun,
-            family,
-            Stratified(estimator=Antithetic(horizon, sigma=recipe.sigma, pairs=2)),  # pyright: ignore[reportCallIssue]
-            optax.adam(optax.linear_schedule(recipe.step, 0.1 * recipe.step, steps)),
-            num_steps=steps,
-            key=jax.random.key(seed),
-            tasks_per_step=tasks * len(known),
-            meta_loss=loss,
-            callback=tell,
-        )
+        try:
+            _, training = train(
+                begun,
+                family,
+                Stratified(estimator=Antithetic(horizon, sigma=recipe.sigma, pairs=2)),  # pyright: ignore[reportCallIssue]
+                optax.adam(optax.linear_schedule(recipe.step, 0.1 * recipe.step, steps)),
+                num_steps=steps,
+                key=jax.random.key(seed),
+                tasks_per_step=tasks * len(known),
+                meta_loss=loss,
+                callback=tell,
+            )
+        except Interrupted as signal:
+            (_, training), interrupted = signal.found, signal
+            if not len(training.loss):
+                raise
     looked = len(validation.losses) * len(unseen.keys) * horizon
-    return {
-        "rate": recipe.rate,
-        "power": recipe.power,
-        "steps_done": len(training.loss),
-        "losses": [round(one, 5) for one in validation.losses],
-        "seconds": time.process_time() - before,
-        "evaluations": round(float(training.cost[-1])) + looked,
-    }, validation.best.weights
+    told = {"rate": recipe.rate, "power": recipe.power, "steps_done": len(training.loss)}
+    told |= {"losses": [round(one, 5) for one in validation.losses], "seconds": time.process_time() - before}
+    return {**told, "evaluations": round(float(training.cost[-1])) + looked}, validation.best.weights, interrupted

@@ -38,8 +38,8 @@ class Eigenbasis(NamedTuple):
         means = [_averaged(g, own, self.decay) for g, own in zip(grads, bases, strict=True)]
         return jax.lax.cond(
             count == 1,
-            lambda: _one_by_one(_begun, means),
-            lambda: jax.lax.cond((count - 1) % self.every == 0, lambda: _one_by_one(_turned, means), lambda: means),
+            lambda: _found(_begun, means),
+            lambda: jax.lax.cond((count - 1) % self.every == 0, lambda: _found(_turned, means), lambda: means),
         )
 
 
@@ -131,18 +131,24 @@ def _averaged(g: Array, sides: tuple[Basis, Basis], decay: float) -> tuple[Basis
     )
 
 
-def _one_by_one(find: Callable[[Array, Array], Array], means: Sequence[tuple[Basis, Basis]]) -> list[tuple[Basis, Basis]]:
-    """Find the vectors of each basis, none before the last one is found.
+def _found(find: Callable[[Array, Array], Array], bases: Sequence[tuple[Basis, Basis]]) -> list[tuple[Basis, Basis]]:
+    """Find the vectors of all bases; those of one size at once, and none before the last ones are found.
 
-    Under `vmap` jaxlib spreads each decomposition over its threads and waits for them; as many at a time as there are threads would wait
-    for ever.
+    Jaxlib spreads decompositions of several matrices over its threads and waits for them; as many at a time as there are threads would
+    wait for ever.
     """
-    found, wait = [], jnp.zeros(())
-    for basis in (side for sides in means for side in sides):
-        vectors = find(basis.mean + wait.astype(basis.mean.dtype), basis.vectors)
-        wait = jnp.where(vectors.ravel()[:1].sum() > 2.0, 1.0, 0.0)  # an entry is at most 1, so this is 0, but no compiler knows
-        found.append(basis._replace(vectors=vectors))
-    return list(zip(found[::2], found[1::2], strict=True))
+    sides, wait = [side for both in bases for side in both], jnp.zeros(())
+    alike: dict[Any, list[int]] = {}
+    for k, side in enumerate(sides):
+        alike.setdefault((len(side.mean), side.mean.dtype), []).append(k)
+    for (size, dtype), places in sorted(alike.items(), key=str):
+        if size > 1:
+            means, vectors = (jnp.stack([getattr(sides[k], name) for k in places]) for name in ("mean", "vectors"))
+            vectors = jax.vmap(find)(means + wait.astype(dtype), vectors)
+            wait = jnp.where(vectors[0, 0, 0] > 2.0, 1.0, 0.0)  # an entry is at most 1, so this is 0, but no compiler knows
+            for k, own in zip(places, vectors, strict=True):
+                sides[k] = sides[k]._replace(vectors=own)
+    return list(zip(sides[::2], sides[1::2], strict=True))
 
 
 def _turned(mean: Array, vectors: Array) -> Array:

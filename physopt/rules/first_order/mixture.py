@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from ..learned import Head
+from ..learned import Head, over, root
 from ..soap import soap
-from .path import OF_ARRAY, OF_CURVE, Path, alignment
+from .path import OF_ARRAY, OF_CURVE, Path, alignment, flat, parted
 
 
 class Mixture(eqx.Module):
@@ -68,14 +69,13 @@ def mixture(
         leaves, structure = jax.tree.flatten(grads)
         told = state.path.told(needed(value, "mixture"))
         base, after = inner.update(grads, state.base, params, value=value, **extra)
-        directions = structure.flatten_up_to(base)
-        products = told.products(leaves, directions)
+        g, d, sizes = flat(leaves), flat(structure.flatten_up_to(base)), [jnp.size(leaf) for leaf in leaves]
+        products, matrix = told.products(g, d, sizes), np.array([[float(jnp.ndim(leaf) == 2)] for leaf in leaves], np.float32)
         curve = jnp.broadcast_to(told.curve(horizon), (len(leaves), OF_CURVE))
-        matrix = jnp.asarray([[float(jnp.ndim(leaf) == 2)] for leaf in leaves], jnp.float32).reshape(-1, 1)
-        mixed = _bounded(jax.vmap(weights.head)(jnp.concatenate([alignment(products), curve, matrix], axis=1)))
-        steps = [_mixed(h, d, m, g, s) for h, d, m, g, s in zip(mixed, directions, told.mean, leaves, told.steps, strict=True)]
-        updates = structure.unflatten([(learning_rate * step).astype(step.dtype) for step in steps])
-        return updates, MixtureState(after, told.gone(leaves, steps))
+        h = jax.vmap(weights.head)(jnp.concatenate([alignment(products), curve, matrix.reshape(-1, 1)], axis=1))
+        each = jnp.repeat(_coefficients(h, products), np.array(sizes, int), axis=0, total_repeat_length=g.size).astype(g.dtype)
+        v = each[:, 0] * d + each[:, 1] * told.mean + each[:, 2] * g + each[:, 3] * told.steps
+        return structure.unflatten(parted(learning_rate * v, leaves)), MixtureState(after, told.gone(g, products, v))
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
 
@@ -87,18 +87,10 @@ def needed(value: Any, name: str) -> Any:
     return value
 
 
-def _bounded(h: Float[Array, "arrays 4"]) -> Float[Array, "arrays 4"]:
+def _coefficients(h: Float[Array, "arrays 4"], products: Float[Array, "arrays products"]) -> Float[Array, "arrays 4"]:
+    """Return the factors of direction, mean, gradient and last step."""
     limits = jnp.asarray([3.0, 2.0, 2.0, 0.95], h.dtype)
-    return jnp.clip(h, -limits, limits)
-
-
-def _mixed(h: Float[Array, "4"], d: Array, m: Array, g: Array, s: Array) -> Array:
-    length = _length(d)
-    along = lambda x: jnp.where(_length(x) > 0.0, length / jnp.where(_length(x) > 0.0, _length(x), 1.0), 0.0) * x  # noqa: E731
-    h = h.astype(d.dtype)
-    return jnp.exp(h[0]) * d - h[1] * along(m) - h[2] * along(g) + h[3] * s
-
-
-def _length(x: Array) -> Array:
-    square = jnp.sum(x * x)
-    return jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)
+    h = jnp.clip(h, -limits, limits)
+    length = root(products[:, 2])
+    along = [over(length, root(products[:, k])) for k in (1, 0)]  # mean and gradient
+    return jnp.stack([jnp.exp(h[:, 0]), -h[:, 1] * along[0], -h[:, 2] * along[1], h[:, 3]], axis=1)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from ..learned import Head
 from ..soap import soap
 from .mixture import needed
-from .path import OF_ARRAY, OF_CURVE, Path, alignment
+from .path import OF_ARRAY, OF_CURVE, Path, alignment, flat, parted
 
 FIRST = 20  # steps that a new task is looked at before it gets a rate of its own
 LIMIT = 3.0  # of the logarithm of the multiplier
@@ -72,11 +72,11 @@ def schedule(
         leaves, structure = jax.tree.flatten(grads)
         told = state.path.told(needed(value, "schedule"))
         base, after = inner.update(grads, state.base, params, value=value, **extra)
-        directions = structure.flatten_up_to(base)
-        invariants = jnp.concatenate([alignment(told.products(leaves, directions).sum(axis=0)), told.curve(horizon)])
+        g, d, sizes = flat(leaves), flat(structure.flatten_up_to(base)), [jnp.size(leaf) for leaf in leaves]
+        products = told.products(g, d, sizes)
+        invariants = jnp.concatenate([alignment(products.sum(axis=0)), told.curve(horizon)])
         own = jnp.where(told.count == FIRST, weights.first(invariants)[0], state.own).astype(state.own.dtype)
         multiplier = learning_rate * jnp.exp(jnp.clip(weights.now(invariants)[0] + own, -LIMIT, LIMIT))
-        steps = [(multiplier * d).astype(d.dtype) for d in directions]
-        return structure.unflatten(steps), ScheduleState(after, told.gone(leaves, directions), own)
+        return structure.unflatten(parted(multiplier * d, leaves)), ScheduleState(after, told.gone(g, products, d), own)
 
     return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore[reportArgumentType]
