@@ -108,7 +108,7 @@ def travelling_pulse():
     )
 
 
-@case(1e-3, slow=True, beyond="products of functions do not hold a singular corner: docs/pinn.md, limits")
+@case(1e-6)
 def corner_that_points_inwards():
     def reference(x, y, np=np):
         return (x**2 + y**2) ** (1 / 3) * np.sin(2 / 3 * np.mod(np.arctan2(y, x) - pi / 2, 2 * pi))

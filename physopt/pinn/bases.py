@@ -92,12 +92,16 @@ class Chebyshev(AbstractBasis):
         """Add an eighth of the degrees."""
         return Chebyshev(self.low, self.high, self.size + max(2, self.size // 8))
 
+    def richer(self) -> "Chebyshev":
+        """Add a third of the degrees."""
+        return Chebyshev(self.low, self.high, self.size + max(3, self.size // 3))
+
     def grown(self, profile: Profile) -> AbstractBasis:
         """Add a third of the degrees, or go over to splines."""
-        size = self.size + max(3, self.size // 3)
-        if size <= self.most:
-            return Chebyshev(self.low, self.high, size)
-        return Spline(np.linspace(self.low, self.high, size))  # high derivatives of a poor polynomial do not say where knots belong
+        richer = self.richer()
+        if richer.size <= self.most:
+            return richer
+        return Spline(np.linspace(self.low, self.high, richer.size))  # high derivatives of a poor polynomial do not say where knots belong
 
 
 class Spline(AbstractBasis):

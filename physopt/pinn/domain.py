@@ -23,6 +23,19 @@ class Edge(NamedTuple):
         return Edge(self.points[chosen], self.normals[chosen])
 
 
+class Corner(NamedTuple):
+    """A corner of three right angles in the plane, a `pole` in the fourth, and a length.
+
+    Nothing of the domain is on the straight line from the corner to the pole.
+    """
+
+    x: float
+    y: float
+    pole_x: float
+    pole_y: float
+    scale: float
+
+
 class AbstractDomain(abc.ABC):
     """A region of space. `a | b` is the union, `a & b` the intersection, `a - b` what is in `a` and not in `b`."""
 
@@ -38,6 +51,24 @@ class AbstractDomain(abc.ABC):
     @abc.abstractmethod
     def edge(self, axes: Axes) -> Edge:
         """Return points of the boundary as dense as `axes`, the values that each coordinate is sampled at, and the outer normals there."""
+
+    def ends(self) -> Axes:
+        """Return the values of each coordinate at which straight sides along the others lie."""
+        return [np.zeros(0) for _ in self.names]
+
+    def inward_corners(self) -> list[Corner]:
+        """Return the corners in the plane at which the domain fills three of four right angles."""
+        if len(self.names) != 2:
+            return []
+        size, quadrants = float(np.max(self.high - self.low)), np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
+        away, found = size * np.linspace(1e-4, 1.0, 2000)[:, None], []
+        for corner in product([np.unique(each) for each in self.ends()]):
+            inside = self.inside(corner + 1e-7 * size * quadrants)
+            if inside.sum() == 3:
+                across = self.inside(corner + away * quadrants[np.argmin(inside)])  # the domain on the other side of a hole
+                pole = corner + (0.5 * away[np.argmax(across)] if across.any() else size) * quadrants[np.argmin(inside)]
+                found.append(Corner(*map(float, (*corner, *pole, size))))
+        return found
 
     def interior(self, num: int) -> Points:
         """Return about `num` points inside, evenly spread and the same each time."""
@@ -108,6 +139,10 @@ class Box(AbstractDomain):
         """Return which points are in the box."""
         slack = 1e-12 * (self.high - self.low)
         return np.all((points >= self.low - slack) & (points <= self.high + slack), axis=1)
+
+    def ends(self) -> Axes:
+        """Return both ends of each side."""
+        return [np.array(pair) for pair in zip(self.low, self.high, strict=True)]
 
     def edge(self, axes: Axes) -> Edge:
         """Return points of the sides that are not periodic, both ends of an interval, and their normals."""
@@ -225,6 +260,10 @@ class _Joined(AbstractDomain):
     def inside(self, points: Points) -> Bool[np.ndarray, " n"]:
         """Return which points are inside."""
         return self._rule(*(part.inside(points) for part in self._parts))
+
+    def ends(self) -> Axes:
+        """Return the straight sides of both."""
+        return [np.concatenate(each) for each in zip(*(part.ends() for part in self._parts), strict=True)]
 
     def edge(self, axes: Axes) -> Edge:
         """Return the points of both edges with the domain on their inner side only."""

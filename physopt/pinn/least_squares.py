@@ -6,8 +6,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import lapack, solve_triangular
 
-DAMPING = 1e-13  # of a column's length: keeps directions apart that rounding cannot
-
 
 class _Panel(NamedTuple):
     """Some rows that begin within the columns from `first` on, and what the panel before left over, as one QR factor."""
@@ -29,13 +27,14 @@ class Factor:
     **Arguments:**
 
     - `matrix`: $J$, `(rows, columns)`; it is not changed.
+    - `damping`: of a column's length, keeps directions apart that rounding cannot.
 
     ??? cite "Reference"
         Golub, Van Loan, *Matrix Computations*, 4th ed. (2013), section 5.3;
         Björck, *Numerical Methods for Least Squares Problems* (1996), section 6.3.
     """
 
-    def __init__(self, matrix: Float[np.ndarray, "m n"]) -> None:
+    def __init__(self, matrix: Float[np.ndarray, "m n"], damping: float = 1e-13) -> None:
         lengths = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
         if not np.isfinite(lengths).all():
             raise FloatingPointError("The linearized equation is not finite.")
@@ -53,7 +52,7 @@ class Factor:
             panel = np.zeros((len(left) + len(rows) + done, end - start), order="F")
             panel[: len(left), : left.shape[1]] = left
             panel[len(left) : len(left) + len(rows)] = matrix[rows, start:end] / self._lengths[start:end]
-            panel[np.arange(done) - done, np.arange(done)] = DAMPING
+            panel[np.arange(done) - done, np.arange(done)] = damping
             qr, tau, _, _ = lapack.dgeqrf(panel, lwork=64 * panel.shape[1], overwrite_a=True)
             self._panels.append(_Panel(rows, len(left), start, done, qr, tau))
             left = np.triu(qr[: len(tau)])[done:, done:]

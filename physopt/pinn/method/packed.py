@@ -7,6 +7,8 @@ from jaxtyping import Float
 
 from physopt.pinn.answer import Piece
 from physopt.pinn.bases import Chebyshev, Fourier, Ring, Spline
+from physopt.pinn.corner_functions import CornerFunctions
+from physopt.pinn.domain import Corner
 from physopt.pinn.space import Products
 
 from .march import Course
@@ -14,9 +16,10 @@ from .system import Guess, Weights
 from .together import Search
 from .window import Attempt
 
-TUPLES: dict[str, Any] = {kind.__name__: kind for kind in (Piece, Course, Search, Attempt, Guess, Weights)}
+TUPLES: dict[str, Any] = {kind.__name__: kind for kind in (Piece, Course, Search, Attempt, Guess, Weights, Corner)}
 MADE: dict[str, tuple[Any, tuple[str, ...]]] = {  # from these attributes
-    "Products": (Products, ("bases",)),
+    "Products": (Products, ("bases", "corners")),
+    "CornerFunctions": (CornerFunctions, ("corners", "reach")),
     "Fourier": (Fourier, ("low", "high", "harmonics")),
     "Chebyshev": (Chebyshev, ("low", "high", "size")),
     "Spline": (Spline, ("spans",)),
@@ -87,4 +90,6 @@ def _read(described: Any, numbers: np.ndarray, deep: int) -> tuple[Any, np.ndarr
         fields[str(field)], numbers = _read(each, numbers, deep - 1)
     if "a" not in described:
         return fields, numbers
-    return (TUPLES[name](**fields) if name in TUPLES else MADE[name][0](*(fields[each] for each in MADE[name][1]))), numbers
+    return (
+        TUPLES[name](**fields) if name in TUPLES else MADE[name][0](*(fields[each] for each in MADE[name][1] if each in fields))
+    ), numbers

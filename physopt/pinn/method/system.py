@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from physopt.pinn.conditions import AbstractCondition, Places, Start
 from physopt.pinn.domain import product
 from physopt.pinn.field import Order
-from physopt.pinn.least_squares import balance
+from physopt.pinn.least_squares import Factor, balance
 from physopt.pinn.problem import Block, Jets, Problem
 from physopt.pinn.space import Products
 
@@ -125,6 +125,10 @@ class System:
             rows *= np.repeat(scale, self._height(part))[:, None]
         return np.vstack(parts)
 
+    def factor(self, jacobian: Float[np.ndarray, "rows columns"]) -> Factor:
+        """Return the factor of a derivative; functions of corners are nearly combinations of others, and are damped more."""
+        return Factor(jacobian, 1e-13 if self.space.corners is None else 1e-11)
+
     @property
     def measured(self) -> Bool[np.ndarray, " rows"]:
         """Which rows are readings."""
@@ -231,7 +235,7 @@ class System:
 
     def _balanced(self, parts: list[Float[np.ndarray, "_ columns"]], guess: Guess) -> list[Float[np.ndarray, " _"]]:
         """Return what each residual is multiplied by, so that units do not matter; readings are compared with the equation's terms."""
-        size, fields, sizes = self.space.size, len(self.problem.fields), []
+        size, fields, sizes = self.space.smooth, len(self.problem.fields), []  # beside a corner the others are as large as one likes
         for part, rows in zip(self._parts, parts, strict=True):
             cube = rows[:, : size * fields].reshape(part.block.size, self._height(part), size, fields)
             sizes.append(np.sqrt(np.einsum("mrsf,mrsf->mf", cube, cube) / cube.shape[1]))

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from physopt.pinn.answer import Answer, Piece
 from physopt.pinn.conditions import Start
 from physopt.pinn.field import Order
-from physopt.pinn.least_squares import Factor
 from physopt.pinn.problem import Jets, Problem
 from physopt.pinn.space import Products
 
@@ -90,7 +89,7 @@ def attempt(
         piece,
         found.guess,
         _deviations(system, found),
-        max(ratio(squares[1], squares[0]), 0.1 * ratio(made.own.unknowns**2, found.guess.unknowns**2)),
+        max(ratio(squares[1], squares[0]), 0.1 * ratio(made.own.unknowns**2, found.guess.unknowns**2), found.rounding),
         np.stack([squares[0], squares[2]]),
         found.settled,
         made.unique,
@@ -128,7 +127,7 @@ def correct(
 
     system = System(problem, finer, window, None if before is None else before.plain, (base, guess.unknowns), weights, also)
     jacobian = system.jacobian(system.zero)
-    factor = Factor(jacobian)
+    factor = system.factor(jacobian)
     own = system.split(factor.solve(system.residual(system.zero)))
     if before is not None:
         return Correction(own, system.split(factor.solve(system.starting(before.corrected).residual(system.zero))), True)
@@ -181,7 +180,7 @@ def _excited(problem: Problem, space: Products, window: Window, zero: Guess) -> 
     weights = Weights(equation=1e-2, measured=1.0)
     system = System(problem.having(problem.equation, problem.conditions), space, window, weights=weights)
     nothing = Guess(zero.coefficients, np.zeros(0))
-    factor, residual = Factor(system.jacobian(nothing)), system.residual(nothing)
+    factor, residual = system.factor(system.jacobian(nothing)), system.residual(nothing)
     found = system.split(factor.solve(residual))
     if _square(system, space, found).max() > 0.0:
         return Guess(found.coefficients, zero.unknowns)
