@@ -182,11 +182,10 @@ def test_energies_in_a_box(begin, level):
     assert answer.unknowns["E"] == pytest.approx((level * pi) ** 2 / 2, rel=1e-6)
 
 
-@pytest.mark.slow
 def test_sides_that_disagree_are_right_away_from_the_corners():
-    answer = solve(sides_that_disagree(), 1e-4)
-    assert answer(0.5, 0.5) == pytest.approx(2.0, abs=2e-4)
-    assert errors(answer, lambda points: np.all(np.minimum(points, 1 - points) > 0.1, axis=1))[1] <= 1e-4
+    answer = solve(sides_that_disagree(), 1e-8)
+    assert answer.converged and answer(0.5, 0.5) == pytest.approx(2.0, abs=1e-8)
+    assert errors(answer, lambda points: np.all(np.minimum(points, 1 - points) > 0.02, axis=1))[1] <= 1e-8
     assert all(f"contradict each other at (x = {x}, y = {y})" in answer.why for x in (0, 1) for y in (0, 1))
 
 

@@ -39,15 +39,15 @@ def pressed(u):
     ],
 )
 def test_corners_that_point_inwards_are_found_and_their_poles_are_outside(domain, corners):
-    found = domain.inward_corners()
+    found = [corner for corner in domain.corners() if corner.inward]
     assert [(corner.x, corner.y) for corner in found] == corners
-    for corner in found:
+    for corner in domain.corners():
         way = np.linspace(1e-6, 1.0, 300)[:, None]
         assert not domain.inside((1 - way) * corner[:2] + way * np.array(corner[2:4])).any()
 
 
 def test_derivatives_of_corner_functions_are_derivatives():
-    functions = CornerFunctions([Corner(0.1, 0.2, 0.5, 0.6, 2.0), Corner(-0.4, 0.0, -0.1, -0.3, 2.0)], 3)
+    functions = CornerFunctions([Corner(0.1, 0.2, 0.5, 0.6, 2.0, True), Corner(-0.4, 0.0, -0.1, -0.3, 2.0, False)], 3)
     points, h = np.array([[-0.3, 0.4], [0.2, -0.7], [0.9, 0.1]]), 1e-4
     for in_x, in_y in ((1, 0), (0, 1), (2, 0), (1, 1), (2, 1), (1, 2), (0, 4)):
         step, lower = (np.array([h, 0.0]), (in_x - 1, in_y)) if in_x else (np.array([0.0, h]), (in_x, in_y - 1))
@@ -85,6 +85,19 @@ def test_the_lowest_frequency_of_an_l_shaped_membrane():
     assert abs(answer.unknowns["E"] - 9.6397238440219) < 1e-3  # Betcke and Trefethen (2005)
 
 
+def test_outer_corners_are_those_of_boxes_that_do_not_repeat():
+    outer = [(corner.x, corner.y) for corner in ell.corners() if not corner.inward]
+    assert outer == [(-1, -1), (-1, 1), (0, 1), (1, -1), (1, 0)]
+    assert not Box(x=(0, 1), y=(0, 1), periodic="x").corners() and not Ball(1, x=0, y=0).corners()
+
+
+def test_a_pressed_square_is_that_of_its_series():
+    n = np.arange(1, 400, 2)
+    true = 0.5 - 16 / np.pi**3 * np.sum((-1.0) ** ((n - 1) // 2) / (n**3 * np.cosh(np.minimum(n * np.pi / 2, 700.0))))  # in the middle
+    answer = solve(Problem(square, pressed, [zero]), 1e-9)
+    assert answer.converged and abs(answer(0.0, 0.0) - true) < 1e-10
+
+
 def differences(inside, size, number):
     """Return points inside of a square, and the solution of a pressed membrane there, by differences of second order."""
     h, axis = 2 * size / number, np.linspace(-size, size, number + 1)
@@ -113,7 +126,7 @@ def test_a_pressed_membrane_is_that_of_differences(domain, inside, tol):
     (points, coarse), fine = (differences(inside, 1.0, number) for number in (160, 320))
     fine = dict(zip(map(tuple, np.round(fine[0], 9)), fine[1], strict=True))
     there = np.array([fine[place] for place in map(tuple, np.round(points, 9))])
-    far = np.min([np.hypot(*(points - corner[:2]).T) for corner in domain.inward_corners()], axis=0) > 0.1
+    far = np.min([np.hypot(*(points - corner[:2]).T) for corner in domain.corners() if corner.inward], axis=0) > 0.1
     true = there + (there - coarse) / (2 ** (4 / 3) - 1)  # the error falls like h^(4/3)
     error = np.linalg.norm((answer(*points.T) - true)[far]) / np.linalg.norm(true[far])
     assert answer.converged and error < tol

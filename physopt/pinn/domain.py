@@ -24,7 +24,7 @@ class Edge(NamedTuple):
 
 
 class Corner(NamedTuple):
-    """A corner of three right angles in the plane, a `pole` in the fourth, and a length.
+    """A corner of right angles in the plane, a `pole` outside, and a length; `inward`: the domain fills three of the four angles, not one.
 
     Nothing of the domain is on the straight line from the corner to the pole.
     """
@@ -34,6 +34,7 @@ class Corner(NamedTuple):
     pole_x: float
     pole_y: float
     scale: float
+    inward: bool
 
 
 class AbstractDomain(abc.ABC):
@@ -56,18 +57,20 @@ class AbstractDomain(abc.ABC):
         """Return the values of each coordinate at which straight sides along the others lie."""
         return [np.zeros(0) for _ in self.names]
 
-    def inward_corners(self) -> list[Corner]:
-        """Return the corners in the plane at which the domain fills three of four right angles."""
-        if len(self.names) != 2:
+    def corners(self) -> list[Corner]:
+        """Return the corners in the plane at which the domain fills one or three of four right angles."""
+        if len(self.names) != 2 or any(self.periodic):
             return []
         size, quadrants = float(np.max(self.high - self.low)), np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
         away, found = size * np.linspace(1e-4, 1.0, 2000)[:, None], []
         for corner in product([np.unique(each) for each in self.ends()]):
             inside = self.inside(corner + 1e-7 * size * quadrants)
-            if inside.sum() == 3:
-                across = self.inside(corner + away * quadrants[np.argmin(inside)])  # the domain on the other side of a hole
-                pole = corner + (0.5 * away[np.argmax(across)] if across.any() else size) * quadrants[np.argmin(inside)]
-                found.append(Corner(*map(float, (*corner, *pole, size))))
+            if inside.sum() in (1, 3):
+                outwards = quadrants[np.argmin(inside)] if inside.sum() == 3 else -quadrants[np.argmax(inside)]
+                across = self.inside(corner + away * outwards)  # the domain on the other side of a hole
+                pole = corner + (0.5 * away[np.argmax(across)] if across.any() else size) * outwards
+                (x, y), (pole_x, pole_y) = corner.tolist(), pole.tolist()
+                found.append(Corner(x, y, pole_x, pole_y, size, bool(inside.sum() == 3)))
         return found
 
     def interior(self, num: int) -> Points:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from .bases import AbstractBasis, Chebyshev, Fourier, Profile
 from .corner_functions import CornerFunctions
-from .domain import Axes, product
+from .domain import AbstractDomain, Axes, product
 from .field import Order
 from .problem import Jets, Problem
 
@@ -41,7 +41,7 @@ class Products:
             Fourier(float(low), float(high), few) if repeats else Chebyshev(float(low), float(high), 5 + some)
             for low, high, repeats in sides
         ]
-        inward = problem.domain.inward_corners()
+        inward = [corner for corner in problem.domain.corners() if corner.inward]
         corners = CornerFunctions.around(inward) if inward else None
         return cls([*bases, Chebyshev(*window, 9)] if window is not None else bases, corners)
 
@@ -115,6 +115,12 @@ class Products:
         """Return a somewhat richer space, in one coordinate or in all."""
         corners = self.corners.finer() if self.corners is not None and axis is None else self.corners
         return Products([basis.finer() if axis in (None, i) else basis for i, basis in enumerate(self.bases)], corners)
+
+    def cornered(self, domain: AbstractDomain) -> "Products | None":
+        """Return this space with functions for all corners of a domain in the plane, or `None` if it has them or there are none."""
+        corners = domain.corners() if len(self.bases) == 2 else []
+        known = 0 if self.corners is None else len(self.corners.corners)
+        return Products(self.bases, CornerFunctions.around(corners)) if len(corners) > known else None
 
     def grown(self, axis: int, profile: Profile, largest: float = np.inf) -> "Products":
         """Make one basis much richer or, where the space would have more than `largest` functions, only better placed; else return this."""

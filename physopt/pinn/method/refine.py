@@ -33,8 +33,11 @@ def refined(problem: Problem, space: Products, made: Attempt | None, before: Pie
         for axis in range(len(space.bases)):
             grown = grown.grown(axis, lambda x, times: np.ones_like(x), most)
         return Refined(grown, 1.0, 0, grown is space)
-    errors = np.array([_error_along(problem, made, before, axis) for axis in range(len(space.bases))])
+    errors = np.array([_error_in(problem, made, before, made.piece.space.finer(axis)) for axis in range(len(space.bases))])
     grown, shorter = space, 1.0
+    cornered = None if marches else space.cornered(problem.domain)
+    if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= 0.3 * errors.max():
+        return Refined(cornered, 1.0, len(space.bases) + 1, False)
     for axis in np.flatnonzero(errors >= 0.3 * errors.max()):
         if marches and axis == len(space.bases) - 1:
             shorter = float(np.clip((0.3 * goal / errors[axis]) ** (1 / 8), 0.2, 0.7))
@@ -44,9 +47,9 @@ def refined(problem: Problem, space: Products, made: Attempt | None, before: Pie
     return Refined(grown, min(shorter, 0.5) if full and marches else shorter, len(space.bases), full)
 
 
-def _error_along(problem: Problem, made: Attempt, before: Piece | None, axis: int) -> float:
-    """Return the estimated error when only one coordinate gets more functions."""
-    piece, finer = made.piece, made.piece.space.finer(axis)
+def _error_in(problem: Problem, made: Attempt, before: Piece | None, finer: Products) -> float:
+    """Return the estimated error by a space with more functions of one kind, of one coordinate or for corners."""
+    piece = made.piece
     own = correct(problem, piece.space, made.guess, finer, piece.window, before, made.worst, made.weights).own
     points = finer.points()
     value = [(0,) * points.shape[1]]
