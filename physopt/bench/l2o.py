@@ -26,6 +26,9 @@ Ranges = Mapping[str, tuple[float, float]]
 Curves = Float[ndarray, "... looks"]
 
 
+Build = Callable[[Mapping[str, Array], int], optax.GradientTransformation]
+
+
 class Method(NamedTuple):
     """A rule as an Optax transformation of its settings and the number of steps; settings are drawn between the ends, as logarithms.
 
@@ -33,7 +36,7 @@ class Method(NamedTuple):
     - `trained`: what is known of the training of a rule that is learned, which has settings of its own and none to be tried.
     """
 
-    build: Callable[[Mapping[str, Array], int], optax.GradientTransformation]
+    build: Build
     ranges: Ranges
     whole: bool = False
     trained: Callable[[], Mapping[str, Any]] | None = None
@@ -58,7 +61,7 @@ METHODS: Mapping[str, Method] = {
     "lbfgs": Method(lambda at, steps: optax.lbfgs(at["rate"], linesearch=None), {"rate": (0.03, 1.0)}, whole=True),
     "soap": Method(lambda at, steps: soap(at["rate"]), RATES),
     "physopt": Method(_soap_decayed, {**RATES, **POWERS}),
-    "soap-untrained": Method(lambda at, steps: _soap_decayed(_begun(), steps), {}, trained=lambda: _begun()),
+    "soap-untrained": Method(_soap_decayed, {}, trained=_begun),
     **{
         name: Method(lambda at, steps, name=name: learned(name, horizon=steps), {}, trained=functools.partial(provenance, name))
         for name in SHIPPED
@@ -91,23 +94,24 @@ class Tasks(NamedTuple):
 
     def curves(self, name: str, settings: Mapping[str, Float[ndarray, " settings"]]) -> Float[ndarray, "settings tasks looks"]:
         """Return the loss of all rows after every eight steps of a method."""
-        number = max((len(values) for values in settings.values()), default=1)
+        number, method = len(next(iter(settings.values()))), METHODS[name]
         each = [
-            _curves(self.template, name, jax.tree.map(lambda x, k=k: jnp.float32(x[k]), dict(settings)), *self[1:]) for k in range(number)
+            _curves(self.template, method.build, method.whole, {key: jnp.float32(x[k]) for key, x in settings.items()}, *self[1:])
+            for k in range(number)
         ]
         return np.stack([np.asarray(one) for one in each])
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _curves(template: Template, name: str, at: dict[str, Array], params: PyTree, rows: PyTree, chosen: Array) -> Array:
-    method, steps = METHODS[name], chosen.shape[1]
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _curves(template: Template, build: Build, whole: bool, at: dict[str, Array], params: PyTree, rows: PyTree, chosen: Array) -> Array:
+    steps = chosen.shape[1]
 
     def one(params: PyTree, rows: PyTree, chosen: Array) -> Array:
-        rule = optax.with_extra_args_support(method.build(at, steps))
+        rule = optax.with_extra_args_support(build(at, steps))
 
         def step(carry: Any, chosen: Array) -> tuple[Any, None]:
             params, state = carry
-            some = rows if method.whole else jax.tree.map(lambda x: x[chosen], rows)
+            some = rows if whole else jax.tree.map(lambda x: x[chosen], rows)
             value, grads = jax.value_and_grad(template.loss)(params, some)
             updates, state = rule.update(grads, state, params, value=value)
             return (jax.tree.map(lambda x, u: x + u.astype(x.dtype), params, updates), state), None
@@ -116,7 +120,7 @@ def _curves(template: Template, name: str, at: dict[str, Array], params: PyTree,
             carry, _ = jax.lax.scan(step, carry, chosen)
             return carry, template.loss(carry[0], rows)
 
-        each = chosen[:: LOOK if method.whole else 1]
+        each = chosen[:: LOOK if whole else 1]
         return jax.lax.scan(look, (params, rule.init(params)), each.reshape(steps // LOOK, -1, BATCH))[1]
 
     return jax.vmap(one)(params, rows, chosen)
@@ -191,9 +195,10 @@ def compare(
     best, half = lowest(base, steps // LOOK), lowest(base, steps // LOOK // 2)
     for name in names:
         if (trained := METHODS[name].trained) is not None:
-            told, settings[name] = trained(), {}
+            told = trained()
+            settings[name] = {key: told[key] for key in ("rate", "power")}
             spent = {"meta_training_s": told["seconds"], "meta_training_steps": told["evaluations"]}
-            records.append({"method": name, "settings": {key: told[key] for key in ("rate", "power")}, **spent})
+            records.append({"method": name, "settings": settings[name], **spent})
             continue
         tuning, chosen = base, best
         if name != REFERENCE:

@@ -111,8 +111,9 @@ class Moments(NamedTuple):
 
 
 def as_matrix(x: Any) -> Array:
-    """Return a matrix as it is, and any other array as one row."""
-    return jnp.asarray(x) if jnp.ndim(x) == 2 else jnp.asarray(x).reshape(1, -1)
+    """Return a matrix as it is, and any other array as one row, in single precision or better: half of it is too coarse for means."""
+    x = jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+    return x if x.ndim == 2 else x.reshape(1, -1)
 
 
 def _rotate(g: Array, sides: tuple[Basis, Basis]) -> Array:

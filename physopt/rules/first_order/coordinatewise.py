@@ -63,7 +63,7 @@ def coordinatewise(
 
     def init(params: PyTree) -> CoordinateState:
         leaves = jax.tree.leaves(params)
-        dtype = jnp.result_type(*leaves) if leaves else jnp.float32
+        dtype = jnp.result_type(*leaves, jnp.float32)
         return CoordinateState(moments.init(leaves), network.blank(sum(jnp.size(leaf) for leaf in leaves), dtype))
 
     def update(grads: PyTree, state: CoordinateState, params: PyTree = None) -> tuple[PyTree, CoordinateState]:
