@@ -10,9 +10,10 @@ import optax
 import pytest
 from instances import sampled
 
+from physopt.core.weights import WeightsError
 from physopt.rules import soap
 from physopt.rules.first_order import LEARNED, learned, untrained
-from physopt.rules.first_order.shipped import SHIPPED, provenance
+from physopt.rules.first_order.shipped import SHIPPED, file_of, provenance
 
 STEPS = 24
 RNG = np.random.default_rng(0)
@@ -152,5 +153,9 @@ def test_what_is_no_rule_is_refused():
         learned("velo")
     with pytest.raises(ValueError, match="horizon is 0"):
         learned("soap-mixture", horizon=0)
+    with pytest.raises(ValueError, match="No weights of recurrent-soap"):
+        learned("recurrent-soap")
+    with pytest.raises(WeightsError, match="not of a Mixture"):
+        learned("soap-mixture", file=file_of("recurrent"))
     with pytest.raises(ValueError, match="no learned rule"):
         untrained("")

@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
 
 SOAP, ADAM = (0.1, 0.822), (0.058, 0.822)
 RECIPES = {
-    "soap-mixture": Recipe(*SOAP, 0.05, 0.01),
+    "soap-mixture": Recipe(*SOAP, 0.05, 0.02),
     "soap-schedule": Recipe(*SOAP, 0.05, 0.02),
     "per-coordinate": Recipe(*ADAM, 0.03, 0.01),
     "recurrent": Recipe(*ADAM, 0.03, 0.01),

@@ -52,6 +52,8 @@ def coordinatewise(
     square over the array, so the size of a step is Adam's, and multiplying the loss changes nothing (but for Adam's $\epsilon = 10^{-8}$).
     With a network that answers zero, such as one that is not trained, it is Adam ($\beta$ = 0.9, 0.999) or SOAP ($\beta$ = 0.95, 0.95).
 
+    A research rule: what its trained weights are worth stands in `learned`.
+
     **Arguments:**
 
     - `learning_rate`: $\eta$. `network`: what is learned. `basis`: SOAP's eigenbasis; without it the arrays' own coordinates.

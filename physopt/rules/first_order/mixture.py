@@ -48,6 +48,8 @@ def mixture(
     logarithms of ratios of lengths, and the curve of the loss, see `Path`. So multiplying the loss changes nothing. Untrained, $h = 0$: the
     step of `base`. $|h_0| \le 3$, $|h_1|, |h_2| \le 2$, $|h_3| \le 0.95$.
 
+    A research rule: what its trained weights are worth stands in `learned`.
+
     `update` takes `value=`, the loss of the gradients, beside them.
 
     **Arguments:**

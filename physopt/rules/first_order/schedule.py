@@ -52,6 +52,8 @@ def schedule(
     its first 20 steps tell, and is 0 before. Multiplying the loss changes nothing. Untrained it is `base`. The exponent is within
     $\pm 3$.
 
+    A research rule: what its trained weights are worth stands in `learned`.
+
     `update` takes `value=`, the loss of the gradients, beside them.
 
     **Arguments:**
