@@ -35,7 +35,7 @@ def newton(problem, design):
 
 
 def optimal(problem):
-    return newton(problem, minimize(problem, MMA(), problem.init(), stop=Stop(grad_norm=1e-8, max_evaluations=150)).point)
+    return newton(problem, minimize(problem, MMA(), problem.init(), stop=Stop(grad_norm=1e-8, max_evaluations=600)).point)
 
 
 def beam(volfrac=0.5, filtering=DensityFilter(1.5), shape=(8, 4), **options):

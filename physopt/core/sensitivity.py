@@ -101,9 +101,12 @@ def conjugate_gradients(
         Notay, SIAM J. Sci. Comput. 22 (2000) 1444, flexible conjugate gradients.
     """
     solution, residual = tree_zeros(force), force
-    goal, largest = rtol * float(tree_norm(force)), 0.0
+    goal = rtol * float(tree_norm(force))
     if goal == 0.0:
         return solution
+    rng = np.random.default_rng(0)
+    drawn = jax.tree.map(lambda leaf: rng.standard_normal(np.shape(leaf)).astype(leaf.dtype), force)
+    largest = abs(float(tree_dot(drawn, curve(drawn)))) / float(tree_dot(drawn, drawn))  # the force alone may pull where it is flat
     most = 10 * sum(np.size(leaf) for leaf in jax.tree.leaves(force)) + 20 if most is None else most
     direction = precondition(residual)
     for _ in range(most):
