@@ -8,7 +8,7 @@ import pytest
 from instances import HostQuadratic
 
 from physopt import AbstractProblem, Euclidean, Evaluation, Implicit, Stop, minimize, sensitivity, unroll
-from physopt.core.sensitivity import STENCIL
+from physopt.core.sensitivity import STENCIL, conjugate_gradients
 from physopt.rules import LBFGS
 
 
@@ -156,3 +156,10 @@ def test_a_flat_direction_that_nothing_pulls_along_is_left_alone():
 
 def test_the_differences_are_of_fourth_order():
     assert sum(weight * (1.0 + times + times**2 + times**3 + times**4) for times, weight in STENCIL) == pytest.approx(1.0, abs=1e-14)
+
+
+@pytest.mark.parametrize("curvature", [1e-15, 0.0, -1e-15])
+def test_a_force_that_pulls_only_where_it_is_flat_is_refused(curvature):
+    hessian, force = np.array([1.0, 3.0, curvature]), np.array([0.0, 0.0, 1.0])
+    with pytest.raises(np.linalg.LinAlgError, match="singular"):
+        conjugate_gradients(lambda v: hessian * v, force, lambda r: r, 1e-10)
