@@ -125,7 +125,8 @@ class Products:
     def grown(self, axis: int, profile: Profile, largest: float = np.inf) -> "Products":
         """Make one basis much richer or, where the space would have more than `largest` functions, only better placed; else return this."""
         basis = self.bases[axis]
-        smooth = self.corners is not None and isinstance(basis, Chebyshev)  # what is not smooth the corners' functions hold
+        inward = self.corners is not None and any(corner.inward for corner in self.corners.corners)
+        smooth = inward and isinstance(basis, Chebyshev)  # splines are lost where the domain does not fill its box
         richer = self._with(axis, basis.richer() if smooth else basis.grown(profile))
         if richer.size <= largest:
             return richer

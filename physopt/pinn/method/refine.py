@@ -13,6 +13,8 @@ from physopt.pinn.space import Products
 
 from .window import Attempt, correct, ratio
 
+CLEAR = 0.05  # an error that is larger does not tell where it comes from
+
 
 class Refined(NamedTuple):
     """A space, by which factor the window is to be shorter, how many systems were factorized for that, and whether it is full."""
@@ -35,8 +37,8 @@ def refined(problem: Problem, space: Products, made: Attempt | None, before: Pie
         return Refined(grown, 1.0, 0, grown is space)
     errors = np.array([_error_in(problem, made, before, made.piece.space.finer(axis)) for axis in range(len(space.bases))])
     grown, shorter = space, 1.0
-    cornered = None if marches else space.cornered(problem.domain)
-    if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= 0.3 * errors.max():
+    cornered = space.cornered(problem.domain) if made.own < CLEAR and not marches else None
+    if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= errors.max():
         return Refined(cornered, 1.0, len(space.bases) + 1, False)
     for axis in np.flatnonzero(errors >= 0.3 * errors.max()):
         if marches and axis == len(space.bases) - 1:
@@ -52,6 +54,7 @@ def _error_in(problem: Problem, made: Attempt, before: Piece | None, finer: Prod
     piece = made.piece
     own = correct(problem, piece.space, made.guess, finer, piece.window, before, made.worst, made.weights).own
     points = finer.points()
+    points = points[problem.domain.inside(points[:, : len(problem.domain.names)])]
     value = [(0,) * points.shape[1]]
     added, there = finer.jets(points, value, own.coefficients), piece.plain(points, value)
     return ratio(np.mean(added**2, axis=(0, 2)), np.mean(there**2, axis=(0, 2)))
@@ -59,7 +62,8 @@ def _error_in(problem: Problem, made: Attempt, before: Piece | None, finer: Prod
 
 def _profile(piece: Piece, axis: int, space: Products) -> Callable[[Float[np.ndarray, " n"], int], Float[np.ndarray, " n"]]:
     """Return how large a derivative along one coordinate gets, at a few places in the others."""
-    places = [np.linspace(basis.low, basis.high, 5) for i, basis in enumerate(space.bases) if i != axis]
+    inner = slice(None) if space.corners is None else slice(1, -1)  # at a corner nothing has derivatives
+    places = [np.linspace(basis.low, basis.high, 5)[inner] for i, basis in enumerate(space.bases) if i != axis]
     others = product(places) if places else np.zeros((1, 0))
 
     def size(x: Float[np.ndarray, " n"], times: int) -> Float[np.ndarray, " n"]:
