@@ -72,17 +72,16 @@ def test_a_killed_farm_ends_its_workers_and_goes_on_where_it_was(tmp_path):
     folder, work, random, told = tmp_path / "results", tmp_path / "work", np.random.default_rng(0), []
     work.mkdir()
     for _ in range(3):
-        process = start(folder, work, 2)
-        told.append(process.stdout.readline().strip())
-        workers = children(process.pid)
-        time.sleep(random.uniform(0.0, 0.05))
-        process.kill()
-        told += process.stdout.read().split()
-        process.wait()
+        with start(folder, work, 2) as process:
+            told.append(process.stdout.readline().strip())
+            workers = children(process.pid)
+            time.sleep(random.uniform(0.0, 0.05))
+            process.kill()
+            told += process.stdout.read().split()
         while any(alive(pid) for pid in workers):
             time.sleep(0.1)  # they end by themselves
-    process = start(folder, work, 1)
-    last = process.communicate()[0].split()
+    with start(folder, work, 1) as process:
+        last = process.stdout.read().split()
     assert process.returncode == 0 and sorted(last) == sorted(f"t{k}" for k in range(60))
     assert set(told) <= set(last)
     begun = [path.name.split("-")[0] for path in work.glob("t*-*") for _ in path.read_text().splitlines()]
