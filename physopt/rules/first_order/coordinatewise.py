@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from ..moments import Averages, Eigenbasis, Moments, Seen
+from .path import flat, parted
 
 DECAYS = (0.9, 0.99, 0.999)  # of means of gradients, as in VeLO
 FLOOR = 1e-4  # of a mean square over that of its array: coordinates that nothing depends on are not looked at more closely
@@ -73,7 +74,7 @@ def coordinatewise(
         seen, averages = moments.update(leaves, state.averages)
         answers, memory = network(network.inputs(seen, averages.count).astype(state.memory.dtype), state.memory)
         each = answers[:, 0] * jnp.exp(jnp.clip(answers[:, 1], -5.0, 5.0))
-        steps = [-learning_rate * _as_long(a, normalised(a) + d) for a, d in zip(seen.direction, _split(each, seen.direction), strict=True)]
+        steps = [-learning_rate * _as_long(a, normalised(a) + d) for a, d in zip(seen.direction, parted(each, seen.direction), strict=True)]
         return structure.unflatten(moments.back(steps, state.averages, leaves)), CoordinateState(averages, memory)
 
     return optax.GradientTransformation(init, update)
@@ -87,16 +88,8 @@ def normalised(x: Array) -> Array:
 
 def beside(columns: Sequence[Sequence[Array]]) -> Float[Array, "n columns"]:
     """Return one column for each list of arrays, all coordinates of all arrays one after the other."""
-    return jnp.stack([jnp.concatenate([x.ravel() for x in one]) if one else jnp.zeros(0) for one in columns], axis=1)
+    return jnp.stack([flat(one) for one in columns], axis=1)
 
 
 def _as_long(a: Array, u: Array) -> Array:
     return jnp.sqrt(jnp.sum(a**2) / max(a.size, 1)) * normalised(u)
-
-
-def _split(flat: Array, like: Sequence[Array]) -> list[Array]:
-    ends, start = [], 0
-    for x in like:
-        ends.append(flat[start : start + x.size].reshape(x.shape))
-        start += x.size
-    return ends
