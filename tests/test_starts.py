@@ -91,7 +91,7 @@ def test_polynomial_and_span_are_exact_where_they_should_be():
     task = np.array([0.3, -0.4])
     exact = np.array([1 + 0.3 + 0.8 - 0.12 + 0.27, -0.1])
     starts = Starts(tasks, quadratic)
-    np.testing.assert_allclose(starts(task, "polynomial").point, exact, atol=1e-5)
+    np.testing.assert_allclose(starts(task, "polynomial").point, exact, atol=1e-6)
     weights = affine_weights(tasks[:5], task)
     assert weights.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(weights @ tasks[:5], task, atol=1e-12)

@@ -87,8 +87,9 @@ def test_a_quick_rule_that_contracts_is_left_alone():
     assert set(turns) == {QUICK}
 
 
-def test_a_quick_rule_that_stalls_is_relieved_once_and_from_the_best_point():
-    problem = SCF.of(ORDINARY["magnesium-fluoride-torn"]())
+@pytest.mark.parametrize("apart", [3.0, 3.2, 3.4])
+def test_a_quick_rule_that_stalls_is_relieved_once_and_from_the_best_point(apart):
+    problem = SCF.of(scf.UHF(molecule(f"Mg 0 0 0; F 0 0 {apart}", spin=1)))
     turns, bases = [], []
 
     def watch(progress):

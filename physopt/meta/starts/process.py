@@ -83,9 +83,7 @@ class Process:
         # Only the lengths of errors matter, and these are the same in the span of the rows.
         self._seen = np.linalg.qr(seen.T, mode="r").T if seen.shape[1] > len(seen) else seen
         self.kernel = self._chosen(smooth)
-        gram = self._gram(self.kernel)
-        self._inverse = np.linalg.inv(gram + _noise(np.trace(gram) / len(gram), self.kernel.nugget) * np.eye(len(gram)))
-        self._weights = self._inverse @ self._scaled(rest, self.kernel)
+        self._inverse, self._weights = _Spectrum(self._gram(self.kernel)).solved(self._scaled(rest, self.kernel), self.kernel.nugget)
         wrong = self._residuals(self._inverse, self._weights)
         self.errors: Float[ndarray, " n"] = np.linalg.norm(wrong if root is None else wrong @ root, axis=1)
         self.error = float(self.errors.mean())
@@ -113,11 +111,8 @@ class Process:
 
     def _with_nugget(self, kernel: Kernel, nuggets: Sequence[float]) -> tuple[float, Kernel]:
         """Return the lowest leave-one-out error over the nuggets, and the kernel with that one."""
-        values, vectors = np.linalg.eigh(self._gram(kernel))
-        rows, losses = vectors.T @ self._scaled(self._seen, kernel), []
-        for nugget in nuggets:
-            part = vectors / (np.maximum(values, 0.0) + _noise(values.sum() / len(values), nugget))
-            losses.append(float(np.linalg.norm(self._residuals(part @ vectors.T, part @ rows), axis=1).mean()))
+        spectrum, rows = _Spectrum(self._gram(kernel)), self._scaled(self._seen, kernel)
+        losses = [float(np.linalg.norm(self._residuals(*spectrum.solved(rows, nugget)), axis=1).mean()) for nugget in nuggets]
         best = int(np.argmin(losses))
         return losses[best], dataclasses.replace(kernel, nugget=nuggets[best])
 
@@ -139,5 +134,16 @@ class Process:
         return np.stack([np.linalg.solve(inverse[block, block], weights[block])[0] for block in blocks])
 
 
-def _noise(size: float, nugget: float) -> float:
-    return SMOOTH * nugget + JITTER * size
+class _Spectrum:
+    """Solves with a covariance and noise on its diagonal, for any noise; an elimination would lose half of the digits where it is small."""
+
+    def __init__(self, gram: Float[ndarray, "kept kept"]):
+        values, self._vectors = np.linalg.eigh(gram)
+        self._values, self._rounding = np.maximum(values, 0.0), JITTER * values.sum() / len(values)
+
+    def solved(
+        self, rows: Float[ndarray, "kept columns"], nugget: float
+    ) -> tuple[Float[ndarray, "kept kept"], Float[ndarray, "kept columns"]]:
+        """Return the inverse, and its product with the rows."""
+        part = self._vectors / (self._values + SMOOTH * nugget + self._rounding)
+        return part @ self._vectors.T, part @ (self._vectors.T @ rows)
