@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Pulse, Reaction, Rod
+from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Molecule, Pulse, Reaction, Rod
 from physopt.meta.starts import Task, task_of
 from physopt.study.classical import quasi_newton
 from physopt.study.knowledge import Knowledge
@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, Callable[[], AbstractPhysics]] = {
     "bratu": Bratu,
     "reaction": Reaction,
     "pulse": Pulse,
+    "molecule": Molecule,
 }
 METHODS = ("best-classical", "best-classical+nearest", "start", "metric", "start+metric", "physopt", "physopt-residuals")
 CIRCLES = {"similar": 1.0, "related": 2.0, "novel": 1.0}

@@ -1,5 +1,6 @@
 """The classical rules that learned starts are compared with, each tuned on the recorded tasks."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from physopt.meta.families import AbstractPhysics
+from physopt.meta.families.physics import OwnRule
 from physopt.study.oracle import Oracle, OutOfCalls
 
 MOST = 3000  # calls of a solve
@@ -35,14 +37,19 @@ class Case(NamedTuple):
     compiled: Compiled
     mu: Float[ndarray, " mu"]
 
+    @property
+    def known(self) -> Any:
+        """What the family's functions are given of the task."""
+        return self.compiled.family.prepared(self.mu)
+
     def function(self, x: Float[ndarray, " n"]) -> tuple[float, Float[ndarray, " n"]]:
         """Return value and gradient."""
-        value, grad = self.compiled.slope(x, self.mu)
+        value, grad = self.compiled.slope(x, self.known)
         return float(value), np.asarray(grad)
 
     def hessian(self, x: Float[ndarray, " n"]) -> Float[ndarray, "n n"]:
         """Return the Hessian."""
-        return np.asarray(self.compiled.hessian(x, self.mu))
+        return np.asarray(self.compiled.hessian(x, self.known))
 
     def oracle(self) -> Oracle:
         """Return a fresh oracle."""
@@ -107,17 +114,33 @@ def _scipy(method: str, price: Callable[[Case], float], curvature: str, **option
 
         more: dict[str, Any] = {}
         if curvature == "product":
-            more["hessp"] = paid(lambda x, v: case.compiled.product(x, v, case.mu))
+            more["hessp"] = paid(lambda x, v: case.compiled.product(x, v, case.known))
         elif curvature == "hessian":
             more["hess"] = paid(case.hessian)
         elif curvature == "jacobian":
-            more["hess"] = paid(lambda x: (lambda j: j.T @ j)(np.asarray(case.compiled.jacobian(x, case.mu))))  # pyright: ignore[reportOptionalCall]
+            more["hess"] = paid(lambda x: (lambda j: j.T @ j)(np.asarray(case.compiled.jacobian(x, case.known))))  # pyright: ignore[reportOptionalCall]
         try:
             scipy.optimize.minimize(asked, start, jac=True, method=method, options=options, **more)
         except (_Reached, OutOfCalls):
             return
         except (ValueError, np.linalg.LinAlgError):
             return  # trust-exact on a Hessian that is not finite
+
+    return run
+
+
+def _own(rule: OwnRule) -> Run:
+    """Return a rule that only a family has."""
+
+    def run(case: Case, oracle: Oracle, start: Float[ndarray, " n"], gtol: float) -> None:
+        def asked(x: Float[ndarray, " n"]) -> tuple[float, Float[ndarray, " n"]]:
+            answer = oracle(x)
+            if answer.norm <= gtol:
+                raise _Reached
+            return answer.value, answer.grad
+
+        with contextlib.suppress(_Reached, OutOfCalls):
+            rule(asked, case.known, start)
 
     return run
 
@@ -141,6 +164,7 @@ def settings(compiled: Compiled) -> dict[str, list[Rule]]:
         found["gauss-newton"] = [
             _scipy("trust-exact", lambda case: half, "jacobian", initial_trust_radius=r, max_trust_radius=1e3, **never) for r in RADII
         ]
+    found |= {name: [_own(rule)] for name, rule in compiled.family.own_rules().items()}
     return {name: [Rule(name, run) for run in runs] for name, runs in found.items()}
 
 

@@ -1,17 +1,20 @@
 """What the families have in common: a smooth function of unknowns and task, a cold start, and the ranges of the task."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from numpy import ndarray
 
 from physopt.core.problem import AbstractFamily, AbstractProblem, Euclidean, Evaluation
+
+Ask = Callable[[Float[ndarray, " n"]], Any]  # for value and gradient
+OwnRule = Callable[[Ask, Any, Float[ndarray, " n"]], None]  # given what `prepared` returns, from a point, until `ask` raises
 
 
 class AbstractPhysics(AbstractFamily):
@@ -28,8 +31,8 @@ class AbstractPhysics(AbstractFamily):
     frame: ClassVar[str]
 
     @abc.abstractmethod
-    def value(self, x: Float[Array, " n"], mu: Float[Array, " mu"]) -> Float[Array, ""]:
-        """Return $f(x; \\mu)$."""
+    def value(self, x: Float[Array, " n"], mu: Any) -> Float[Array, ""]:
+        """Return $f(x; \\mu)$, given what `prepared` returns of the task."""
 
     @abc.abstractmethod
     def cold(self) -> Float[ndarray, " n"]:
@@ -52,6 +55,14 @@ class AbstractPhysics(AbstractFamily):
     def task(self, hidden: Float[Array, " h"], key: PRNGKeyArray) -> Float[Array, " mu"]:
         """Return the task vector that somebody sees, given the hidden numbers: by default these."""
         return hidden
+
+    def prepared(self, mu: Float[Array, " mu"] | Float[ndarray, " mu"]) -> Any:
+        """Return what `value` is given of a task: by default its vector. What JAX cannot trace, such as integrals, is computed here."""
+        return mu
+
+    def own_rules(self) -> Mapping[str, OwnRule]:
+        """Return the rules that the field has for this kind of problem alone, by name, beside those for all smooth functions."""
+        return {}
 
     def named(self, mu: Float[ndarray, " mu"]) -> dict[str, Any]:
         """Return a task vector by names."""
@@ -81,14 +92,14 @@ class AbstractPhysics(AbstractFamily):
 
     def problem(self, mu: Float[Array, " mu"]) -> "Smooth":
         """Build the problem with task vector `mu`."""
-        return Smooth(family=self, mu=mu)
+        return Smooth(family=self, mu=self.prepared(mu))
 
 
 class Smooth(AbstractProblem):
     """One member of a family, with the model of a plain gradient."""
 
     family: AbstractPhysics
-    mu: Float[Array, " mu"]
+    mu: PyTree
     traceable: bool = eqx.field(default=True, static=True)
     unit: str = eqx.field(default="1", static=True)
 
