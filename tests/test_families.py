@@ -4,12 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pyscf import scf
+from pyscf.data import nist
 
 from physopt import Stop, minimize
+from physopt.bench.scf_family import Molecule, shaped
 from physopt.meta.families import Bratu, Cluster, Pulse, Reaction, Rod
 from physopt.rules import LBFGS
 
-FAMILIES = [Cluster(), Rod(links=4), Bratu(side=4), Reaction(), Pulse(slices=3)]
+FAMILIES = [Cluster(), Rod(links=4), Bratu(side=4), Reaction(), Pulse(slices=3), Molecule()]
 
 
 COMPILED_LONG = (Reaction, Pulse)
@@ -30,7 +33,8 @@ def test_every_family_keeps_its_word(family):
     np.testing.assert_array_equal(family.vector(dict(reversed(family.named(mu).items()))), mu)
     other = family.novel()
     assert other.unknowns == family.unknowns and other.ranges == family.ranges
-    assert not np.isclose(float(jax.jit(lambda x: other.value(x, jnp.asarray(mu)))(point + 0.1)), float(ask(point + 0.1).value), rtol=1e-3)
+    another = other.problem(jnp.asarray(mu))
+    assert not np.isclose(float(jax.jit(lambda x: another.evaluate(x).value)(point + 0.1)), float(ask(point + 0.1).value), rtol=1e-3)
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if not isinstance(f, Reaction)], ids=lambda family: type(family).__name__)
@@ -79,3 +83,34 @@ def test_a_pulse_is_unitary_and_no_pulse_is_the_drift():
     z = np.array([1.0, -1.0])
     energies = 0.5 * 0.2 * np.kron(z, [1, 1]) - 0.5 * 0.1 * np.kron([1, 1], z) + np.kron(z, z)
     np.testing.assert_allclose(family.unitary(jnp.zeros((4, 8)), mu), np.diag(np.exp(-3j * energies)), atol=1e-8)
+
+
+@pytest.mark.parametrize("field", [0.0, 0.1])
+def test_a_molecule_has_the_energy_that_pyscf_finds(field):
+    family, mu, seen = Molecule(field=field), np.array([1.5, 0.92, 1.03, 97.0, 108.0, 80.0]), []
+    ask = jax.jit(jax.value_and_grad(family.value))
+
+    def stopped(x):
+        value, grad = ask(x, family.prepared(mu))
+        seen.append((float(value), float(jnp.linalg.norm(grad))))
+        if seen[-1][1] < 1e-7:
+            raise StopIteration
+
+    with pytest.raises(StopIteration):
+        family.own_rules()["diis"](stopped, family.prepared(mu), family.cold())
+    mol = shaped(mu)
+    mf = scf.RHF(mol)
+    mf.get_hcore = lambda *_: scf.hf.get_hcore(mol) + field * mol.intor("int1e_r")[2]
+    assert seen[-1][0] == pytest.approx(mf.kernel(), abs=1e-8)
+    assert len(seen) < 2 * mf.cycles  # the start is the density of the atoms, in the middle of all shapes, and the end is ten times nearer
+    first, other = mol.atom_coords()[0], mol.atom_coords()[1]
+    apart = np.linalg.norm(mol.atom_coords() - first, axis=1) * nist.BOHR
+    assert apart[1:3] == pytest.approx([1.5, 0.92]) and np.linalg.norm(mol.atom_coords()[3] - other) * nist.BOHR == pytest.approx(1.03)
+    assert dihedral(mol.atom_coords()[[2, 0, 1, 3]]) == pytest.approx(80.0)
+
+
+def dihedral(atoms):
+    one, axis, two = np.diff(atoms, axis=0)
+    return np.degrees(
+        np.arccos(np.cross(one, axis) @ np.cross(axis, two) / np.linalg.norm(np.cross(one, axis)) / np.linalg.norm(np.cross(axis, two)))
+    )

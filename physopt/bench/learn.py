@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Molecule, Pulse, Reaction, Rod
+from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Pulse, Reaction, Rod
 from physopt.meta.starts import Task, task_of
 from physopt.study.classical import quasi_newton
 from physopt.study.knowledge import Knowledge
@@ -21,6 +21,7 @@ from physopt.study.study import Study
 
 from .learn_fits import Fits
 from .learn_rules import MOST, Case, Compiled, Row, Rule, settings, tuned
+from .scf_family import Molecule
 
 FAMILIES: Mapping[str, Callable[[], AbstractPhysics]] = {
     "cluster": Cluster,

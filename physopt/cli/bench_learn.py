@@ -31,7 +31,7 @@ def learn(
     Parameters
     ----------
     family
-        One of cluster, rod, bratu, reaction, pulse; or several, with commas between.
+        One of cluster, rod, bratu, reaction, pulse, molecule; or several, with commas between.
     recorded
         Numbers of recorded solves, 4 or more.
     seeds

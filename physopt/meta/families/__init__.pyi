@@ -1,6 +1,5 @@
 from .bratu import Bratu as Bratu
 from .cluster import Cluster as Cluster
-from .molecule import Molecule as Molecule
 from .physics import AbstractPhysics as AbstractPhysics, Smooth as Smooth
 from .pulse import Pulse as Pulse
 from .reaction import Reaction as Reaction

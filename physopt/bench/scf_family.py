@@ -12,10 +12,9 @@ import scipy.linalg
 from jaxtyping import Array, Float
 from numpy import ndarray
 
+from physopt.meta.families.physics import AbstractPhysics, Ask, OwnRule
 from physopt.scf.incore.field import energy, fock, occupied, rotation
 from physopt.scf.incore.integrals import Integrals
-
-from .physics import AbstractPhysics, Ask, OwnRule
 
 BASIS, KEPT = "6-31g", 256  # geometries whose integrals are remembered, two megabytes each
 
