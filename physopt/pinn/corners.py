@@ -48,7 +48,7 @@ def contradictions(answer: Answer) -> list[Contradiction]:
         meeting = _meeting(problem, spread[first], spread[second])
         if meeting is None:
             continue
-        bad = _unmet(answer, (problem.blocks[first], problem.blocks[second]), meeting)
+        bad = _unmet(answer, (problem.blocks[first], problem.blocks[second]), meeting, (spread[first], spread[second]))
         if bad.any():
             found.append(Contradiction(first, second, meeting[0].points[bad]))
     return found
@@ -80,8 +80,8 @@ def _meeting(problem: Problem, first: Places, second: Places) -> tuple[Places, P
     return Places(first.points[chosen], normals[0]), dataclasses.replace(Places(first.points[chosen]), normals=normals[1])
 
 
-def _unmet(answer: Answer, blocks: tuple[Block, Block], meeting: tuple[Places, Places]) -> np.ndarray:
-    """Return at which places no values of the fields and their derivatives meet both conditions."""
+def _unmet(answer: Answer, blocks: tuple[Block, Block], meeting: tuple[Places, Places], spread: tuple[Places, Places]) -> np.ndarray:
+    """Return at which places no values of the fields and their derivatives meet both conditions, `spread` over all of their places."""
     problem, points = answer.problem, meeting[0].points
     orders = sorted({order for block in blocks for order in block.orders})
     jets = answer.jets(points, orders)
@@ -95,8 +95,11 @@ def _unmet(answer: Answer, blocks: tuple[Block, Block], meeting: tuple[Places, P
         values.append(value)
         slopes.append(slope.reshape(*value.shape, -1))
     value, slope = np.concatenate(values, axis=1), np.concatenate(slopes, axis=1)
-    terms = np.abs(slope) @ np.abs(jets.reshape(len(points), -1, 1))[:, :, 0][:, :, None]
-    scale = np.maximum(terms[:, :, 0], np.abs(value)).max(axis=0)  # as large as anywhere
+    # A condition is met where what is left is small beside its terms, each as large as it gets anywhere: at a corner all may vanish.
+    around = np.abs(answer.jets(np.concatenate([places.points for places in spread]), orders))
+    largest = np.max(np.concatenate([around, np.abs(jets)]), axis=0, initial=0.0, where=np.isfinite(np.concatenate([around, jets])))
+    terms = np.abs(slope) @ largest.reshape(-1)
+    scale = np.maximum(terms, np.abs(value)).max(axis=0)
     bad = np.zeros(len(points), bool)
     for i in np.flatnonzero(np.isfinite(slope).all(axis=(1, 2)) & np.isfinite(value).all(axis=1)):
         rows = np.where(scale > 0.0, scale, 1.0)
