@@ -1,4 +1,4 @@
-"""Studies that teach nothing or something wrong: `python benchmarks/study_spoilt.py [--studies 200] [--json FILE]`.
+"""Studies that teach nothing or something wrong: `python benchmarks/study_spoilt.py [--studies 200] [--seed 2026] [--json FILE]`.
 
 Each study holds twelve solves of a chain of springs, spoilt in one of many ways, and then meets two new tasks. Every solve is compared with
 one that knows nothing: how many calls more it took, whether its gradient, asked for again, is as small as it says, and whether it ends no
@@ -123,8 +123,10 @@ def main() -> None:
     """Spoil studies, let each solve two tasks, and say how much worse they were."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--json", type=Path)
-    chosen, random = parser.parse_args(), np.random.default_rng(2026)
+    chosen = parser.parse_args()
+    random = np.random.default_rng(chosen.seed)
     records: list[dict[str, Any]] = []
     warnings.simplefilter("ignore")  # damaged files are left out with a warning each
     with tempfile.TemporaryDirectory() as folder:
@@ -166,6 +168,8 @@ def told(records: list[dict[str, Any]]) -> None:
     above = [r for r in records if r["calls"] > 1.1 * r["calls_cold"] + 2]
     high = [r for r in records if r["converged"] and r["higher"] > 1e-6]
     print(f"not converged: {sum(not r['converged'] for r in records)}; converged with a larger gradient than asked for: {len(wrong)}")
+    for r in above:
+        print(f"{r['kind']}, {r['question']}: {r['calls']} calls instead of {r['calls_cold']}, started from {r['start']}")
     print(f"more than 1.1 times the calls of a cold solve and two: {len(above)} of {len(records)}; ended higher: {len(high)}")
 
 

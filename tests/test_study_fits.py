@@ -1,5 +1,7 @@
 """Studies of residuals, and within bounds: SciPy's answers, every call counted, nothing outside of the bounds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -83,6 +85,21 @@ def test_residuals_and_jacobian_may_come_together_and_by_differences(tmp_path):
 
 
 LOOSE = pytest.param([(-50.0, 50.0)] * UNKNOWNS, id="loose", marks=pytest.mark.slow)
+
+
+def test_a_start_with_a_higher_value_costs_a_fit_one_call(tmp_path):
+    study, random = Study(tmp_path / "good"), np.random.default_rng(3)
+    for _ in range(6):
+        study.least_squares(wave, START, draw_wave(random), pass_task=True)
+    bad = Study(tmp_path / "bad", verify=False)
+    for solve in study.folder.solves():
+        bad.folder.add(dataclasses.replace(solve, point=np.full_like(START, 7.0), tangents=None))
+    task, calls = draw_wave(random), []
+    cold = Study(tmp_path / "cold").least_squares(metered(wave, calls), START, task, pass_task=True, record=False)
+    alone = len(calls)
+    result = bad.least_squares(metered(wave, calls), START, task, pass_task=True, record=False)
+    assert "its value is no better" in result.message and len(calls) - alone == alone + 1
+    np.testing.assert_allclose(result.x, cold.x, rtol=1e-12)
 
 
 @pytest.mark.parametrize("bounds", [pytest.param(PAIRS, id="pressed"), LOOSE])

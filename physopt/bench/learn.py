@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Pulse, Reaction, Rod
 from physopt.meta.starts import Task, task_of
-from physopt.study.classical import quasi_newton
+from physopt.study.classical import Trial, quasi_newton
 from physopt.study.knowledge import Knowledge
 from physopt.study.oracle import Oracle, OutOfCalls
 from physopt.study.study import Study
@@ -135,7 +135,7 @@ class Arena:
         if inverse is None:
             self.warm[0].run(held.case, oracle, start, gtol)
         else:
-            quasi_newton(oracle, start, gtol, inverse, 0.0)
+            quasi_newton(oracle, start, gtol, inverse, Trial())
 
     def _guarded(self, held: Held, study: Study, seed: int, number: int) -> dict[str, Any]:
         rows: list[Row] = []

@@ -10,11 +10,13 @@ from numpy import ndarray
 from physopt.meta.starts.task import Task
 
 from .box import Box
-from .classical import WINDOW
+from .classical import Trial
 from .knowledge import Expected, Knowledge, cold_calls
 from .oracle import AbstractOracle, Answer, OutOfCalls
 from .question import AbstractQuestion
 
+PRICE = 0.1  # of a cold solve: what trying in vain may cost, beside two answers
+WINDOW = 4  # answers in which the gradient must fall
 Tolerance = Callable[[float], float]  # the gradient norm to reach, from that of the cold start
 
 
@@ -74,41 +76,51 @@ def learned(
 ) -> Attempt:
     """Solve from the learned start with the learned metric; each is left out, by itself, if it is not to be believed.
 
-    A start is refused without a call by its distance and its leave-one-out error, and after one call if its gradient is no better than
-    that of a cold start. The metric is refused without a call by what it does for recorded problems that are left out, and goes during the
-    run if the gradient does not fall soon.
+    A start is refused without a call by its distance and its leave-one-out error, and after one call if its gradient, or for a fit its
+    value, is no better than that of a cold start. The metric is refused without a call by what it does for recorded problems that are left
+    out, and goes during the run if the gradient does not fall soon.
     """
     start, inverse, expected = knowledge.start(task), knowledge.inverse(task), knowledge.expected(task)
     doubt, gtol, begin = start.doubt, tolerance(expected.cold_norm), question.box.clip(start.point)
     usual = cold_calls(knowledge.solves, "answers")
-
-    def factor(fall: float) -> float:
-        # Slower than a cold solve is on its way on average, the metric is not worth having.
-        return float(np.clip(fall ** (WINDOW / usual), 2.0, 10.0)) if np.isfinite(fall) and np.isfinite(usual) else 10.0
-
     try:
         if not doubt and np.isfinite(gtol):
-            answer = oracle(begin)
-            if _promising(question.box, answer, inverse, expected):
-                question.near(oracle, begin, gtol, inverse, rule, factor(expected.cold_norm / gtol), 0.1 * expected.cold_norm)
+            high = oracle.glance(begin) >= expected.cold_value
+            if not high and _promising(question.box, oracle(begin), inverse, expected):
+                trial = _trial(expected, gtol, usual, 1)
+                question.near(oracle, begin, gtol, inverse, rule, trial._replace(leave=0.1 * expected.cold_norm))
                 if _reached(oracle, gtol):
                     metric = inverse is not None and question.learns_metric
                     return _attempt(oracle, gtol, start.name, metric, "" if metric else rule, None, "")
                 doubt, inverse = "the gradient did not fall from it", None
             else:
-                doubt = "its gradient is no better than that of a cold start"
+                doubt = f"its {'value' if high else 'gradient'} is no better than that of a cold start"
         if inverse is None or not question.learns_metric:
             return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
-        first = oracle(point)
+        tried, first = len(oracle.rows), oracle(point)
+        oracle.keep(first)
         gtol = tolerance(first.norm)
         if not first.finite:
             return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
-        question.near(oracle, point, gtol, inverse, rule, factor(first.norm / gtol), 0.5 * first.norm)
+        trial = _trial(expected._replace(cold_norm=first.norm), gtol, usual, tried)
+        question.near(oracle, point, gtol, inverse, rule, trial._replace(leave=0.5 * first.norm))
         if _reached(oracle, gtol):
             return _attempt(oracle, gtol, "cold", True, "", first, doubt)
         return cold(question, oracle, point, rule, np.inf, tolerance, f"{doubt}, nor with the learned metric")
     except OutOfCalls:
         return _attempt(oracle, gtol, start.name, inverse is not None, "", None, doubt)
+
+
+def _trial(expected: Expected, gtol: float, usual: float, spent: int) -> Trial:
+    """Return how long to wait for what was learned, where a cold solve usually takes so many answers.
+
+    What is tried in vain may cost a tenth of a cold solve and two answers, of which some are spent. After that the gradient must fall as
+    fast as in a cold solve on average.
+    """
+    known = np.isfinite(usual) and np.isfinite(expected.cold_norm / gtol)
+    first = int(np.clip(2.0 + PRICE * usual - spent, 2.0, WINDOW)) if known else 2
+    factor = float(np.clip((expected.cold_norm / gtol) ** (WINDOW / usual), 2.0, 10.0)) if known else 10.0
+    return Trial(first, 0.5 * expected.height if expected.height > 0.0 else np.inf, WINDOW, factor)
 
 
 def _promising(box: Box, answer: Answer, inverse: Float[ndarray, "n n"] | None, expected: Expected) -> bool:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .box import Box
-from .classical import HALVINGS, WINDOW, Rule
+from .classical import HALVINGS, Rule, Trial
 from .oracle import AbstractOracle, Answer, OutOfCalls
 
 ARMIJO = 1e-4
@@ -59,22 +59,20 @@ def descend(
     step_of: Callable[[Answer], Float[ndarray, " n"]],
     box: Box,
     fallback: Rule,
-    factor: float,
-    leave: float = np.inf,
+    trial: Trial,
 ) -> None:
     """Make steps within bounds, shortened where needed, until the norm of the projected gradient is `gtol`.
 
-    If it does not fall `factor`-fold in every window, `fallback` goes on from the lowest point.
-
-    **Arguments:** `leave`: end the run then if the norm is still above this.
+    If it does not fall as the trial wants it, `fallback` goes on from the lowest point.
     """
     try:
-        answer = oracle(box.clip(point))
-        first, number = answer.norm, len(oracle.rows)
-        while answer.finite and answer.norm > gtol:
-            if len(oracle.rows) - number >= WINDOW:
+        begin = answer = oracle(box.clip(point))
+        first, began = answer.norm, len(oracle.rows)
+        number = began
+        while answer.finite and answer.norm > gtol and not trial.failed(begin, oracle.rows[began:]):
+            if len(oracle.rows) - number >= trial.window:
                 assert oracle.flattest is not None
-                if not oracle.flattest.norm * factor <= first:
+                if not oracle.flattest.norm * trial.factor <= first:
                     break
                 first, number = oracle.flattest.norm, len(oracle.rows)
             better = _searched(oracle, answer, step_of(answer), box)
@@ -83,7 +81,7 @@ def descend(
             answer = better
     except OutOfCalls:
         return
-    if oracle.lowest is None or oracle.flattest is None or oracle.flattest.norm <= gtol or oracle.flattest.norm > leave:
+    if oracle.lowest is None or oracle.flattest is None or oracle.flattest.norm <= gtol or oracle.flattest.norm > trial.leave:
         return
     fallback(oracle, oracle.lowest.point, gtol)
 

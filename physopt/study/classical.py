@@ -1,8 +1,8 @@
 """The classical rules of a study: what solves its first tasks, and what stands behind the learned start."""
 
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -15,14 +15,41 @@ from physopt.rules.lbfgs import LBFGS
 from physopt.rules.watch import Watch
 
 from .box import Box
-from .oracle import AbstractOracle, Hessian, Oracle, OutOfCalls, matrix_of
+from .oracle import AbstractOracle, Answer, Hessian, Oracle, OutOfCalls, Row, matrix_of
 from .posed import Posed
 
 MEMORY = 60
+STILL = 0.01  # of the norm of the gradient: a step that changes it less is too short by far
 HALVINGS = 50  # of one step, after which it is nothing
 PATIENT = 100  # answers without any progress, after which there will be none
-WINDOW = 4  # calls in which a learned metric must show what it is worth
 Rule = Callable[[Any, Float[ndarray, " n"], float], None]  # of an oracle, a point, and the norm of the gradient to reach
+
+
+class Trial(NamedTuple):
+    """How long what was learned may take to show its worth.
+
+    - `first`: in so many answers, the start's not counted, the gradient must be halved, or the value fall by `fall`; one answer sooner
+      something must have happened at all. 0 for no such test.
+    - `window`, `factor`: within every so many answers the gradient must fall so many times.
+    - `leave`: otherwise the classical rule goes on from there; but where the norm of the gradient is above this, the run ends.
+    """
+
+    first: int = 0
+    fall: float = np.inf
+    window: int = 4
+    factor: float = 0.0
+    leave: float = np.inf
+
+    def failed(self, begin: Answer, rows: Sequence[Row]) -> bool:
+        """Say whether the first answers have shown nothing, from the rows of an oracle since it gave `begin`."""
+        some = rows[: self.first]
+        fall = max((begin.value - value for _, value, _ in some if not np.isnan(value)), default=-np.inf)
+        if not some or fall >= self.fall:
+            return False
+        still = len(some) >= self.first - 1 and all(abs(norm - begin.norm) <= STILL * begin.norm for *_, norm in some)
+        refused = len(some) >= max(self.first - 1, 2) and fall <= 0.0
+        slow = len(some) == self.first and not any(norm <= 0.5 * begin.norm for *_, norm in some)
+        return still or refused or slow
 
 
 class Reached(Exception):
@@ -45,18 +72,16 @@ class Patience:
 
 def lbfgs(oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float) -> None:
     """Run L-BFGS with a long memory until the gradient's norm is `gtol`, the calls are used up, or it goes on no further."""
-    _run(oracle, point, gtol, None, LBFGS(memory=MEMORY))
+    _run(oracle, point, gtol, None, LBFGS(memory=MEMORY), Trial())
 
 
-def quasi_newton(
-    oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"], factor: float, leave: float = np.inf
-) -> None:
-    """Run L-BFGS whose first inverse Hessian is `inverse`, with unit steps; it goes if the gradient does not fall `factor`-fold soon.
-
-    **Arguments:** `leave`: end the run then if the norm of the gradient is still above this.
-    """
+def quasi_newton(oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"], trial: Trial) -> None:
+    """Run L-BFGS whose first inverse Hessian is `inverse`, with unit steps, as long as the trial allows; then without it."""
     rule = LBFGS(memory=MEMORY, first_step=np.inf, scaled=False)
-    _run(oracle, point, gtol, inverse, Watch(rule, LBFGS(memory=MEMORY), window=WINDOW, factor=factor), leave)
+    watch = Watch(rule, LBFGS(memory=MEMORY), window=trial.window, factor=trial.factor)
+    failed = _run(oracle, point, gtol, inverse, watch, trial)
+    if failed and oracle.lowest is not None and oracle.flattest is not None and oracle.flattest.norm <= trial.leave:
+        lbfgs(oracle, oracle.lowest.point, gtol)
 
 
 def _run(
@@ -65,8 +90,9 @@ def _run(
     gtol: float,
     inverse: Float[ndarray, "n n"] | None,
     rule: LBFGS | Watch,
-    leave: float = np.inf,
-) -> None:
+    trial: Trial,
+) -> bool:
+    """Run the rule, and say whether its first answers have failed the trial."""
     counts, judged, patience = [itertools.count()], [False], Patience(oracle)
 
     def stuck(progress: Progress) -> bool:
@@ -74,15 +100,17 @@ def _run(
             counts[0] = itertools.count()
         if rule.doubts(progress.carry.state) and not judged[0]:
             judged[0] = True
-            if progress.grad_norm > leave:
+            if progress.grad_norm > trial.leave:
                 return True
-        return next(counts[0]) > HALVINGS or patience.over()
+        return next(counts[0]) > HALVINGS or patience.over() or trial.failed(begin, oracle.rows[began:])
 
     stop = Stop(grad_norm=gtol, max_evaluations=10**6, max_nonfinite=HALVINGS)
     try:
+        begin, began = oracle(point), len(oracle.rows)
         minimize(Posed(oracle=oracle, inverse=inverse), rule, np.array(point, float), stop=stop, callback=stuck)
+        return trial.failed(begin, oracle.rows[began:])
     except OutOfCalls:
-        return
+        return False
 
 
 def newton_cg(oracle: Oracle, point: Float[ndarray, " n"], gtol: float) -> None:

@@ -25,9 +25,10 @@ def teaches(solve: Solve) -> bool:
 
 
 class Expected(NamedTuple):
-    """What a solve of a task should meet: the cold start's gradient and height above the minimum, the final value and its error."""
+    """What a solve of a task should meet: the cold start's gradient, value and height above the minimum, the final value and its error."""
 
     cold_norm: float
+    cold_value: float
     height: float
     value: float
     error: float
@@ -68,7 +69,8 @@ class Knowledge:
         # Outside of what was recorded a value may be missed by far more than leaving one out says.
         low, high = self.starts.inputs.min(0), self.starts.inputs.max(0)
         outside = float((np.maximum(low - z, z - high) / (high - low)).max(initial=0.0))
-        return Expected(norm, height, float(self._heights(z)[0]), float(self._heights.errors.max()) * (1.0 + 10.0 * outside) ** 2)
+        cold = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_value"))), np.nan)
+        return Expected(norm, cold, height, float(self._heights(z)[0]), float(self._heights.errors.max()) * (1.0 + 10.0 * outside) ** 2)
 
 
 def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:
@@ -78,10 +80,12 @@ def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:
     return float(np.median(found)) if found else np.nan
 
 
-def best_rule(solves: Sequence[Solve], portfolio: Sequence[str]) -> tuple[str, float]:
+def best_rule(solves: Sequence[Solve], portfolio: Sequence[str], *, trying: bool) -> tuple[str, float]:
     """Return the classical rule for the next solve, and after how many calls another one takes over.
 
     Each is tried once, the first one first, for as many calls as the best one takes; then the one with the lowest median counts.
+
+    **Arguments:** `trying`: without it only rules count that have been tried, as where nothing is recorded and so nothing learned.
     """
     calls: dict[str, list[float]] = {name: [] for name in portfolio}
     for solve in solves:
@@ -90,8 +94,8 @@ def best_rule(solves: Sequence[Solve], portfolio: Sequence[str]) -> tuple[str, f
         if rule in calls and solve.about.get("start") == "cold" and not solve.about.get("metric") and number >= 1.0:
             calls[rule].append(number)
     known = {name: float(np.median(found)) for name, found in calls.items() if found}
-    if not known:
+    if portfolio[0] not in known:
         return portfolio[0], np.inf
     best = min(known, key=lambda name: known[name])
     untried = [name for name in portfolio if not calls[name]]
-    return (untried[0], known[best]) if untried else (best, np.inf)
+    return (untried[0], known[best]) if untried and trying else (best, np.inf)

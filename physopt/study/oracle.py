@@ -11,6 +11,7 @@ from numpy import ndarray
 from .box import Box
 
 Function = Callable[[Float[ndarray, " n"]], tuple[float, Float[ndarray, " n"]]]
+Row = tuple[float | int, float, float]  # calls so far, value, norm of the gradient
 Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
 Product = Callable[[Float[ndarray, " n"], Float[ndarray, " n"]], Float[ndarray, " n"]]
 
@@ -38,20 +39,21 @@ class OutOfCalls(Exception):
 class AbstractOracle(abc.ABC):
     """What answers with value and gradient, and counts its calls.
 
-    The newest answer is remembered, so that asking again at the same point costs nothing. `flattest` is the finite answer with the smallest
-    gradient, `lowest` that with the lowest value; probes, for differences, do not compete. `values` calls were for values, and `curvatures`
-    for Hessians, products with these, or Jacobians; `calls` is what they are worth together. `single`: has the function answered in single
-    precision?
+    Asking again costs nothing at the point of the newest answer and of one that was kept by `keep`. `flattest` is the finite answer with
+    the smallest gradient, `lowest` that with the lowest value; probes, for differences, do not compete. `values` calls were for values, and
+    `curvatures` for Hessians, products with these, or Jacobians; `calls` is what they are worth together. `single`: has the function
+    answered in single precision?
     """
 
     def __init__(self, most: float | int, box: Box | None):
         self.most, self.values, self.curvatures, self.single = most, 0, 0, False
         self._priced: float | int = 0  # calls that those for curvature are worth
-        self.rows: list[tuple[float | int, float, float]] = []  # calls so far, value, norm of the gradient: one for each answer
+        self.rows: list[Row] = []  # one for each answer
         self.flattest: Answer | None = None
         self.lowest: Answer | None = None
         self._box = box
         self._newest: Answer | None = None
+        self._kept: Answer | None = None
         self._first: Float[ndarray, " n"] | None = None
 
     @property
@@ -65,8 +67,9 @@ class AbstractOracle(abc.ABC):
 
     def __call__(self, point: Float[ndarray, " n"]) -> Answer:
         """Return the answer at a point."""
-        if self._newest is not None and np.array_equal(self._newest.point, point):
-            return self._newest
+        for known in (self._newest, self._kept):
+            if known is not None and np.array_equal(known.point, point):
+                return known
         self._newest = answer = self.ask(np.array(point, float))
         self._first = answer.point if self._first is None else self._first
         self.rows.append((self.calls, answer.value, answer.norm))
@@ -74,6 +77,14 @@ class AbstractOracle(abc.ABC):
             self.flattest = answer if self.flattest is None or answer.norm < self.flattest.norm else self.flattest
             self.lowest = answer if self.lowest is None or answer.value < self.lowest.value else self.lowest
         return answer
+
+    def keep(self, answer: Answer) -> None:
+        """Remember an answer, such as that at the cold start, from which another rule may begin again."""
+        self._kept = answer
+
+    def glance(self, point: Float[ndarray, " n"]) -> float:
+        """Return the value at a point where that is cheaper than value and gradient; otherwise NaN."""
+        return np.nan
 
     def probe(self, point: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
         """Return the gradient at a point near the last one, for a difference."""

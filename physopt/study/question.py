@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from .box import Box
 from .boxed import GaussNewton, QuasiNewton, descend
-from .classical import PORTFOLIO, Rule, bounded, newton, quasi_newton
+from .classical import PORTFOLIO, Rule, Trial, bounded, newton, quasi_newton
 from .curvature import hessian_of, symmetric
 from .oracle import AbstractOracle, Answer, Function, Hessian, Oracle, Product, matrix_of
 from .residuals import Jacobian, Residual, Residuals, levenberg_marquardt
@@ -46,10 +46,9 @@ class AbstractQuestion(abc.ABC):
         gtol: float,
         inverse: Float[ndarray, "n n"] | None,
         rule: str,
-        factor: float,
-        leave: float = np.inf,
+        trial: Trial,
     ) -> None:
-        """Solve from a learned start or with a learned metric, as long as the gradient falls `factor`-fold soon or is below `leave`."""
+        """Solve from a learned start or with a learned metric, as long as the trial allows."""
 
     @abc.abstractmethod
     def hessian(self, oracle: Any, at: Answer, moved: Float[ndarray, " n"], vector: Float[ndarray, " d"]) -> Float[ndarray, "n n"] | None:
@@ -100,16 +99,15 @@ class Minimization(AbstractQuestion):
         gtol: float,
         inverse: Float[ndarray, "n n"] | None,
         rule: str,
-        factor: float,
-        leave: float = np.inf,
+        trial: Trial,
     ) -> None:
         """Run a quasi-Newton method from the learned metric, or without one the classical rule."""
         if inverse is None:
             self.rules[rule](oracle, start, gtol)
         elif self.box.bounded:
-            descend(oracle, start, gtol, QuasiNewton(inverse, self.box), self.box, self.rules[rule], factor, leave)
+            descend(oracle, start, gtol, QuasiNewton(inverse, self.box), self.box, self.rules[rule], trial)
         else:
-            quasi_newton(oracle, start, gtol, inverse, factor, leave)
+            quasi_newton(oracle, start, gtol, inverse, trial)
 
     def hessian(
         self, oracle: Oracle, at: Answer, moved: Float[ndarray, " n"], vector: Float[ndarray, " d"]
@@ -162,14 +160,13 @@ class Fit(AbstractQuestion):
         gtol: float,
         inverse: Float[ndarray, "n n"] | None,
         rule: str,
-        factor: float,
-        leave: float = np.inf,
+        trial: Trial,
     ) -> None:
         """Run SciPy's method; within bounds Gauss-Newton, as SciPy's methods keep away from bounds, and a good start may be there."""
         if self.box.bounded:
-            descend(oracle, start, gtol, GaussNewton(self.box), self.box, self.rules[rule], factor, leave)
+            descend(oracle, start, gtol, GaussNewton(self.box), self.box, self.rules[rule], trial)
         else:
-            levenberg_marquardt(oracle, start, gtol, self.method, self.x_scale, self.box, factor, leave)
+            levenberg_marquardt(oracle, start, gtol, self.method, self.x_scale, self.box, trial)
 
     def hessian(
         self, oracle: Residuals, at: Answer, moved: Float[ndarray, " n"], vector: Float[ndarray, " d"]

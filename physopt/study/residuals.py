@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .box import Box
-from .classical import WINDOW, Reached
+from .classical import Reached, Trial
 from .oracle import AbstractOracle, Answer, OutOfCalls, matrix_of
 
 Residual = Callable[[Float[ndarray, " n"]], Any]
@@ -36,6 +36,12 @@ class Residuals(AbstractOracle):
             return self._last[1]
         self._last = (point.copy(), *self._asked(point))
         return self._last[1]
+
+    def glance(self, point: Float[ndarray, " n"]) -> float:
+        """Return the value at a point, by one call."""
+        residuals = self.residuals(point)
+        with np.errstate(over="ignore"):
+            return 0.5 * float(residuals @ residuals)
 
     def ask(self, point: Float[ndarray, " n"]) -> Answer:
         """Call for residuals and Jacobian."""
@@ -105,27 +111,28 @@ def levenberg_marquardt(
     method: str,
     x_scale: Any,
     box: Box,
-    factor: float = 0.0,
-    leave: float = np.inf,
+    trial: Trial = Trial(),
 ) -> None:
     """Run SciPy's `least_squares` until the projected gradient's norm is `gtol`, the calls are used up, or it goes on no further.
 
-    **Arguments:** if the gradient does not fall `factor`-fold within some answers, and is above `leave` then, end the run.
+    It ends, too, where the gradient does not fall as the trial wants it and is too large to be left so.
     """
-    began = [len(oracle.rows), np.inf]
+    begun: list[tuple[Answer, int]] = []
+    window: list[float] = []  # the number of answers and the norm of the gradient that it began with
 
     def sloped(x: Float[ndarray, " n"]) -> Float[ndarray, "m n"]:
         answer = oracle(x)
         if answer.norm <= gtol or not answer.finite:
             raise Reached  # as far as it goes
-        if len(oracle.rows) - began[0] > WINDOW:
-            lowest = oracle.flattest.norm if oracle.flattest is not None else np.inf
-            if lowest * factor > began[1] and lowest > leave:
-                raise Reached
-            began[:] = [len(oracle.rows), lowest]
-        elif len(oracle.rows) - began[0] == 1:
-            began[1] = answer.norm
-        assert answer.jacobian is not None
+        assert answer.jacobian is not None and oracle.flattest is not None
+        begun[:] = begun or [(answer, len(oracle.rows))]
+        window[:] = window or [len(oracle.rows), answer.norm]
+        failed = trial.failed(begun[0][0], oracle.rows[begun[0][1] :])
+        if len(oracle.rows) - window[0] >= trial.window:
+            failed |= not oracle.flattest.norm * trial.factor <= window[1]
+            window[:] = [len(oracle.rows), oracle.flattest.norm]
+        if failed and oracle.flattest.norm > trial.leave:
+            raise Reached
         return answer.jacobian
 
     never = {"ftol": EPS, "xtol": EPS, "gtol": EPS, "max_nfev": 10**6}

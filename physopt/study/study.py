@@ -156,7 +156,7 @@ class Study:
             refuse_other(self.folder.path, solves[-1], question, oracle)
             self._verified.add(task.kind)
         before, knowledge = oracle.calls, self.knowledge(task, solves)
-        rule, most = best_rule(solves, list(question.rules))
+        rule, most = best_rule(solves, list(question.rules), trying=wanted.record)
         if knowledge is None:
             attempt = cold(question, oracle, x0, rule, most, wanted.tolerance)
         else:
