@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from equations import Cases, check, integrated
+from scipy.special import j0, j1, jn_zeros
 from scipy.stats import norm
 
 from physopt.pinn import Ball, Boundary, Box, Cloud, Data, Integral, Problem, Start, solve
@@ -119,6 +120,23 @@ def moving_source():
     reference = lambda x, t: np.sum(np.sin(n * x) * np.array(modes(t)), axis=0)
     equation = lambda u, x, t: u.t - u.xx - jnp.exp(-(((x - 0.2 - 0.6 * t) / 0.05) ** 2))
     return Problem(line, equation, [Start(lambda u: u), zero], time=(0, 1), reference=reference)
+
+
+@case(1e-3, slow=True)
+def disk_that_cools():  # from a start whose second derivatives do not vanish on the edge
+    zeros = jn_zeros(0, 200)[:, None]
+    modes = lambda x, y: 8 / (zeros**3 * j1(zeros)) * j0(zeros * np.hypot(x, y))
+    reference = lambda x, y, t: np.sum(modes(x, y) * np.exp(-(zeros**2) * t), axis=0)
+    start = Start(lambda u, x, y: u - 1 + x**2 + y**2)
+    return Problem(Ball(1.0, x=0, y=0), lambda u: u.t - u.laplacian, [start, zero], time=(0, 0.2), reference=reference)
+
+
+@case(1e-4)
+def disk_with_a_warm_edge():
+    exact = lambda x, y, t, of=jnp: of.exp(-5 * t) * of.sin(2 * x) * of.cos(y)
+    edges = [Start(lambda u, x, y: u - exact(x, y, 0)), Boundary(lambda u, x, y, t: u - exact(x, y, t))]
+    reference = lambda x, y, t: exact(x, y, t, np)
+    return Problem(Ball(1.0, x=0, y=0), lambda u: u.t - u.laplacian, edges, time=(0, 0.3), reference=reference)
 
 
 @pytest.mark.parametrize(("make", "tol", "limit"), CASES.values())

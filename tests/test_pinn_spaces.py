@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from physopt.pinn import Ball, Box
 from physopt.pinn.bases import Chebyshev, Fourier, Ring, Spline, knots
 from physopt.pinn.least_squares import Factor, balance
 from physopt.pinn.space import Products
@@ -25,6 +26,20 @@ def test_the_points_of_a_basis_pin_its_functions_down(basis):
     x = basis.points(1.35)
     assert basis.size <= len(x) and basis.low <= x.min() and x.max() <= basis.high
     assert np.linalg.cond(basis.derivative(x, 0)) < 1e6
+
+
+HOLE = Ball(1.0, x=0, y=0) - Ball(0.6, x=0.1, y=0)
+PARTLY = {"disk": Ball(1.0, x=0, y=0), "hole": HOLE, "corner": Box(x=(-1, 1), y=(-1, 1)) - Box(x=(-0.5, 1), y=(-0.5, 1))}
+
+
+@pytest.mark.parametrize("basis", [Chebyshev(-1.0, 1.0, 12), Spline(np.linspace(-1.0, 1.0, 10))], ids=["Chebyshev", "Spline"])
+@pytest.mark.parametrize("times", [0, 1])
+@pytest.mark.parametrize("name", PARTLY)
+def test_points_are_as_many_where_a_domain_leaves_much_of_its_box_empty(name, times, basis):
+    domain, space = PARTLY[name], Products([basis, basis, *[Chebyshev(0.0, 1.0, 5)] * times])
+    points = space.points(domain)
+    assert domain.inside(points[:, :2]).all()
+    assert len(points) > 0.95 * len(space.points(Box(x=(-1, 1), y=(-1, 1))))
 
 
 @pytest.mark.parametrize("basis", [BASES[0], BASES[3]], ids=["Fourier", "Ring"])

@@ -13,6 +13,7 @@ from .field import Order
 from .problem import Jets, Problem
 
 KEPT = 6  # arrays of points
+EMPTY = 0.05  # of its box a domain is taken to fill at least
 
 
 class Products:
@@ -95,12 +96,21 @@ class Products:
             found = (found[:, :, None] * table[times][:, None, :]).reshape(len(points), -1)
         return found
 
-    def points(self) -> Float[np.ndarray, "n d"]:
-        """Return points of the box that pin the functions down: products of each coordinate's, denser where a corner points inwards."""
-        if self.corners is not None:
-            return product(self._beside_corners([basis.points(1.5 if axis < 2 else 1.35) for axis, basis in enumerate(self.bases)]))
-        ratio = {1: 1.8, 2: 1.35}.get(len(self.bases), 1.25)
-        return product([basis.points(ratio) for basis in self.bases])
+    def points(self, domain: AbstractDomain) -> Float[np.ndarray, "n d"]:
+        """Return points inside a domain that pin the functions down: products of each coordinate's, denser where a corner points inwards.
+
+        They are also denser by as much as the domain leaves empty of its box: as many functions need as many points in less room.
+        """
+        ratios = np.full(len(self.bases), {1: 1.8, 2: 1.35}.get(len(self.bases), 1.25) if self.corners is None else 1.5)
+        size, wanted = len(domain.names), 0.0
+        while True:
+            axes = [basis.points(ratio) for basis, ratio in zip(self.bases, ratios, strict=True)]
+            points = product(axes if self.corners is None else self._beside_corners(axes))
+            inside = points[domain.inside(points[:, :size])]
+            wanted = wanted or 0.95 * len(points)
+            if len(inside) >= wanted or len(points) > wanted / EMPTY:
+                return inside
+            ratios[:size] *= 1.01 * (wanted / max(len(inside), EMPTY * wanted)) ** (1.0 / size)
 
     def axes(self) -> Axes:
         """Return values of each coordinate that pin the functions down on an edge: twice as dense, with the ends."""

@@ -53,8 +53,7 @@ def _error_in(problem: Problem, made: Attempt, before: Piece | None, finer: Prod
     """Return the estimated error by a space with more functions of one kind, of one coordinate or for corners."""
     piece = made.piece
     own = correct(problem, piece.space, made.guess, finer, piece.window, before, made.worst, made.weights).own
-    points = finer.points()
-    points = points[problem.domain.inside(points[:, : len(problem.domain.names)])]
+    points = finer.points(problem.domain)
     value = [(0,) * points.shape[1]]
     added, there = finer.jets(points, value, own.coefficients), piece.plain(points, value)
     return ratio(np.mean(added**2, axis=(0, 2)), np.mean(there**2, axis=(0, 2)))

@@ -74,7 +74,7 @@ def solve(
         raise ValueError(
             "Readings say where to begin, and answers to other problems are of no use beside them: leave near= and library= out."
         )
-    problem.block.check(problem, Products.of(problem, problem.time).points())
+    problem.block.check(problem, Products.of(problem, problem.time).points(problem.domain))
     shelf = None if library is None else Library(library, problem)
     known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
     with contextlib.ExitStack() as open_:

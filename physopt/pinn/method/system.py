@@ -78,10 +78,10 @@ class System:
         looked: int = 0,
     ) -> None:
         self.problem, self.space, self._base, self._weights = problem, space, base, weights
-        interior = space.points() if also is None else np.concatenate([space.points(), also])
-        interior = self._scattered(looked) if looked else interior
         size = len(problem.domain.names)
-        interior = interior[problem.domain.inside(interior[:, :size])]
+        further = self._scattered(looked) if looked else np.zeros((0, len(space.bases))) if also is None else also
+        further = further[problem.domain.inside(further[:, :size])]
+        interior = further if looked else np.concatenate([space.points(problem.domain), further])
         if len(interior) < 3:
             raise ValueError("The domain fills too little of its box to be solved in: fewer than three of the points are inside.")
         self._parts = [self._part(problem.block, Places(interior), weights.equation, None)]
