@@ -140,6 +140,11 @@ class Products:
         richer = self._with(axis, basis.richer() if smooth else basis.grown(profile))
         if richer.size <= largest:
             return richer
+        return self.moved(axis, profile)
+
+    def moved(self, axis: int, profile: Profile) -> "Products":
+        """Place as many functions of one coordinate better; return this where they are in place."""
+        basis = self.bases[axis]
         moved = basis.moved(profile)
         return self if moved is basis else self._with(axis, moved)
 

@@ -18,6 +18,7 @@ from .window import Attempt, ratio
 SHORTEST = 1e-6  # of all time: the shortest window
 WEAK = 30  # windows that short: then the solution is not smooth any more
 ENOUGH = 0.7  # of the tolerance may be used up where the space cannot grow
+GENTLY = 1.25  # windows grow so much where their error is not of time
 STALLED = 3  # richer spaces in a row that did not halve the error: more of them do not help
 
 
@@ -93,7 +94,7 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         said = total if taken else course.squares
         asked.told(Tried(window, space.size * fields, own, taken, ratio(said[1], said[0])))
         if made is not None and taken:
-            longer = 2.0 if stuck else float(np.clip((0.3 * goal / max(own, 1e-16)) ** (1 / 8), 1.0, 2.0))
+            longer = 2.0 if stuck else _longer(made, own / goal, goal)
             length = min(window[1] - window[0] if own > goal else length, whole / 2.0) * longer
             farther = _farther(problem, course, made, not enough)
             if farther.weak <= WEAK:
@@ -105,6 +106,14 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         next_ = Refined(space, 0.3, 0, True) if stalled >= STALLED else refined(problem, space, made, before, goal, asked.largest)
         space, full, factors = next_.space, next_.full, factors + next_.factors
         length, stalled = (window[1] - window[0]) * next_.shorter, 0 if next_.shorter < 1.0 else stalled
+
+
+def _longer(made: Attempt, used: float, goal: float) -> float:
+    """Return by how much the next window may be longer: by what time takes of the error, and less where the error is already large."""
+    coefficients = made.piece.coefficients.reshape(-1, made.piece.space.sizes[-1], made.piece.coefficients.shape[-1])
+    sizes = np.linalg.norm(coefficients, axis=0)
+    in_time = ratio(sizes[-1] ** 2, (sizes**2).sum(axis=0))
+    return float(np.clip((0.3 * goal / max(in_time, 1e-16)) ** (1 / 8), 1.0, 2.0 if used < 0.3 else GENTLY))
 
 
 def _farther(problem: Problem, course: Course, made: Attempt, weak: bool) -> Course:

@@ -13,6 +13,7 @@ from physopt.pinn.space import Products
 
 from .window import Attempt, correct, ratio
 
+NEARLY = 3.0  # goals: an error that is smaller may come from functions that a front has left behind
 CLEAR = 0.05  # an error that is larger does not tell where it comes from
 
 
@@ -44,7 +45,9 @@ def refined(problem: Problem, space: Products, made: Attempt | None, before: Pie
         if marches and axis == len(space.bases) - 1:
             shorter = float(np.clip((0.3 * goal / errors[axis]) ** (1 / 8), 0.2, 0.7))
             continue
-        grown = grown.grown(int(axis), _profile(made.piece, int(axis), space), most)
+        profile = _profile(made.piece, int(axis), space)
+        moved = grown.moved(int(axis), profile) if marches and errors[axis] < NEARLY * goal else grown
+        grown = grown.grown(int(axis), profile, most) if moved is grown else moved
     full = grown is space
     return Refined(grown, min(shorter, 0.5) if full and marches else shorter, len(space.bases), full)
 
