@@ -1,7 +1,7 @@
 """Studies where it is hard or dear: `python benchmarks/study_limits.py noise|large|clock|fit [--json FILE]`.
 
 - noise: an elastic rod whose value has a relative error of 1e-6, and whose gradient one of 1e-6 of that at the cold start.
-- large: a reaction in a square on 45 by 45 nodes, 2025 unknowns; beyond 400 no Hessian is recorded.
+- large: a reaction in a square on 45 by 45 nodes, 2025 unknowns; beyond 400 no Hessian is recorded, but modes.
 - clock: a rod whose calls take 50 ms each, as told: so many calls, plus the processor seconds that learning takes (set OMP_NUM_THREADS=1).
 - fit: rate constants from noisy readings, by `Study.least_squares`; a Jacobian counts as half a call for each unknown.
 

@@ -7,12 +7,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from physopt.meta.starts.modes import LowRank
 from physopt.meta.starts.task import Task
 
 from .box import Box
 from .classical import Trial
 from .knowledge import Expected, Knowledge, cold_calls
 from .oracle import AbstractOracle, Answer, OutOfCalls
+from .posed import Inverse
 from .question import AbstractQuestion
 
 PRICE = 0.1  # of a cold solve: what trying in vain may cost, beside two answers
@@ -87,7 +89,7 @@ def learned(
         if not doubt and np.isfinite(gtol):
             high = oracle.glance(begin) >= expected.cold_value
             if not high and _promising(question.box, oracle(begin), inverse, expected):
-                trial = _trial(expected, gtol, usual, 1)
+                trial = _trial(inverse, expected, gtol, usual, 1)
                 question.near(oracle, begin, gtol, inverse, rule, trial._replace(leave=0.1 * expected.cold_norm))
                 if _reached(oracle, gtol):
                     metric = inverse is not None and question.learns_metric
@@ -102,7 +104,7 @@ def learned(
         gtol = tolerance(first.norm)
         if not first.finite:
             return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
-        trial = _trial(expected._replace(cold_norm=first.norm), gtol, usual, tried)
+        trial = _trial(inverse, expected._replace(cold_norm=first.norm), gtol, usual, tried)
         question.near(oracle, point, gtol, inverse, rule, trial._replace(leave=0.5 * first.norm))
         if _reached(oracle, gtol):
             return _attempt(oracle, gtol, "cold", True, "", first, doubt)
@@ -111,26 +113,31 @@ def learned(
         return _attempt(oracle, gtol, start.name, inverse is not None, "", None, doubt)
 
 
-def _trial(expected: Expected, gtol: float, usual: float, spent: int) -> Trial:
+def _trial(inverse: Inverse | None, expected: Expected, gtol: float, usual: float, spent: int) -> Trial:
     """Return how long to wait for what was learned, where a cold solve usually takes so many answers.
 
     What is tried in vain may cost a tenth of a cold solve and two answers, of which some are spent. After that the gradient must fall as
-    fast as in a cold solve on average.
+    fast as in a cold solve on average. With a few modes alone it rises at first, and a quarter of a cold solve is waited for a half of it.
     """
-    known = np.isfinite(usual) and np.isfinite(expected.cold_norm / gtol)
-    first = int(np.clip(2.0 + PRICE * usual - spent, 2.0, WINDOW)) if known else 2
-    factor = float(np.clip((expected.cold_norm / gtol) ** (WINDOW / usual), 2.0, 10.0)) if known else 10.0
-    return Trial(first, 0.5 * expected.height if expected.height > 0.0 else np.inf, WINDOW, factor)
+    fall = 0.5 * expected.height if expected.height > 0.0 else np.inf
+    if not (np.isfinite(usual) and np.isfinite(expected.cold_norm / gtol)):
+        return Trial(2, fall, WINDOW, 10.0)
+    if isinstance(inverse, LowRank):
+        window = int(max(0.25 * usual, WINDOW))
+        return Trial(window, fall, window, 2.0)
+    first = int(np.clip(2.0 + PRICE * usual - spent, 2.0, WINDOW))
+    factor = float(np.clip((expected.cold_norm / gtol) ** (WINDOW / usual), 2.0, 10.0))
+    return Trial(first, fall, WINDOW, factor)
 
 
-def _promising(box: Box, answer: Answer, inverse: Float[ndarray, "n n"] | None, expected: Expected) -> bool:
+def _promising(box: Box, answer: Answer, inverse: Inverse | None, expected: Expected) -> bool:
     """Say whether a start is better than a cold one: lower in the metric's estimate, or else flatter by a factor of two."""
     if not answer.finite:
         return False
     if inverse is None or not np.isfinite(expected.height):
         return answer.norm < 0.5 * expected.cold_norm
     slope = box.projected(answer.point, answer.grad)
-    return bool(0.5 * slope @ inverse @ slope < 0.5 * expected.height)
+    return bool(0.5 * slope @ (inverse @ slope) < 0.5 * expected.height)
 
 
 def _reached(oracle: AbstractOracle, gtol: float) -> bool:

@@ -11,12 +11,13 @@ from numpy import ndarray
 
 from physopt.core.run import Progress, minimize
 from physopt.core.stop import Stop
+from physopt.meta.starts.modes import LowRank
 from physopt.rules.lbfgs import LBFGS
 from physopt.rules.watch import Watch
 
 from .box import Box
 from .oracle import AbstractOracle, Answer, Hessian, Oracle, OutOfCalls, Row, matrix_of
-from .posed import Posed
+from .posed import Inverse, Posed
 
 MEMORY = 60
 STILL = 0.01  # of the norm of the gradient: a step that changes it less is too short by far
@@ -75,9 +76,9 @@ def lbfgs(oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float) -> N
     _run(oracle, point, gtol, None, LBFGS(memory=MEMORY), Trial())
 
 
-def quasi_newton(oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float, inverse: Float[ndarray, "n n"], trial: Trial) -> None:
+def quasi_newton(oracle: AbstractOracle, point: Float[ndarray, " n"], gtol: float, inverse: Inverse, trial: Trial) -> None:
     """Run L-BFGS whose first inverse Hessian is `inverse`, with unit steps, as long as the trial allows; then without it."""
-    rule = LBFGS(memory=MEMORY, first_step=np.inf, scaled=False)
+    rule = LBFGS(memory=MEMORY, first_step=np.inf, scaled=isinstance(inverse, LowRank))
     watch = Watch(rule, LBFGS(memory=MEMORY), window=trial.window, factor=trial.factor)
     failed = _run(oracle, point, gtol, inverse, watch, trial)
     if failed and oracle.lowest is not None and oracle.flattest is not None and oracle.flattest.norm <= trial.leave:
@@ -88,7 +89,7 @@ def _run(
     oracle: AbstractOracle,
     point: Float[ndarray, " n"],
     gtol: float,
-    inverse: Float[ndarray, "n n"] | None,
+    inverse: Inverse | None,
     rule: LBFGS | Watch,
     trial: Trial,
 ) -> bool:

@@ -8,11 +8,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from physopt.meta.starts.curvature import Curvature
+from physopt.meta.starts.modes import LowRank, low_rank
 from physopt.meta.starts.process import Process
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.starts import Start, Starts
 from physopt.meta.starts.task import Scaling, Task
 
+NEAR = 3  # solves whose modes make a metric together
 FEWEST = 4  # recorded solves before anything is learned
 LARGEST = 1e100  # number in a record that is learned from: the product of three is finite
 WIDE = 3.0  # times the largest leave-one-out error: a final value that is higher by more is reported
@@ -20,8 +22,8 @@ WIDE = 3.0  # times the largest leave-one-out error: a final value that is highe
 
 def teaches(solve: Solve) -> bool:
     """Say whether a solve is learned from: it did not end higher than its neighbours, and its numbers are of this world."""
-    arrays = (solve.task.vector, solve.point, np.array(solve.value), solve.hessian, solve.tangents)
-    return not solve.about.get("higher") and all(each is None or np.abs(each).max() <= LARGEST for each in arrays)
+    arrays = [solve.task.vector, solve.point, np.array(solve.value), solve.hessian, solve.tangents, *(solve.modes or ())]
+    return not solve.about.get("higher") and all(each is None or np.abs(each).max(initial=0.0) <= LARGEST for each in arrays)
 
 
 class Expected(NamedTuple):
@@ -53,9 +55,13 @@ class Knowledge:
         """Return the start for a task."""
         return self.starts(task.vector)
 
-    def inverse(self, task: Task) -> Float[ndarray, "n n"] | None:
-        """Return the inverse Hessian for a task; `None` where none is known or to be believed."""
-        if self.curvature is None or not self.curvature.trusted:
+    def inverse(self, task: Task) -> Float[ndarray, "n n"] | LowRank | None:
+        """Return the inverse Hessian for a task, or from the modes of the nearest solves; `None` where none is known or to be believed."""
+        if self.curvature is None:
+            apart = ((self.starts.inputs - self.starts.scaling(task.vector)) ** 2).sum(1)
+            near = [modes for k in np.argsort(apart, kind="stable") if (modes := self.solves[k].modes) is not None]
+            return low_rank(near[:NEAR]) if near else None
+        if not self.curvature.trusted:
             return None
         return self.curvature.inverse(self.starts.scaling(task.vector))
 

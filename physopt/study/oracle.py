@@ -1,6 +1,7 @@
 """A user's function as an oracle that keeps account."""
 
 import abc
+import collections
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ Function = Callable[[Float[ndarray, " n"]], tuple[float, Float[ndarray, " n"]]]
 Row = tuple[float | int, float, float]  # calls so far, value, norm of the gradient
 Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
 Product = Callable[[Float[ndarray, " n"], Float[ndarray, " n"]], Float[ndarray, " n"]]
+
+
+TRAIL = 400  # last answers from which the modes of a large problem are taken
 
 
 class Answer(NamedTuple):
@@ -42,7 +46,7 @@ class AbstractOracle(abc.ABC):
     Asking again costs nothing at the point of the newest answer and of one that was kept by `keep`. `flattest` is the finite answer with
     the smallest gradient, `lowest` that with the lowest value; probes, for differences, do not compete. `values` calls were for values, and
     `curvatures` for Hessians, products with these, or Jacobians; `calls` is what they are worth together. `single`: has the function
-    answered in single precision?
+    answered in single precision? `trail`: the last answers.
     """
 
     def __init__(self, most: float | int, box: Box | None):
@@ -54,6 +58,7 @@ class AbstractOracle(abc.ABC):
         self._box = box
         self._newest: Answer | None = None
         self._kept: Answer | None = None
+        self.trail: collections.deque[Answer] = collections.deque(maxlen=TRAIL)
         self._first: Float[ndarray, " n"] | None = None
 
     @property
@@ -74,6 +79,7 @@ class AbstractOracle(abc.ABC):
         self._first = answer.point if self._first is None else self._first
         self.rows.append((self.calls, answer.value, answer.norm))
         if answer.finite:
+            self.trail.append(answer)
             self.flattest = answer if self.flattest is None or answer.norm < self.flattest.norm else self.flattest
             self.lowest = answer if self.lowest is None or answer.value < self.lowest.value else self.lowest
         return answer

@@ -15,6 +15,7 @@ from .boxed import GaussNewton, QuasiNewton, descend
 from .classical import PORTFOLIO, Rule, Trial, bounded, newton, quasi_newton
 from .curvature import hessian_of, symmetric
 from .oracle import AbstractOracle, Answer, Function, Hessian, Oracle, Product, matrix_of
+from .posed import Inverse
 from .residuals import Jacobian, Residual, Residuals, levenberg_marquardt
 
 Tasked = Callable[[Float[ndarray, " d"]], Any]  # a user's function of x, for another task
@@ -44,7 +45,7 @@ class AbstractQuestion(abc.ABC):
         oracle: Any,
         start: Float[ndarray, " n"],
         gtol: float,
-        inverse: Float[ndarray, "n n"] | None,
+        inverse: Inverse | None,
         rule: str,
         trial: Trial,
     ) -> None:
@@ -97,7 +98,7 @@ class Minimization(AbstractQuestion):
         oracle: Oracle,
         start: Float[ndarray, " n"],
         gtol: float,
-        inverse: Float[ndarray, "n n"] | None,
+        inverse: Inverse | None,
         rule: str,
         trial: Trial,
     ) -> None:
@@ -105,6 +106,7 @@ class Minimization(AbstractQuestion):
         if inverse is None:
             self.rules[rule](oracle, start, gtol)
         elif self.box.bounded:
+            assert isinstance(inverse, np.ndarray)
             descend(oracle, start, gtol, QuasiNewton(inverse, self.box), self.box, self.rules[rule], trial)
         else:
             quasi_newton(oracle, start, gtol, inverse, trial)
@@ -158,7 +160,7 @@ class Fit(AbstractQuestion):
         oracle: Residuals,
         start: Float[ndarray, " n"],
         gtol: float,
-        inverse: Float[ndarray, "n n"] | None,
+        inverse: Inverse | None,
         rule: str,
         trial: Trial,
     ) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from physopt.meta.starts.modes import Modes, modes_of
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Task
 
@@ -35,6 +36,7 @@ class Found(NamedTuple):
     answer: Answer | None
     hessian: Float[ndarray, "n n"] | None
     tangents: Float[ndarray, "n d"] | None
+    modes: Modes | None = None
 
 
 def measured(
@@ -57,6 +59,14 @@ def measured(
     return Found(answer, hessian, tangents)
 
 
+def seen(question: AbstractQuestion, oracle: AbstractOracle, solves: list[Solve]) -> Modes | None:
+    """Return the softest modes that the run has seen, which costs no call; `None` once there are enough, and within bounds."""
+    enough = sum(solve.modes is not None for solve in solves) >= CURVED
+    if enough or question.box.bounded or not question.learns_metric:
+        return None
+    return modes_of([answer.point for answer in oracle.trail], [answer.grad for answer in oracle.trail])
+
+
 def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: float) -> Solve:
     """Return what is written of a solve that converged."""
     assert found.answer is not None
@@ -65,7 +75,7 @@ def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: fl
         about |= {"cold_norm": attempt.cold.norm, "cold_value": attempt.cold.value}
     if above > 0.0:
         about["higher"] = above
-    return Solve(task, found.answer.point, found.answer.value, found.answer.grad, found.hessian, found.tangents, about)
+    return Solve(task, found.answer.point, found.answer.value, found.answer.grad, found.hessian, found.tangents, about, modes=found.modes)
 
 
 def pays(solves: list[Solve], attempt: Attempt, unknowns: int, calls: float | int) -> bool:

@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from physopt.core.trajectory import UnreadableRunError, read_arrays, software_versions, write_arrays
 
+from .modes import Modes
 from .task import Task
 
 FILE_KIND = "physopt-solve"
@@ -25,7 +26,7 @@ class Solve:
     - `task`, `point`, `value`: what was solved, where its solution is, and how low.
     - `gradient`, `hessian`: at the point. `tangents`: $dx/d\\mu$, shape (unknowns, entries of the task). `None` where not known.
     - `about`: further numbers, words and lists of these, by name: calls, the rule, the method's own. `versions`: of the programs that
-      wrote it, by name, once it has been read.
+      wrote it, by name, once it has been read. `modes`: the softest ones, where the Hessian is too large.
     """
 
     task: Task
@@ -36,6 +37,7 @@ class Solve:
     tangents: Float[ndarray, "unknowns d"] | None = None
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    modes: Modes | None = None
 
     def write(self, path: Path) -> None:
         """Write the solve into a file at once.
@@ -45,6 +47,8 @@ class Solve:
         arrays = {"task": self.task.vector, "point": self.point, "value": np.array([self.value])}
         more = {"gradient": self.gradient, "hessian": self.hessian, "tangents": self.tangents}
         arrays |= {name: array for name, array in more.items() if array is not None}
+        if self.modes is not None:
+            arrays |= {"modes": self.modes.vectors, "pushed": self.modes.pushed, "rest": np.array([self.modes.rest])}
         if wrong := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
             raise ValueError(f"A solve whose {', '.join(wrong)} is not finite teaches nothing; record solutions only.")
         header = {"schema": SCHEMA, "kind": self.task.kind, "about": dict(self.about), "versions": software_versions()}
@@ -62,15 +66,17 @@ class Solve:
             raise UnreadableRunError(f"{path}: has schema {header.get('schema')!r:.20}, this physopt reads {SCHEMA}.")
         task, point = arrays.get("task", np.zeros(0)), arrays.get("point", np.zeros(0))
         n, d = point.size, task.size
+        k = arrays["modes"].shape[-1] if "modes" in arrays else 0
         shapes = {"task": (d,), "point": (n,), "value": (1,), "gradient": (n,), "hessian": (n, n), "tangents": (n, d)}
+        shapes |= {"modes": (n, k), "pushed": (n, k), "rest": (1,)} if {"modes", "pushed", "rest"} <= arrays.keys() else {}
         sound = all(array.shape == shapes.get(name) and np.isfinite(array).all() for name, array in arrays.items())
         if not (sound and {"task", "point", "value"} <= arrays.keys() and _entries(kind) == d):
             raise UnreadableRunError(f"{path}: its arrays are not those of a solve, or not finite; it was not written by physopt.")
         more = {name: arrays.get(name) for name in ("gradient", "hessian", "tangents")}
+        modes = Modes(arrays["modes"], arrays["pushed"], float(arrays["rest"][0])) if "rest" in arrays else None
         versions = header.get("versions")
-        return cls(
-            Task(task, kind), point, float(arrays["value"][0]), **more, about=about, versions=versions if isinstance(versions, dict) else {}
-        )
+        versions = versions if isinstance(versions, dict) else {}
+        return cls(Task(task, kind), point, float(arrays["value"][0]), **more, about=about, versions=versions, modes=modes)
 
     def number(self, name: str) -> float:
         """Return a number that `about` has by this name; NaN if there is none."""
