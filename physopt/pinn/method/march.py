@@ -113,7 +113,7 @@ def _longer(made: Attempt, used: float, goal: float) -> float:
     coefficients = made.piece.coefficients.reshape(-1, made.piece.space.sizes[-1], made.piece.coefficients.shape[-1])
     sizes = np.linalg.norm(coefficients, axis=0)
     in_time = ratio(sizes[-1] ** 2, (sizes**2).sum(axis=0))
-    return float(np.clip((0.3 * goal / max(in_time, 1e-16)) ** (1 / 8), 1.0, 2.0 if used < 0.3 else GENTLY))
+    return float(np.clip((0.3 / max(min(in_time / goal, used), 1e-16)) ** (1 / 8), 1.0, 2.0 if used < 0.3 else GENTLY))
 
 
 def _farther(problem: Problem, course: Course, made: Attempt, weak: bool) -> Course:
