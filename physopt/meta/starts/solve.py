@@ -66,7 +66,7 @@ class Solve:
             raise UnreadableRunError(f"{path}: has schema {header.get('schema')!r:.20}, this physopt reads {SCHEMA}.")
         task, point = arrays.get("task", np.zeros(0)), arrays.get("point", np.zeros(0))
         n, d = point.size, task.size
-        k = arrays["modes"].shape[-1] if "modes" in arrays else 0
+        k = arrays["modes"].shape[-1] if "modes" in arrays and arrays["modes"].ndim == 2 else 0
         shapes = {"task": (d,), "point": (n,), "value": (1,), "gradient": (n,), "hessian": (n, n), "tangents": (n, d)}
         shapes |= {"modes": (n, k), "pushed": (n, k), "rest": (1,)} if {"modes", "pushed", "rest"} <= arrays.keys() else {}
         sound = all(array.shape == shapes.get(name) and np.isfinite(array).all() for name, array in arrays.items())
