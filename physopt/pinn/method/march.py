@@ -86,7 +86,10 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         made = attempted(problem, space.over(window), window, before, 0.1 * course.aim, coarse, guides)
         guides = ()
         own, goal = np.inf if made is None else made.own, course.aim * max(share**0.5, 0.05)
-        stalled = stalled + 1 if coarse is not None and own > 0.5 * coarse.own else 0
+        if coarse is None or own <= 0.5 * coarse.own:
+            stalled = 0
+        elif space.size > coarse.piece.space.size:
+            stalled += 1
         factors, stuck = factors + (1 if made is None else made.factors), length <= 1.01 * whole * SHORTEST
         total = course.squares if made is None else course.squares + share * made.squares
         enough = own <= goal or (full and ratio(total[1], total[0]) <= ENOUGH * asked.tol)
@@ -103,7 +106,9 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
         led = False
         if stuck:
             raise FloatingPointError(f"No smooth solution is found beyond t = {now:.6g}; it may end there, or a parameter be too hard.")
-        next_ = Refined(space, 0.3, 0, True) if stalled >= STALLED else refined(problem, space, made, before, goal, asked.largest)
+        next_ = Refined(space, 0.3, 0, True)
+        if stalled < STALLED:
+            next_ = refined(problem, space, made, before, goal, asked.largest, coarse is None)
         space, full, factors = next_.space, next_.full, factors + next_.factors
         length, stalled = (window[1] - window[0]) * next_.shorter, 0 if next_.shorter < 1.0 else stalled
 

@@ -26,8 +26,13 @@ class Refined(NamedTuple):
     full: bool
 
 
-def refined(problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int) -> Refined:
-    """Say what to try next, from corrections that are finer in one coordinate only; `made` is `None` where Newton's method failed."""
+def refined(
+    problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int, fresh: bool = False
+) -> Refined:
+    """Say what to try next, from corrections that are finer in one coordinate only; `made` is `None` where Newton's method failed.
+
+    `fresh`: it was the first attempt on its window, whose functions may still be where a front was in the window before.
+    """
     most, marches = largest / len(problem.fields), problem.marches
     if made is None and marches:
         return Refined(space, 0.5, 0, False)
@@ -41,14 +46,15 @@ def refined(problem: Problem, space: Products, made: Attempt | None, before: Pie
     cornered = space.cornered(problem.domain) if made.own < CLEAR and not marches else None
     if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= errors.max():
         return Refined(cornered, 1.0, len(space.bases) + 1, False)
-    for axis in np.flatnonzero(errors >= 0.3 * errors.max()):
+    poor = np.flatnonzero(errors >= 0.3 * errors.max())
+    for axis in poor:
         if marches and axis == len(space.bases) - 1:
             shorter = float(np.clip((0.3 * goal / errors[axis]) ** (1 / 8), 0.2, 0.7))
             continue
         profile = _profile(made.piece, int(axis), space)
-        moved = grown.moved(int(axis), profile) if marches and errors[axis] < NEARLY * goal else grown
+        moved = grown.moved(int(axis), profile) if fresh and errors[axis] < NEARLY * goal else grown
         grown = grown.grown(int(axis), profile, most) if moved is grown else moved
-    full = grown is space
+    full = grown is space and not (marches and poor.tolist() == [len(space.bases) - 1])
     return Refined(grown, min(shorter, 0.5) if full and marches else shorter, len(space.bases), full)
 
 
