@@ -1,6 +1,5 @@
 """Learned starts: what the maps reproduce exactly, what leave-one-out says, when a start is doubted, and what lies in a folder."""
 
-import contextlib
 import warnings
 
 import numpy as np
@@ -225,14 +224,12 @@ def test_a_solve_of_wrong_shapes_is_refused(tmp_path):
             Solve.read(tmp_path / f"{k}.solve.h5")
 
 
-@pytest.mark.parametrize("wrong", [{}, {"modes": np.array(1.0)}, {"rest": np.zeros(2)}, {"pushed": np.ones((4, 3))}, {"rest": None}])
-def test_modes_are_read_as_they_were_written_and_refused_in_another_shape(tmp_path, wrong):
+@pytest.mark.parametrize("wrong", [{"modes": np.array(1.0)}, {"rest": np.zeros(2)}, {"pushed": np.ones((4, 3))}, {"rest": None}])
+def test_modes_of_another_shape_are_refused(tmp_path, wrong):
     modes = Modes(np.eye(4)[:, :2], 2.0 * np.eye(4)[:, :2], 3.0)
     Solve(task_of({"a": 1.0}, 4), np.ones(4), 0.5, modes=modes).write(tmp_path / "right")
     header, arrays = read_arrays(tmp_path / "right", FILE_KIND)
     arrays = {name: array for name, array in {**arrays, **wrong}.items() if array is not None}
     write_arrays(tmp_path / "other", FILE_KIND, header, arrays)
-    with pytest.raises(UnreadableRunError) if wrong else contextlib.nullcontext():
-        found = Solve.read(tmp_path / "other")
-        assert found.modes is not None and found.modes.rest == 3.0
-        np.testing.assert_array_equal(found.modes.pushed, modes.pushed)
+    with pytest.raises(UnreadableRunError):
+        Solve.read(tmp_path / "other")

@@ -110,22 +110,21 @@ def _field(integrals: Integrals, frame: Float[Array, "n n"], x: Float[Array, " r
     return density[0], fock(integrals, density)[0]
 
 
-def _root(overlap: Float[ndarray, "n n"]) -> tuple[Float[ndarray, "n n"], Float[ndarray, "n n"]]:
-    values, vectors = np.linalg.eigh(overlap)
-    return (vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T
-
-
 @functools.cache
 def _middle() -> Float[ndarray, "n n"]:
+    from pyscf.lo.orth import lowdin
+
     integrals = Integrals.of(shaped(np.array([sum(pair) / 2.0 for pair in Molecule.ranges.values()])))
-    root = _root(np.asarray(integrals.overlap))[0]
+    root = np.linalg.inv(lowdin(np.asarray(integrals.overlap)))
     return np.linalg.eigh(-root @ np.asarray(integrals.guess) @ root)[1]
 
 
 @functools.lru_cache(KEPT)
 def _prepared(mu: bytes, field: float) -> tuple[Integrals, Float[Array, "n n"]]:
+    from pyscf.lo.orth import lowdin
+
     mol = shaped(np.frombuffer(mu))
     integrals = Integrals.of(mol)
     if field:
         integrals = eqx.tree_at(lambda one: one.core, integrals, integrals.core + field * jnp.asarray(mol.intor("int1e_r")[2]))
-    return integrals, jnp.asarray(_root(np.asarray(integrals.overlap))[1] @ _middle())
+    return integrals, jnp.asarray(lowdin(np.asarray(integrals.overlap)) @ _middle())

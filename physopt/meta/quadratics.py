@@ -11,16 +11,17 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily, AbstractModel, AbstractProblem, Evaluation, shorten
 from physopt.core.tree import Scalar
+from physopt.meta.starts.modes import LowRank
 
 
 class Metric(AbstractModel):
     r"""The quadratic model $m(v) = \langle g, v \rangle + \tfrac12 v^T P^{-1} v$ of a fixed inverse curvature $P$.
 
-    - `grad`: $g$. `inverse`: $P$, symmetric and positive definite.
+    - `grad`: $g$. `inverse`: $P$, symmetric and positive definite, a matrix or of low rank.
     """
 
     grad: Float[Array, " n"] | Float[np.ndarray, " n"]
-    inverse: Float[Array, "n n"] | Float[np.ndarray, "n n"]
+    inverse: Float[Array, "n n"] | Float[np.ndarray, "n n"] | LowRank
 
     def minimize(self, tilt: PyTree | None = None, radius: Scalar | None = None) -> Any:
         """Return $-P (g + t)$, shortened to `radius`. See `AbstractModel.minimize`."""

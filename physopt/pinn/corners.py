@@ -96,8 +96,9 @@ def _unmet(answer: Answer, blocks: tuple[Block, Block], meeting: tuple[Places, P
         slopes.append(slope.reshape(*value.shape, -1))
     value, slope = np.concatenate(values, axis=1), np.concatenate(slopes, axis=1)
     # A condition is met where what is left is small beside its terms, each as large as it gets anywhere: at a corner all may vanish.
-    around = np.abs(answer.jets(np.concatenate([places.points for places in spread]), orders))
-    largest = np.max(np.concatenate([around, np.abs(jets)]), axis=0, initial=0.0, where=np.isfinite(np.concatenate([around, jets])))
+    around = answer.jets(np.concatenate([places.points for places in spread]), orders)
+    sizes = np.abs(np.concatenate([around, jets]))
+    largest = sizes.max(axis=0, initial=0.0, where=np.isfinite(sizes))
     terms = np.abs(slope) @ largest.reshape(-1)
     scale = np.maximum(terms, np.abs(value)).max(axis=0)
     bad = np.zeros(len(points), bool)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from physopt.meta.starts.curvature import Curvature
@@ -58,8 +58,7 @@ class Knowledge:
     def inverse(self, task: Task) -> Float[ndarray, "n n"] | LowRank | None:
         """Return the inverse Hessian for a task, or from the modes of the nearest solves; `None` where none is known or to be believed."""
         if self.curvature is None:
-            apart = ((self.starts.inputs - self.starts.scaling(task.vector)) ** 2).sum(1)
-            near = [modes for k in np.argsort(apart, kind="stable") if (modes := self.solves[k].modes) is not None]
+            near = [modes for k in self._by_distance(task) if (modes := self.solves[k].modes) is not None]
             return low_rank(near[:NEAR]) if near else None
         if not self.curvature.trusted:
             return None
@@ -67,8 +66,7 @@ class Knowledge:
 
     def expected(self, task: Task) -> Expected:
         """Return what to expect of a solve, by the nearest recorded one that says it, and the final value by all."""
-        z = self.starts.scaling(task.vector)
-        order = np.argsort(((self.starts.inputs - z) ** 2).sum(1), kind="stable")
+        z, order = self.starts.scaling(task.vector), self._by_distance(task)
         norms = [v for k in order if 0.0 < (v := self.solves[k].number("cold_norm")) < np.inf]
         norm = min(norms[0], float(np.median(norms))) if norms else np.nan  # one wrong record must not loosen the tolerance
         height = next((v for k in order if 0.0 < (v := self.solves[k].number("cold_value") - self.solves[k].value) < np.inf), np.nan)
@@ -77,6 +75,10 @@ class Knowledge:
         outside = float((np.maximum(low - z, z - high) / (high - low)).max(initial=0.0))
         cold = next((v for k in order if np.isfinite(v := self.solves[k].number("cold_value"))), np.nan)
         return Expected(norm, cold, height, float(self._heights(z)[0]), float(self._heights.errors.max()) * (1.0 + 10.0 * outside) ** 2)
+
+    def _by_distance(self, task: Task) -> Int[ndarray, " n"]:
+        """Return the numbers of the solves, the nearest one first."""
+        return np.argsort(((self.starts.inputs - self.starts.scaling(task.vector)) ** 2).sum(1), kind="stable")
 
 
 def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:

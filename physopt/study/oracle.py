@@ -17,7 +17,7 @@ Hessian = Callable[[Float[ndarray, " n"]], Float[ndarray, "n n"]]
 Product = Callable[[Float[ndarray, " n"], Float[ndarray, " n"]], Float[ndarray, " n"]]
 
 
-TRAIL = 400  # last answers from which the modes of a large problem are taken
+TRAIL, ROOM = 400, 2**30  # last points and gradients from which the modes of a large problem are taken, and their bytes at most
 
 
 class Answer(NamedTuple):
@@ -46,7 +46,7 @@ class AbstractOracle(abc.ABC):
     Asking again costs nothing at the point of the newest answer and of one that was kept by `keep`. `flattest` is the finite answer with
     the smallest gradient, `lowest` that with the lowest value; probes, for differences, do not compete. `values` calls were for values, and
     `curvatures` for Hessians, products with these, or Jacobians; `calls` is what they are worth together. `single`: has the function
-    answered in single precision? `trail`: the last answers.
+    answered in single precision? `trail`: the last points and gradients, once `follow` was called.
     """
 
     def __init__(self, most: float | int, box: Box | None):
@@ -58,7 +58,7 @@ class AbstractOracle(abc.ABC):
         self._box = box
         self._newest: Answer | None = None
         self._kept: Answer | None = None
-        self.trail: collections.deque[Answer] = collections.deque(maxlen=TRAIL)
+        self.trail: collections.deque[tuple[Float[ndarray, " n"], Float[ndarray, " n"]]] = collections.deque(maxlen=0)
         self._first: Float[ndarray, " n"] | None = None
 
     @property
@@ -79,7 +79,7 @@ class AbstractOracle(abc.ABC):
         self._first = answer.point if self._first is None else self._first
         self.rows.append((self.calls, answer.value, answer.norm))
         if answer.finite:
-            self.trail.append(answer)
+            self.trail.append((answer.point, answer.grad))
             self.flattest = answer if self.flattest is None or answer.norm < self.flattest.norm else self.flattest
             self.lowest = answer if self.lowest is None or answer.value < self.lowest.value else self.lowest
         return answer
@@ -87,6 +87,10 @@ class AbstractOracle(abc.ABC):
     def keep(self, answer: Answer) -> None:
         """Remember an answer, such as that at the cold start, from which another rule may begin again."""
         self._kept = answer
+
+    def follow(self, unknowns: int) -> None:
+        """Keep the last points and gradients from now on, as many as there is room for."""
+        self.trail = collections.deque(maxlen=min(TRAIL, ROOM // (16 * unknowns)))
 
     def glance(self, point: Float[ndarray, " n"]) -> float:
         """Return the value at a point where that is cheaper than value and gradient; otherwise NaN."""

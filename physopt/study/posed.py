@@ -7,24 +7,13 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 from numpy import ndarray
 
-from physopt.core.problem import AbstractModel, AbstractProblem, Euclidean, Evaluation, shorten
-from physopt.core.tree import Scalar
+from physopt.core.problem import AbstractProblem, Euclidean, Evaluation
+from physopt.meta.quadratics import Metric
 from physopt.meta.starts.modes import LowRank
 
 from .oracle import AbstractOracle
 
 Inverse = Float[ndarray, "n n"] | LowRank  # of a Hessian; either one times a vector is `inverse @ vector`
-
-
-class Learned(AbstractModel):
-    """The quadratic model of a learned inverse Hessian."""
-
-    grad: Float[ndarray, " n"]
-    inverse: Inverse
-
-    def minimize(self, tilt: Any = None, radius: Scalar | None = None) -> Any:
-        """Return minus the inverse times the gradient, shortened to `radius`. See `AbstractModel.minimize`."""
-        return shorten(-(self.inverse @ (self.grad if tilt is None else self.grad + tilt)), radius)
 
 
 class Posed(AbstractProblem):
@@ -45,7 +34,7 @@ class Posed(AbstractProblem):
     def evaluate(self, point: Float[ndarray, " n"]) -> Evaluation:
         """Ask the oracle."""
         answer = self.oracle(point)
-        model = Euclidean(answer.grad) if self.inverse is None else Learned(answer.grad, self.inverse)
+        model = Euclidean(answer.grad) if self.inverse is None else Metric(answer.grad, self.inverse)
         return Evaluation(np.float64(answer.value), answer.grad, model)
 
     def retract(self, point: Float[ndarray, " n"], step: Float[ndarray, " n"]) -> Float[ndarray, " n"]:

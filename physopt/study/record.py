@@ -59,12 +59,15 @@ def measured(
     return Found(answer, hessian, tangents)
 
 
-def seen(question: AbstractQuestion, oracle: AbstractOracle, solves: list[Solve]) -> Modes | None:
-    """Return the softest modes that the run has seen, which costs no call; `None` once there are enough, and within bounds."""
-    enough = sum(solve.modes is not None for solve in solves) >= CURVED
-    if enough or question.box.bounded or not question.learns_metric:
-        return None
-    return modes_of([answer.point for answer in oracle.trail], [answer.grad for answer in oracle.trail])
+def follows(question: AbstractQuestion, unknowns: int, solves: list[Solve]) -> bool:
+    """Say whether a run should keep its last points for its softest modes: with too many unknowns for a Hessian, until these are enough."""
+    few = sum(solve.modes is not None for solve in solves) < CURVED
+    return unknowns > DENSE and few and question.learns_metric and not question.box.bounded
+
+
+def seen(oracle: AbstractOracle) -> Modes | None:
+    """Return the softest modes that a followed run has seen, which costs no call."""
+    return modes_of([point for point, _ in oracle.trail], [grad for _, grad in oracle.trail])
 
 
 def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: float) -> Solve:

@@ -18,7 +18,7 @@ from .attempt import cold, learned
 from .box import Pairs, Sides, box_of_pairs, box_of_sides
 from .knowledge import FEWEST, Knowledge, best_rule, cold_calls, teaches
 from .question import MARKS, AbstractQuestion, Fit, Minimization
-from .record import DENSE, Found, Spent, higher, measured, pays, refuse_other, seen, solve_of
+from .record import Found, Spent, follows, higher, measured, pays, refuse_other, seen, solve_of
 from .report import report, suggest
 from .result import Wanted, result_of, start_of
 from .wording import line
@@ -157,6 +157,8 @@ class Study:
             self._verified.add(task.kind)
         before, knowledge = oracle.calls, self.knowledge(task, solves)
         rule, most = best_rule(solves, list(question.rules), trying=wanted.record)
+        if wanted.record and wanted.curvature is None and follows(question, x0.size, solves):
+            oracle.follow(x0.size)
         if knowledge is None:
             attempt = cold(question, oracle, x0, rule, most, wanted.tolerance)
         else:
@@ -166,8 +168,8 @@ class Study:
         curvature = pays(solves, attempt, x0.size, spent.calls) if wanted.curvature is None else wanted.curvature
         if wanted.record and attempt.converged and curvature:
             found = measured(question, oracle, attempt, x0, task, solves)
-        elif wanted.record and attempt.converged and wanted.curvature is None and x0.size > DENSE:
-            found = found._replace(modes=seen(question, oracle, solves))
+        elif wanted.record and attempt.converged:
+            found = found._replace(modes=seen(oracle))
         spent = spent._replace(recording=oracle.calls - before - spent.calls)
         above = 0.0 if knowledge is None or found.answer is None else higher(found.answer.value, knowledge.expected(task))
         said = line(question, attempt, solves, spent, above, oracle.single)

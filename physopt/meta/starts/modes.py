@@ -1,10 +1,10 @@
 """What a solve with very many unknowns has seen of curvature: its softest modes, from the steps that it has made anyway."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numpy import ndarray
 
 NUMBER = 60  # modes of one solve
@@ -30,7 +30,7 @@ class LowRank(NamedTuple):
     values: Float[ndarray, " k"]
     rest: float
 
-    def __matmul__(self, vector: Float[ndarray, " unknowns"]) -> Float[ndarray, " unknowns"]:
+    def __matmul__(self, vector: Float[ndarray, " unknowns"] | Float[Array, " unknowns"]) -> Any:
         inner = self.vectors.T @ vector
         return vector / self.rest + self.vectors @ (inner * (1.0 / self.values - 1.0 / self.rest))
 
