@@ -11,7 +11,7 @@ the molecules of `data/training` and `data/molecules` with every end predicted, 
 writes the largest errors. Both append to a file of rows and go on where it ends.
 
 The *gate* of the table is the rule that needs no cheap build after the exact one: the first |g|, times the larger of the last two
-contractions in the start, has to be below the tolerance.
+contractions in the start, has to be below the tolerance. It would end at the model's step, which is judged like the predicted orbitals.
 """
 
 import argparse
@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 import physopt
-from physopt.core.run import Solution
+from physopt.core.run import Progress, Solution
 from physopt.core.weights import save_weights
 from physopt.scf.calibration import FEWEST, KINDS, SPINS, Calibration, kind_of, spin_of
 from physopt.scf.meter import GRAD_TOL, Meter
 from physopt.scf.method import start
+from physopt.scf.method.report import Report
 from physopt.scf.molecule import mean_field
 from physopt.scf.xyz import Molecule, read_xyz
 
@@ -63,6 +65,29 @@ class Watched:
         return max(ratios[-2:], default=1.0)
 
 
+class Step:
+    """Keeps the orbitals of the model's step from the first exact answer, where a gate would end the run."""
+
+    def __init__(self) -> None:
+        self.orbitals: tuple[ndarray, ndarray] | None = None  # coefficients and occupations
+        self._report, self._first = Report.__call__, True
+
+    def __enter__(self) -> "Step":
+        def report(reporting: Report, progress: Progress) -> bool:
+            model = progress.carry.evaluation.model
+            if self._first and model.believed():
+                point = model.target(accuracy=0.02 * float(np.linalg.norm(model.error()))).point
+                self.orbitals = model.oracle.mo_coeff(point.coeff), model.oracle.mo_occ()
+            self._first = False
+            return self._report(reporting, progress)
+
+        Report.__call__ = report
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Report.__call__ = self._report
+
+
 def predicted(mf: Any, calibration: Calibration | str) -> tuple[Any, dict[str, Any]]:
     """Run with a predicted end; return the mean field and what is known before anybody judges it."""
     watched = start.minimize = Watched()
@@ -87,19 +112,20 @@ def error(fast: Any) -> float:
     return float(np.linalg.norm(exact.error() - model.error()) / moved)
 
 
-def judged(molecule: Molecule, xc: str, basis: str, fast: Any) -> dict[str, float]:
-    """Return |g| and the energy of the orbitals, by a fresh plain mean field."""
+def judged(molecule: Molecule, xc: str, basis: str, coeff: Any, occ: Any) -> tuple[float, float]:
+    """Return |g| and the energy of orbitals, by a fresh plain mean field."""
     mf = mean_field(molecule, xc, basis).build()
-    dm = mf.make_rdm1(fast.mo_coeff, fast.mo_occ)
-    fock = mf.get_fock(dm=dm)
-    norm = float(np.linalg.norm(mf.get_grad(fast.mo_coeff, fast.mo_occ, fock)))
-    return {"grad_norm": norm, "judged_energy": float(mf.energy_tot(dm))}
+    dm = mf.make_rdm1(coeff, occ)
+    return float(np.linalg.norm(mf.get_grad(coeff, occ, mf.get_fock(dm=dm)))), float(mf.energy_tot(dm))
 
 
 def judge(molecule: Molecule, xc: str, basis: str, *, alone: bool) -> dict[str, Any]:
     """Return the record of one molecule: the predicted run, its judgement, and the default run unless it is to be judged `alone`."""
-    fast, row = predicted(mean_field(molecule, xc, basis), "predicted")
-    row |= judged(molecule, xc, basis, fast)
+    with Step() as step:
+        fast, row = predicted(mean_field(molecule, xc, basis), "predicted")
+    if step.orbitals is not None:
+        row["gate_grad_norm"], row["gate_energy"] = judged(molecule, xc, basis, *step.orbitals)
+    row["grad_norm"], row["judged_energy"] = judged(molecule, xc, basis, fast.mo_coeff, fast.mo_occ)
     if alone:
         return row
     meter, began = Meter(), time.process_time()

@@ -1,9 +1,10 @@
-"""Studies where it is hard or dear: `python benchmarks/study_limits.py noise|large|clock|fit [--json FILE]`.
+"""Studies where it is hard or dear: `python benchmarks/study_limits.py noise|large|clock|fit|minima [--json FILE]`.
 
 - noise: an elastic rod whose value has a relative error of 1e-6, and whose gradient one of 1e-6 of that at the cold start.
 - large: a reaction in a square on 45 by 45 nodes, 2025 unknowns; beyond 400 no Hessian is recorded, but modes.
 - clock: a rod whose calls take 50 ms each, as told: so many calls, plus the processor seconds that learning takes (set OMP_NUM_THREADS=1).
 - fit: rate constants from noisy readings, by `Study.least_squares`; a Jacobian counts as half a call for each unknown.
+- minima: clusters of two kinds of atoms from 20 random starts each, so that only a search finds a low minimum; after 32 recorded tasks.
 
 Each is solved cold, and after 8 and 32 (8 and 16 for `large`) recorded solves; medians over ten held-out tasks.
 """
@@ -21,7 +22,7 @@ import numpy as np
 from physopt import Study
 from physopt.bench.learn_fits import Fits
 from physopt.bench.learn_rules import Case, Compiled
-from physopt.meta.families import AbstractPhysics, Bratu, Reaction, Rod
+from physopt.meta.families import AbstractPhysics, Bratu, Cluster, Reaction, Rod
 
 CALL = 0.05  # seconds
 HELD = 10
@@ -100,6 +101,57 @@ def fitted(recorded: tuple[int, ...]) -> list[dict[str, Any]]:
     return records
 
 
+def placed(random: np.random.Generator) -> np.ndarray:
+    """Return thirteen atoms at random in a ball, no two of them close."""
+    while True:
+        atoms = random.normal(size=(13, 3))
+        atoms *= 2.0 * random.uniform(size=(13, 1)) ** (1 / 3) / np.linalg.norm(atoms, axis=1, keepdims=True)
+        if (np.linalg.norm(atoms[:, None] - atoms[None], axis=-1) + 10.0 * np.eye(13)).min() > 0.6:
+            return atoms.ravel()
+
+
+def searched(recorded: int, starts: int) -> list[dict[str, Any]]:
+    """Return the records of held-out tasks with many minima: by a search alone, and by a study of so many recorded tasks."""
+    family, records = Cluster(), []
+    timed, draws = Timed(family, 0.0), [np.random.default_rng([seed, 1]) for seed in (5, 6)]
+
+    def solve(study: Study, draw: np.random.Generator, k: int, seed: int, *, record: bool) -> dict[str, Any]:
+        task = family.named(family.drawn(np.random.default_rng([seed, k]), 1.0))
+        points = [placed(draw) for _ in range(starts)]
+        gtol = 1e-6 * float(np.linalg.norm(timed(family.cold(), task)[1]))
+        result = study.minimize(timed, family.cold(), task, starts=points, pass_task=True, gtol=gtol, record=record)
+        told = {"value": float(result.fun), "start": result.start, "metric": result.metric, "converged": result.success}
+        return {"calls": result.nfev, "recording": result.recording, **told}
+
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as nothing:
+        study = Study(folder, verify=False)
+        records += [{"training": True, **solve(study, draws[1], k, 6, record=True)} for k in range(recorded)]
+        for k in range(2 * HELD):
+            state = draws[0].bit_generator.state
+            records.append({"recorded": 0, "task": k, **solve(Study(nothing), draws[0], k, 5, record=False)})
+            draws[0].bit_generator.state = state  # the same starts
+            records.append({"recorded": recorded, "task": k, **solve(study, draws[0], k, 5, record=False)})
+    return records
+
+
+def told_of_search(records: list[dict[str, Any]]) -> None:
+    """Print how many calls fewer the study takes, and whether it ends as low."""
+    held = [r for r in records if "training" not in r]
+    pairs = list(zip(held[::2], held[1::2], strict=True))
+    factors = np.array([search["calls"] / study["calls"] for search, study in pairs])
+    off = np.array([study["value"] - search["value"] for search, study in pairs])
+    lower, equal = (off < -1e-6).sum(), (np.abs(off) <= 1e-6).sum()
+    calls = [np.median([pair[k]["calls"] for pair in pairs]) for k in (0, 1)]
+    print(
+        f"minima: {calls[0]:.0f} calls by a search, {calls[1]:.0f} by the study: {np.median(factors):.0f} times fewer in the median, ",
+        end="",
+    )
+    print(f"{np.percentile(factors, 10):.3g} at the tenth percentile; lower in {lower}, equal in {equal}, higher in ", end="")
+    print(f"{len(pairs) - lower - equal} of {len(pairs)}")
+    training = [r for r in records if "training" in r]
+    print(f"minima: recording {len(training)} tasks took {sum(r['calls'] for r in training)} calls")
+
+
 def told(name: str, records: list[dict[str, Any]]) -> None:
     """Print the medians."""
     held = [r for r in records if "training" not in r]
@@ -125,7 +177,7 @@ def told(name: str, records: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("what", choices=("noise", "large", "clock", "fit"))
+    parser.add_argument("what", choices=("noise", "large", "clock", "fit", "minima"))
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
@@ -135,9 +187,11 @@ def main() -> None:
         records = fitted((8, 32))
     elif chosen.what == "noise":
         records = measured(Rod(), 1e-6, 1e-4, (8, 32))
+    elif chosen.what == "minima":
+        records = searched(32, 20)
     else:
         records = measured(Rod(), 0.0, 1e-6, (8, 32))
-    told(chosen.what, records)
+    (told_of_search(records) if chosen.what == "minima" else told(chosen.what, records))
     if chosen.json:
         chosen.json.write_text(json.dumps(records))
 

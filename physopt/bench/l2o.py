@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from numpy import ndarray
 from scipy.stats import trim_mean
 
+from physopt.core.extras import need
 from physopt.meta.families.networks import ROWS, Template
 from physopt.rules.first_order.shipped import SHIPPED, decayed, learned, provenance
 from physopt.rules.soap import soap
@@ -67,12 +68,6 @@ METHODS: Mapping[str, Method] = {
         for name in SHIPPED
     },
 }
-
-
-def drawn(method: Method, number: int) -> dict[str, Float[ndarray, " number"]]:
-    """Return settings to try, each spread evenly in its logarithm and shuffled."""
-    rng, at = np.random.default_rng(0), (np.arange(number) + 0.5) / number
-    return {name: low * (high / low) ** rng.permutation(at) for name, (low, high) in method.ranges.items()}
 
 
 class Tasks(NamedTuple):
@@ -152,13 +147,37 @@ class Tuning(NamedTuple):
         return {name: float(values[chosen]) for name, values in self.settings.items()}
 
 
-def tried(name: str, training: Sequence[Tasks], number: int, tell: Callable[[str], None]) -> Tuning:
-    """Run every setting on the training tasks; a method with two settings tries as many as one with one."""
-    began, settings, found = time.process_time(), drawn(METHODS[name], number), []
-    for tasks in training:
-        tell(f"{name}, tuned on {tasks.template.name}")
-        found.append(tasks.curves(name, settings).transpose(1, 0, 2))
-    return Tuning(np.concatenate(found), settings, time.process_time() - began)
+def tried(name: str, training: Sequence[Tasks], number: int, tell: Callable[[str], None], reference: Curves | None = None) -> Tuning:
+    """Run so many settings on the training tasks, chosen one after the other by Optuna from those that have gone well.
+
+    **Arguments:** `reference`: the curves that `fewer` compares with; without them the geometric mean of the lowest losses is made small.
+
+    ??? cite "Reference"
+        Bergstra, Bardenet, Bengio, Kégl, *Algorithms for Hyper-Parameter Optimization*, NeurIPS 2011; Akiba et al., *Optuna*, KDD 2019.
+    """
+    need("optuna")
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    ranges = METHODS[name].ranges
+    began, settings, found = time.process_time(), {key: np.zeros(number) for key in ranges}, []
+    for k in range(number):
+        tell(f"{name}, setting {k + 1} of {number}")
+        trial = study.ask()
+        for key, ends in ranges.items():
+            settings[key][k] = trial.suggest_float(key, *ends, log=True)
+        one = {key: values[k : k + 1] for key, values in settings.items()}
+        found.append(np.concatenate([tasks.curves(name, one)[0] for tasks in training]))
+        least = np.where(np.isfinite(found[-1]), found[-1], np.inf).min(axis=1)
+        loss = float(np.log(np.clip(least, 1e-30, 1e30)).mean())
+        study.tell(trial, -loss if reference is None else _mean_of_fewer(found[-1], reference))
+    return Tuning(np.stack(found, axis=1), settings, time.process_time() - began)
+
+
+def _mean_of_fewer(own: Curves, reference: Curves) -> float:
+    """Return the interquartile mean of `fewer` over tasks."""
+    return float(trim_mean([fewer(curve, other) for curve, other in zip(own, reference, strict=True)], 0.25))
 
 
 def lowest(tuning: Tuning, looks: int) -> int:
@@ -169,11 +188,7 @@ def lowest(tuning: Tuning, looks: int) -> int:
 
 def quickest(tuning: Tuning, reference: Curves) -> int:
     """Return the setting with the largest interquartile mean of `fewer` over the training tasks."""
-    found = [
-        trim_mean([fewer(curve, other) for curve, other in zip(own, reference, strict=True)], 0.25)
-        for own in tuning.curves.transpose(1, 0, 2)
-    ]
-    return int(np.argmax(found))
+    return int(np.argmax([_mean_of_fewer(own, reference) for own in tuning.curves.transpose(1, 0, 2)]))
 
 
 def compare(
@@ -202,7 +217,7 @@ def compare(
             continue
         tuning, chosen = base, best
         if name != REFERENCE:
-            tuning = tried(name, training, number, tell)
+            tuning = tried(name, training, number, tell, base.curves[:, best])
             chosen = quickest(tuning, base.curves[:, best])
         settings[name] = tuning.at(chosen)
         spent = {"meta_training_s": tuning.seconds, "meta_training_steps": len(tuning.curves) * number * steps}

@@ -72,7 +72,7 @@ def merge(folder: Path, /, *others: Path, outputs: Report = Report()) -> int:
 
 @app.command
 def prune(folder: Path, /, *, keep: int | None = None, dry_run: bool = False, outputs: Report = Report()) -> int:
-    """Delete solves that teach nothing: ends in higher minima, and of one task all but the lowest.
+    """Delete solves that teach nothing: ends in higher minima, and of one task all but the lowest of each branch.
 
     Parameters
     ----------
@@ -116,8 +116,9 @@ def _of(solves: "list[Solve]", kind: str) -> "list[Solve]":
 def _draw(path: Path, solves: "list[Solve]", title: str) -> None:
     """Draw the kind of task with the most solves, over its two numbers that vary most."""
     from physopt.plot import plot_study
-    from physopt.study.report import tally
+    from physopt.study.report import alone, tally
 
+    solves = alone(solves)
     vectors = np.stack([solve.task.vector for solve in solves])
     names = [name if count == 1 else f"{name}[{k}]" for name, count in solves[0].task.parts.items() for k in range(count)]
     spread = vectors.std(0) / np.maximum(np.abs(vectors).max(0), 1e-300)

@@ -5,11 +5,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
+from numpy import ndarray
 
 from physopt.core.problem import Evaluation, shorten
 from physopt.core.rule import AbstractRule, Move
-from physopt.core.tree import choose, fold, is_traced, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
+from physopt.core.tree import choose, fold, tree_add, tree_dot, tree_memory, tree_push, tree_scale, tree_sub, tree_zeros
 
 from .search import Backtracking, SearchState, search_or_shorten
 
@@ -70,6 +71,8 @@ class LBFGS(AbstractRule):
 
     def _two_loops(self, evaluation: Evaluation, steps: PyTree, changes: PyTree) -> PyTree:
         """Return the quasi-Newton step; a pair that is zero changes nothing."""
+        if all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves((evaluation.grad, steps))):
+            return self._two_loops_of_arrays(evaluation, steps, changes)
 
         def backward(residual: PyTree, pair: tuple[PyTree, PyTree]) -> tuple[PyTree, Any]:
             step, change = pair
@@ -81,7 +84,6 @@ class LBFGS(AbstractRule):
             correction = weight - _ratio(tree_dot(change, result), tree_dot(step, change))
             return tree_add(result, tree_scale(correction, step)), None
 
-        steps, changes = _filled(steps, changes)
         residual, weights = fold(backward, evaluation.grad, (steps, changes), reverse=True)
         step, change = (jax.tree.map(lambda rows: rows[-1], memory) for memory in (steps, changes))
         result = _inverse_curvature(evaluation, residual)
@@ -90,15 +92,38 @@ class LBFGS(AbstractRule):
         result, _ = fold(forward, result, (steps, changes, weights))
         return tree_scale(-1.0, result)
 
+    def _two_loops_of_arrays(self, evaluation: Evaluation, steps: PyTree, changes: PyTree) -> PyTree:
+        """Return the same on the host, where each operation on a tree costs more than one on a long row."""
+        s, y = _rows(steps), _rows(changes)
+        filled = s.any(axis=1)
+        s, y = (s[filled], y[filled]) if filled.any() else (s[-1:], y[-1:])
+        curvature, weights = np.einsum("kn,kn->k", s, y), np.zeros(len(s))
+        residual = np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(evaluation.grad)])
+        for k in reversed(range(len(s))):
+            weights[k] = _ratio(s[k] @ residual, curvature[k])
+            residual = residual - weights[k] * y[k]
 
-def _filled(steps: PyTree, changes: PyTree) -> tuple[PyTree, PyTree]:
-    """Return the memory without its empty rows, which come first, on the host: there each row costs a turn in Python."""
-    if is_traced(steps):
-        return steps, changes
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(steps)]
-    rows = np.any([(leaf != 0.0).reshape(len(leaf), -1).any(1) for leaf in leaves], axis=0)
-    first = int(rows.argmax()) if rows.any() else len(rows) - 1
-    return jax.tree.map(lambda leaf: leaf[first:], (steps, changes))
+        def inverse(force: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+            return _rows(jax.tree.map(lambda leaf: leaf[None], _inverse_curvature(evaluation, _shaped(force, evaluation.grad))))[0]
+
+        result = inverse(residual)
+        if self.scaled:
+            result = _ratio(curvature[-1], y[-1] @ inverse(y[-1])) * result
+        for k in range(len(s)):
+            result = result + (weights[k] - _ratio(y[k] @ result, curvature[k])) * s[k]
+        return _shaped(-result, evaluation.grad)
+
+
+def _rows(memory: PyTree) -> Float[ndarray, "k n"]:
+    """Return a memory with each of its rows as one vector."""
+    return np.concatenate([np.asarray(leaf).reshape(len(leaf), -1) for leaf in jax.tree.leaves(memory)], axis=1)
+
+
+def _shaped(vector: Float[ndarray, " n"], like: PyTree) -> PyTree:
+    """Return a vector as a tangent of the same shape as another one."""
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(np.split(vector, ends), leaves, strict=True)])
 
 
 def _ratio(above: Any, below: Any) -> Any:

@@ -12,7 +12,7 @@ from physopt.meta.starts.task import Task
 
 from .box import Box
 from .classical import Trial
-from .knowledge import Expected, Knowledge, cold_calls
+from .knowledge import Expected, Knowledge
 from .oracle import AbstractOracle, Answer, OutOfCalls
 from .posed import Inverse
 from .question import AbstractQuestion
@@ -54,7 +54,7 @@ def cold(
     try:
         first = oracle(point)
         if not first.finite:
-            return _attempt(oracle, gtol, "cold", False, rule, first, f"{doubt}; at the cold start the function is not finite".strip("; "))
+            return attempted(oracle, gtol, "cold", False, rule, first, f"{doubt}; at the cold start the function is not finite".strip("; "))
         gtol = tolerance(first.norm)
         budget, oracle.most = oracle.most, min(oracle.most, oracle.calls + most)
         question.rules[rule](oracle, point, gtol)
@@ -64,7 +64,7 @@ def cold(
             question.rules[backup](oracle, point if oracle.lowest is None else oracle.lowest.point, gtol)
     except OutOfCalls:
         pass
-    return _attempt(oracle, gtol, "cold", False, rule, first, doubt)
+    return attempted(oracle, gtol, "cold", False, rule, first, doubt)
 
 
 def learned(
@@ -84,16 +84,15 @@ def learned(
     """
     start, inverse, expected = knowledge.start(task), knowledge.inverse(task), knowledge.expected(task)
     doubt, gtol, begin = start.doubt, tolerance(expected.cold_norm), question.box.clip(start.point)
-    usual = cold_calls(knowledge.solves, "answers")
     try:
         if not doubt and np.isfinite(gtol):
             high = oracle.glance(begin) >= expected.cold_value
             if not high and _promising(question.box, oracle(begin), inverse, expected):
-                trial = _trial(inverse, expected, gtol, usual, 1)
+                trial = _trial(inverse, expected, gtol, knowledge.usual, 1)
                 question.near(oracle, begin, gtol, inverse, rule, trial._replace(leave=0.1 * expected.cold_norm))
                 if _reached(oracle, gtol):
                     metric = inverse is not None and question.learns_metric
-                    return _attempt(oracle, gtol, start.name, metric, "" if metric else rule, None, "")
+                    return attempted(oracle, gtol, start.name, metric, "" if metric else rule, None, "")
                 doubt, inverse = "the gradient did not fall from it", None
             else:
                 doubt = f"its {'value' if high else 'gradient'} is no better than that of a cold start"
@@ -104,13 +103,13 @@ def learned(
         gtol = tolerance(first.norm)
         if not first.finite:
             return cold(question, oracle, point, rule, np.inf, tolerance, doubt)
-        trial = _trial(inverse, expected._replace(cold_norm=first.norm), gtol, usual, tried)
+        trial = _trial(inverse, expected._replace(cold_norm=first.norm), gtol, knowledge.usual, tried)
         question.near(oracle, point, gtol, inverse, rule, trial._replace(leave=0.5 * first.norm))
         if _reached(oracle, gtol):
-            return _attempt(oracle, gtol, "cold", True, "", first, doubt)
+            return attempted(oracle, gtol, "cold", True, "", first, doubt)
         return cold(question, oracle, point, rule, np.inf, tolerance, f"{doubt}, nor with the learned metric")
     except OutOfCalls:
-        return _attempt(oracle, gtol, start.name, inverse is not None, "", None, doubt)
+        return attempted(oracle, gtol, start.name, inverse is not None, "", None, doubt)
 
 
 def _trial(inverse: Inverse | None, expected: Expected, gtol: float, usual: float, spent: int) -> Trial:
@@ -144,6 +143,7 @@ def _reached(oracle: AbstractOracle, gtol: float) -> bool:
     return oracle.flattest is not None and oracle.flattest.norm <= gtol
 
 
-def _attempt(oracle: AbstractOracle, gtol: float, start: str, metric: bool, rule: str, first: Answer | None, doubt: str) -> Attempt:
+def attempted(oracle: AbstractOracle, gtol: float, start: str, metric: bool, rule: str, first: Answer | None, doubt: str) -> Attempt:
+    """Return how a solve went by what its oracle has seen."""
     converged = _reached(oracle, gtol)
     return Attempt(oracle.flattest if converged else oracle.lowest, converged, start, metric, rule, gtol, first, doubt)

@@ -37,10 +37,14 @@ class Expected(NamedTuple):
 
 
 class Knowledge:
-    """Everything fitted to the recorded solves of one kind of task, which has `FEWEST` or more."""
+    """Everything fitted to recorded solves of one kind of task, `FEWEST` or more, whose minima are on one branch.
 
-    def __init__(self, solves: Sequence[Solve], task: Task):
+    **Arguments:** `others`: further solves of the kind, on other branches. What a solve costs from a cold start is taken from all.
+    """
+
+    def __init__(self, solves: Sequence[Solve], task: Task, others: Sequence[Solve] = ()):
         self.solves = list(solves)
+        self.usual = cold_calls([*solves, *others], "answers")
         tasks, points = np.stack([s.task.vector for s in solves]), np.stack([s.point for s in solves])
         curved = [(k, s.hessian) for k, s in enumerate(solves) if s.hessian is not None and s.hessian.any()]
         self._values = np.array([s.value for s in solves])
@@ -82,7 +86,12 @@ class Knowledge:
 
 
 def cold_calls(solves: Sequence[Solve], of: str = "calls") -> float:
-    """Return what a solve of this family costs from a cold start, in the median, in calls or in "answers"; NaN if that is not known."""
+    """Return what a solve of this family costs from a cold start, in the median, in calls or in "answers"; NaN if that is not known.
+
+    Where several starts are tried, they all are its calls.
+    """
+    if of == "calls" and (searches := [number for s in solves if (number := s.number("starts")) >= 1.0]):
+        return float(np.median(searches))
     cold = [s for s in solves if s.about.get("start") == "cold" and not s.about.get("metric")]
     found = [number for s in cold if (number := s.number(of if of in s.about else "calls")) >= 1.0]
     return float(np.median(found)) if found else np.nan
@@ -99,7 +108,13 @@ def best_rule(solves: Sequence[Solve], portfolio: Sequence[str], *, trying: bool
     for solve in solves:
         rule = str(solve.about.get("rule")).split(",")[0]  # the one that began
         number = solve.number("calls")
-        if rule in calls and solve.about.get("start") == "cold" and not solve.about.get("metric") and number >= 1.0:
+        if (
+            rule in calls
+            and "starts" not in solve.about
+            and solve.about.get("start") == "cold"
+            and not solve.about.get("metric")
+            and number >= 1.0
+        ):
             calls[rule].append(number)
     known = {name: float(np.median(found)) for name, found in calls.items() if found}
     if portfolio[0] not in known:

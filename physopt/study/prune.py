@@ -11,13 +11,13 @@ from physopt.meta.starts.task import Scaling
 
 
 def superfluous(solves: Sequence[Solve], keep: int | None) -> list[int]:
-    """Return the places of solves that teach nothing: ends higher than their neighbours, and of one task all but the lowest.
+    """Return the places of solves that teach nothing: ends higher than their neighbours, and of one task all but the lowest of each branch.
 
     **Arguments:** `keep`: leave at most so many of each kind, those whose tasks lie farthest from each other; with Hessians first.
     """
-    lowest: dict[tuple[str, bytes], int] = {}
+    lowest: dict[tuple[str, bytes, str], int] = {}
     for place, solve in enumerate(solves):
-        key = (solve.task.kind, solve.task.vector.tobytes())
+        key = (solve.task.kind, solve.task.vector.tobytes(), str(solve.about.get("branch", "")))
         if not solve.about.get("higher") and (key not in lowest or solve.value < solves[lowest[key]].value):
             lowest[key] = place
     kept: dict[str, list[int]] = {}

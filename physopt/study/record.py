@@ -1,7 +1,7 @@
 """What a solve leaves behind: its solution, compared with the neighbours', and curvature and tangents while these still pay."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -70,10 +70,10 @@ def seen(oracle: AbstractOracle) -> Modes | None:
     return modes_of([point for point, _ in oracle.trail], [grad for _, grad in oracle.trail])
 
 
-def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: float) -> Solve:
-    """Return what is written of a solve that converged."""
+def solve_of(task: Task, attempt: Attempt, found: Found, spent: Spent, above: float, **more: Any) -> Solve:
+    """Return what is written of a solve that converged, with more about it by name."""
     assert found.answer is not None
-    about = {"start": attempt.start, "metric": attempt.metric, "rule": attempt.rule, **spent._asdict()}
+    about = {"start": attempt.start, "metric": attempt.metric, "rule": attempt.rule, **spent._asdict(), **more}
     if attempt.cold is not None and attempt.cold.finite:
         about |= {"cold_norm": attempt.cold.norm, "cold_value": attempt.cold.value}
     if above > 0.0:

@@ -12,7 +12,8 @@ from numpy import ndarray
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Scaling, Task
 
-from .knowledge import FEWEST, Knowledge, cold_calls, teaches
+from .branches import Branches
+from .knowledge import Knowledge, cold_calls, teaches
 
 CANDIDATES = 1024
 
@@ -36,9 +37,14 @@ class Tally(NamedTuple):
 
 def tally(solves: Sequence[Solve]) -> Tally:
     """Return the tally of solves of one kind."""
-    numbers = [[solve.number(name) for name in ("calls", "recording")] for solve in solves]
+    numbers = [[solve.number(name) for name in ("calls", "recording")] for solve in alone(solves)]
     calls, recording = np.nan_to_num(np.array(numbers, float).reshape(-1, 2)).T
     return Tally(calls, recording, cold_calls(solves))
+
+
+def alone(solves: Sequence[Solve]) -> list[Solve]:
+    """Return one solve for each task: those that a search has recorded beside the lowest one, which has its calls, are left out."""
+    return [solve for solve in solves if not solve.about.get("beside")]
 
 
 def report(solves: Sequence[Solve]) -> str:
@@ -55,7 +61,7 @@ def _of_kind(kind: str, solves: list[Solve]) -> str:
     told += "".join(f"; {mark}" for mark in ("residuals", "bounded") if named.get(mark))
     last = counts.calls[-10:]
     lines = [
-        f"{len(solves)} solves of {len(solves[0].point)} unknowns over {told}",
+        f"{len(alone(solves))} solves of {len(solves[0].point)} unknowns over {told}",
         f"  calls: {counts.cold:.0f} from cold, {np.median(last):.0f} in the last {len(last)}",
         f"  calls of all solves {counts.calls.sum():.0f}, of their records {counts.recording.sum():.0f}",
     ]
@@ -66,8 +72,12 @@ def _of_kind(kind: str, solves: list[Solve]) -> str:
     good = [solve for solve in solves if teaches(solve)]
     if len(good) < len(solves):
         lines.append(f"  ended higher than their neighbours, or with absurd numbers, and are not learned from: {len(solves) - len(good)}")
-    if len(good) >= FEWEST:
-        lines += _learned(Knowledge(good, good[0].task))
+    branches = Branches(good, solves[0].task)
+    if len(branches.solves) > 1:
+        lines.append(f"  branches of minima: {len(branches.solves)}; {'searched' if branches.searched else 'still searched'}")
+    for branch, knowledge in branches.known.items():
+        lines += [f"  branch {branch}, {len(knowledge.solves)} solves"] if len(branches.solves) > 1 else []
+        lines += _learned(knowledge)
     return "\n".join(lines)
 
 

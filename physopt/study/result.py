@@ -49,6 +49,18 @@ def start_of(x0: object) -> Float[ndarray, " n"]:
     return start
 
 
+def starts_of(x0: object, starts: object) -> list[Float[ndarray, " n"]]:
+    """Return the cold start and the further ones as vectors.
+
+    **Raises:** `ValueError` for starts of another size, or what is no list of vectors.
+    """
+    points = [start_of(x0)]
+    more = np.array(starts, float)
+    if more.size and (more.ndim != 2 or more.shape[1] != points[0].size or not np.isfinite(more).all()):
+        raise ValueError(f"starts have shape {more.shape}; give a row of {points[0].size} finite numbers for each, as x0 has.")
+    return [*points, *(more if more.size else ())]
+
+
 def result_of(
     question: AbstractQuestion,
     attempt: Attempt,

@@ -1,7 +1,7 @@
 """SciPy's `minimize` that remembers: a folder of solves, from which the next one starts."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from physopt.meta.starts.task import Task, named_like, task_of
 
 from .attempt import cold, learned
 from .box import Pairs, Sides, box_of_pairs, box_of_sides
-from .knowledge import FEWEST, Knowledge, best_rule, cold_calls, teaches
+from .branches import Branches
+from .knowledge import Knowledge, best_rule, teaches
+from .oracle import AbstractOracle
 from .question import MARKS, AbstractQuestion, Fit, Minimization
 from .record import Found, Spent, follows, higher, measured, pays, refuse_other, seen, solve_of
 from .report import report, suggest
-from .result import Wanted, result_of, start_of
-from .wording import line
+from .result import Wanted, result_of, start_of, starts_of
+from .search import search
+from .wording import line, search_line
 
 Named = Mapping[str, Any] | float | Float[ndarray, " d"]
 MOST = 15_000  # calls of one solve, as for SciPy's L-BFGS-B
@@ -45,7 +48,7 @@ class Study:
         self.folder = Folder(folder)
         self._log, self._verify = log, verify
         self._verified: set[str] = set()
-        self._known: tuple[tuple[str, int], Knowledge] | None = None
+        self._known: tuple[tuple[str, int], Branches] | None = None
 
     def minimize(
         self,
@@ -53,6 +56,7 @@ class Study:
         x0: Float[ndarray, " n"],
         task: Named,
         *,
+        starts: Float[ndarray, "..."] | Sequence[Any] = (),
         args: tuple[Any, ...] = (),
         pass_task: bool = False,
         hess: Callable[..., Float[ndarray, "n n"]] | None = None,
@@ -73,6 +77,9 @@ class Study:
           task as it was given. Then tangents $dx/d\mu$ are recorded, too, which halve the number of solves needed.
         - `x0`: the cold start, of which the study must know nothing. `task`: what tells this problem from the others: named numbers, arrays
           and words, or one number or vector.
+        - `starts`: further cold starts, for functions with many minima. All are tried, and all known branches of minima are followed to
+          this task, until in 8 such searches in a row the two lowest minima were on known branches. From then on the branch that is
+          expected to be the lowest is followed alone; where that fails, a search is made again.
         - `hess`: `hess(x, *args)`, dense, or `hessp`: `hessp(x, p, *args)`, as SciPy has them; with the task as `fun`. They serve Newton's
           method and the record. A product counts as a call, and a Hessian as `hess_calls`, by which the study judges whether it pays.
         - `bounds`: SciPy's `Bounds`, or a pair (lowest, highest) for each unknown, `None` for none. All points lie within, and the norm of
@@ -103,7 +110,7 @@ class Study:
         if hessp is not None and box.bounded:
             raise ValueError("hessp is given with bounds, within which no method here uses it. Leave it out.")
         question = Minimization(functions, box, pass_task, known.vector, of(hess), hess_calls, of(hessp))
-        return self._solve(question, x0, task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
+        return self._solve(question, starts_of(x0, starts), task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
 
     def least_squares(
         self,
@@ -114,6 +121,7 @@ class Study:
         bounds: Sides = (-np.inf, np.inf),
         method: str = "trf",
         *,
+        starts: Float[ndarray, "..."] | Sequence[Any] = (),
         x_scale: Any = None,
         args: tuple[Any, ...] = (),
         pass_task: bool = False,
@@ -147,15 +155,24 @@ class Study:
 
         box = box_of_sides(bounds, x0.size)
         question = Fit(functions, jacobians, box, pass_task, method, x_scale)
-        return self._solve(question, x0, task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
+        return self._solve(question, starts_of(x0, starts), task, Wanted(gtol, rtol, curvature, record, max_calls).checked())
 
-    def _solve(self, question: AbstractQuestion, x0: Float[ndarray, " n"], named: Named, wanted: Wanted) -> scipy.optimize.OptimizeResult:
-        x0, task = question.box.clip(x0), task_of(named, x0.size, question.marks)
+    def _solve(
+        self, question: AbstractQuestion, points: list[Float[ndarray, " n"]], named: Named, wanted: Wanted
+    ) -> scipy.optimize.OptimizeResult:
+        points = [question.box.clip(point) for point in points]
+        x0 = points[0]
+        task = task_of(named, x0.size, question.marks)
         oracle, solves = question.oracle(task.vector, wanted.max_calls), self.solves(task)
         if question.knows_task and self._verify and solves and task.kind not in self._verified:
             refuse_other(self.folder.path, solves[-1], question, oracle)
             self._verified.add(task.kind)
-        before, knowledge = oracle.calls, self.knowledge(task, solves)
+        branches = self.branches(task, solves)
+        branch, knowledge = branches.lowest(task) or ("", None)
+        several, unsure = len(points) > 1, knowledge is None
+        if (several and (unsure or (wanted.record and not branches.searched))) or (unsure and len(branches.solves) > 1):
+            return self._searched(question, points, task, branches, wanted, oracle)
+        before, solves = oracle.calls, solves if knowledge is None else branches.solves[branch]
         rule, most = best_rule(solves, list(question.rules), trying=wanted.record)
         if wanted.record and wanted.curvature is None and follows(question, x0.size, solves):
             oracle.follow(x0.size)
@@ -163,6 +180,9 @@ class Study:
             attempt = cold(question, oracle, x0, rule, most, wanted.tolerance)
         else:
             attempt = learned(question, oracle, x0, task, knowledge, rule, wanted.tolerance)
+        above = 0.0 if knowledge is None or attempt.answer is None else higher(attempt.answer.value, knowledge.expected(task))
+        if several and (attempt.start == "cold" or above > 0.0):
+            return self._searched(question, points, task, branches, wanted, oracle)
         spent = Spent(oracle.calls - before, len(oracle.rows))
         found = Found(attempt.answer, None, None)
         curvature = pays(solves, attempt, x0.size, spent.calls) if wanted.curvature is None else wanted.curvature
@@ -171,13 +191,31 @@ class Study:
         elif wanted.record and attempt.converged:
             found = found._replace(modes=seen(oracle))
         spent = spent._replace(recording=oracle.calls - before - spent.calls)
-        above = 0.0 if knowledge is None or found.answer is None else higher(found.answer.value, knowledge.expected(task))
-        said = line(question, attempt, solves, spent, above, oracle.single)
+        said = line(question, attempt, branches, solves, spent, above, oracle.single)
         if wanted.record and attempt.converged:
-            self.folder.add(solve_of(task, attempt, found, spent, above))
+            self.folder.add(solve_of(task, attempt, found, spent, above, **({"branch": branch} if branch else {})))
+        return self._told(result_of(question, attempt, found, oracle, spent, above, branches.usual, said, x0))
+
+    def _searched(
+        self,
+        question: AbstractQuestion,
+        points: list[Float[ndarray, " n"]],
+        task: Task,
+        branches: Branches,
+        wanted: Wanted,
+        oracle: AbstractOracle,
+    ) -> scipy.optimize.OptimizeResult:
+        """Search for the lowest minimum, whose calls come to those of an oracle that has tried in vain."""
+        done = search(question, points, task, branches, next(iter(question.rules)), wanted, oracle)
+        for solve in done.solves:
+            self.folder.add(solve)
+        said = search_line(done, branches)
+        return self._told(result_of(question, done.best.attempt, done.found, done.oracle, done.spent, 0.0, branches.usual, said, points[0]))
+
+    def _told(self, result: scipy.optimize.OptimizeResult) -> scipy.optimize.OptimizeResult:
         if self._log is not None:
-            self._log(said)
-        return result_of(question, attempt, found, oracle, spent, above, cold_calls(solves), said, x0)
+            self._log(result.message)
+        return result
 
     def solves(self, task: Task) -> list[Solve]:
         """Return the recorded solves of the kind of a task, without those that ended in a higher minimum, or whose numbers are absurd."""
@@ -200,14 +238,17 @@ class Study:
         """
         return suggest(self.folder.solves(kind), number)
 
-    def knowledge(self, task: Task, solves: list[Solve]) -> Knowledge | None:
-        """Return what the study has learned from these solves for tasks of this kind; `None` from fewer than four."""
-        if len(solves) < FEWEST:
-            return None
+    def branches(self, task: Task, solves: list[Solve]) -> Branches:
+        """Return what the study has learned from these solves for tasks of this kind, by the branches of their minima."""
         key = (task.kind, len(solves))
         if self._known is None or self._known[0] != key:
-            self._known = key, Knowledge(solves, task)
+            self._known = key, Branches(solves, task)
         return self._known[1]
+
+    def knowledge(self, task: Task, solves: list[Solve]) -> Knowledge | None:
+        """Return what is known of the branch that is expected to be the lowest for a task; `None` from fewer than four solves."""
+        found = self.branches(task, solves).lowest(task)
+        return None if found is None else found[1]
 
 
 def _tasked(function: Callable[..., Any], task: Named, args: tuple[Any, ...], pass_task: bool, vector: Float[ndarray, " d"]) -> Any:

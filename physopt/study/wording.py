@@ -5,17 +5,36 @@ import numpy as np
 from physopt.meta.starts.solve import Solve
 
 from .attempt import Attempt
-from .knowledge import FEWEST, cold_calls
+from .branches import Branches
+from .knowledge import FEWEST
 from .question import AbstractQuestion
 from .record import Spent
+from .search import Search
 
 
-def line(question: AbstractQuestion, attempt: Attempt, solves: list[Solve], spent: Spent, higher: float, single: bool) -> str:
+def search_line(done: Search, branches: Branches) -> str:
+    """Return the line of a search."""
+    if not done.best.attempt.converged:
+        return f"{done.spent.calls:g} calls by {done.starts} starts; NOT CONVERGED: the first gradient is {_reached(done.best.attempt)}"
+    said = f"{done.spent.calls:g} calls by {done.starts} start{'s' * (done.starts != 1)}"
+    said += f" and along {done.branches} known minima" * (done.branches > 0)
+    if branches.solves:
+        said += "; the lowest is one of these" if done.best.branch is not None else "; the lowest is a new one"
+    return said + f"; {done.spent.recording:g} more for their record" * (done.spent.recording > 0)
+
+
+def _reached(attempt: Attempt) -> str:
+    return f"{np.nan if attempt.answer is None else attempt.answer.norm:.3g}, wanted was {attempt.gtol:.3g}"
+
+
+def line(
+    question: AbstractQuestion, attempt: Attempt, branches: Branches, solves: list[Solve], spent: Spent, higher: float, single: bool
+) -> str:
     """Return the line: what the solve cost, against what, how it began, and what is not as it should be.
 
-    **Arguments:** `single`: has the function answered in single precision?
+    **Arguments:** `solves`: those that it was learned from, or all. `single`: has the function answered in single precision?
     """
-    usual, number = cold_calls(solves), len(solves)
+    usual, number = branches.usual, len(solves)
     here = f"{spent.calls:g} call{'s' * (spent.calls != 1)}"
     if attempt.start != "cold":
         against = f"{usual:.0f} calls from cold; " if np.isfinite(usual) else ""
@@ -36,7 +55,6 @@ def line(question: AbstractQuestion, attempt: Attempt, solves: list[Solve], spen
     if higher > 0.0:
         said += f"; ENDS HIGHER than its neighbours by {higher:.3g}: another minimum, or another function"
     if not attempt.converged:
-        reached = np.nan if attempt.answer is None else attempt.answer.norm
-        said += f"; NOT CONVERGED: the gradient is {reached:.3g}, wanted was {attempt.gtol:.3g}"
+        said += f"; NOT CONVERGED: the gradient is {_reached(attempt)}"
         said += "; fun computes in single precision, which may not reach that" * single
     return said
