@@ -159,7 +159,7 @@ def tried(name: str, training: Sequence[Tasks], number: int, tell: Callable[[str
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=max(number // 4, 2)))
     ranges = METHODS[name].ranges
     began, settings, found = time.process_time(), {key: np.zeros(number) for key in ranges}, []
     for k in range(number):
