@@ -40,7 +40,7 @@ class Curve(physopt.AbstractProblem):
 
 # %% The error at the readings that were left out, and its derivative: one linear solve more, whatever the solve took.
 def error(log_weight):
-    problem, stop = Curve(jnp.asarray(log_weight)), physopt.Stop(grad_norm=1e-9, max_evaluations=200)
+    problem, stop = Curve(jnp.asarray(log_weight)), physopt.Stop(grad_norm=1e-11, max_evaluations=200)
     curve = physopt.minimize(problem, physopt.rules.ModelStep(), problem.init(None), stop=stop, adjoint=physopt.Implicit()).point
     return 0.5 * (jnp.where(fitted, 0.0, curve - readings) ** 2).sum()
 
@@ -48,6 +48,6 @@ def error(log_weight):
 both = jax.value_and_grad(error)
 start, h = np.log(1e-2), 1e-3
 slope = (8.0 * (error(start + h) - error(start - h)) - error(start + 2 * h) + error(start - 2 * h)) / (12.0 * h)
-print(f"derivative {both(start)[1]:.9f}, by differences of curves fitted again {slope:.9f}")
+print(f"derivative {both(start)[1]:.12f}, by differences of curves fitted again {slope:.12f}")
 found = scipy.optimize.minimize(lambda w: [np.asarray(part) for part in both(w[0])], [start], jac=True, bounds=[(-9.0, 3.0)])
 print(f"weight {np.exp(start):.1e} -> {np.exp(found.x[0]):.1e}, error {error(start):.4f} -> {found.fun:.4f}, {found.nfev} solves")

@@ -81,7 +81,7 @@ def test_searches_end_and_all_calls_count(filled):
     assert all(result.fun <= lowest(task) + 1e-7 for task, result, _ in results)
     said = [result.message for _, result, _ in results]
     assert "by 6 starts; " in said[0] and "along 2 known minima" in said[1]
-    assert any("learned from" in line for line in said) and not any("HIGHER" in line for line in said)
+    assert any("here, along" in line for line in said) and not any("HIGHER" in line for line in said)
     told = study.report()
     assert f"{len(results)} solves of 3 unknowns" in told and "branches of minima" in told and "; searched" in told
     spent = sum(calls for *_, calls in results)

@@ -34,19 +34,25 @@ class Branches:
             if len(own) >= FEWEST:
                 self.known[branch] = Knowledge(own, task, [solve for solve in solves if solve.about.get("branch", "") != branch])
 
-    def lowest(self, task: Task) -> tuple[str, Knowledge] | None:
-        """Return the branch that is expected to be the lowest for a task; `None` if that cannot be said without following others.
+    @property
+    def several(self) -> bool:
+        """Are there two branches or more?"""
+        return len(self.solves) > 1
 
-        That is so if the start on a branch is not to be believed which was lower than the others where it was last seen.
-        """
-        if len(self.solves) < 2:
-            return next(iter(self.known.items()), None)
+    def lowest(self, task: Task) -> Knowledge | None:
+        """Return what is known of the branch that is expected to be the lowest for a task, of those with a start to be believed if any."""
+        sure = [known for known in self.known.values() if not (self.several and known.start(task).doubt)]
+        return min(sure or self.known.values(), key=lambda known: known.expected(task).value if self.several else 0.0, default=None)
+
+    def hopes(self, task: Task) -> dict[str, float]:
+        """Return how low each branch may lie for a task, the lowest first; infinite if it was above another where it was last seen."""
         sure = {branch: known for branch, known in self.known.items() if not known.start(task).doubt}
+        hopes = {branch: (at := known.expected(task)).value - at.error for branch, known in sure.items()}
         for branch in self.solves.keys() - sure.keys():
             seen = self.nearest(branch, task)
-            if all(seen.value < known.expected(seen.task).value for known in sure.values()):
-                return None
-        return min(sure.items(), key=lambda item: item[1].expected(task).value)
+            above = any(seen.value > known.expected(seen.task).value for known in sure.values())
+            hopes[branch] = np.inf if above else -np.inf
+        return dict(sorted(hopes.items(), key=lambda item: (item[1], item[0])))
 
     def nearest(self, branch: str, task: Task) -> Solve:
         """Return the solve on a branch whose task is the nearest one."""

@@ -1,6 +1,6 @@
-"""The search for the lowest of many minima: from several starts, and along the branches that are known."""
+"""The lowest of many minima: by a search from several starts and along all known branches, or along those that may be the lowest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from .branches import Branches, named_after
 from .classical import Trial
 from .oracle import AbstractOracle, OutOfCalls
 from .question import AbstractQuestion
-from .record import SAME, Found, Spent, measured, pays, solve_of
+from .record import SAME, Found, Spent, higher, measured, pays, solve_of
 from .result import Wanted
 
 BEGIN = 2  # of the lowest ends of a search that may begin a branch
@@ -74,7 +74,62 @@ def search(
 
     **Arguments:** `before`: the oracle of what was tried in vain, whose calls count.
     """
-    runs = list(_runs(question, points, task, branches, rule, wanted, before.calls))
+    oracle = question.oracle(task.vector, wanted.max_calls - before.calls)
+    first = cold(question, oracle, points[0], rule, np.inf, wanted.tolerance)
+    runs = [Run(points[0], first, oracle, oracle.calls, None)]
+    for branch, point in [*((branch, None) for branch in branches.solves), *((None, point) for point in points[1:])]:
+        left = wanted.max_calls - before.calls - sum(run.calls for run in runs)
+        if left <= 0 or not first.gtol > 0.0:
+            break
+        oracle = question.oracle(task.vector, left)
+        if branch is not None:
+            runs.append(_along(question, oracle, branch, branches, task, rule, first.gtol))
+        elif point is not None:
+            attempt = cold(question, oracle, point, rule, np.inf, lambda norm: first.gtol)
+            runs.append(Run(point, attempt, oracle, oracle.calls, None))
+    return _found(question, points[0], runs, task, branches, wanted, before)
+
+
+def follow(
+    question: AbstractQuestion,
+    x0: Float[ndarray, " n"],
+    task: Task,
+    branches: Branches,
+    rule: str,
+    wanted: Wanted,
+    before: AbstractOracle,
+) -> Search | None:
+    """Follow the branches that may be the lowest for a task, as long as one may lie below the lowest end; `None` if none has led there.
+
+    An end that lies higher than its own branch is expected to does not count as found either.
+    """
+    known = branches.lowest(task)
+    gtol = np.nan if known is None else wanted.tolerance(known.expected(task).cold_norm)
+    runs: list[Run] = []
+    for branch, hope in branches.hopes(task).items() if np.isfinite(gtol) else ():
+        left = wanted.max_calls - before.calls - sum(run.calls for run in runs)
+        if left <= 0 or hope >= min((run.value for run in runs), default=np.inf):
+            break
+        runs.append(_along(question, question.oracle(task.vector, left), branch, branches, task, rule, gtol))
+    best = min(runs, key=lambda run: run.value, default=None)
+    expected = None if best is None or best.branch not in branches.known else branches.known[best.branch].expected(task)
+    if best is None or not np.isfinite(best.value) or higher(best.value, expected) > 0.0:
+        for run in runs:
+            before.take(run.oracle)
+        return None
+    return _found(question, x0, runs, task, branches, wanted, before)
+
+
+def _found(
+    question: AbstractQuestion,
+    x0: Float[ndarray, " n"],
+    runs: Sequence[Run],
+    task: Task,
+    branches: Branches,
+    wanted: Wanted,
+    before: AbstractOracle,
+) -> Search:
+    """Return which run has ended lowest, and what is to be recorded of all."""
     first, kept, along = runs[0], [], [run for run in runs if run.branch is not None]
     stayed = [run for run in along if all(run.moved_to(run) <= other.moved_to(run) for other in along)]
     left = [run._replace(branch=None) for run in along if not any(run is other for other in stayed)]
@@ -84,47 +139,23 @@ def search(
     best = min(kept, key=lambda run: run.value, default=first)
     lowest = sorted(kept, key=lambda run: run.value)[:BEGIN]
     told = [run for run in kept if run.branch is not None or any(run is low for low in lowest)] if wanted.record else []
-    found = [_measured(question, run, points[0], task, branches, wanted.curvature) for run in told]
+    found = [_measured(question, run, x0, task, branches, wanted.curvature) for run in told]
     recording = sum(run.oracle.calls - run.calls for run in runs)
     spent = Spent(before.calls + sum(run.calls for run in runs), len(best.oracle.rows), recording)
-    starts = sum(run.calls for run in runs if run.branch is None)
+    starts = sum(run.calls for run in runs if run.branch is None)  # none where branches were followed alone
     end, solves = Found(best.attempt.answer, None, None), []
     for run, there in zip(told, found, strict=True):
         assert there.answer is not None
         own, more = Spent(run.calls, len(run.oracle.rows)), {"beside": True}
         if run is best:
-            own, more, end = spent, {"new": any(low.branch is None for low in lowest), "starts": starts}, there
+            searched = {"new": any(low.branch is None for low in lowest), "starts": starts} if starts else {}
+            own, more, end = spent, searched, there
         branch = named_after(there.answer.point) if run.branch is None else run.branch
         solves.append(solve_of(task, run.attempt._replace(cold=first.attempt.cold), there, own, 0.0, branch=branch, **more))
     oracle = question.oracle(task.vector)
     for each in (before, *(run.oracle for run in runs)):
         oracle.take(each)
     return Search(best, end, oracle, spent, solves, len(runs) - len(along), len(along))
-
-
-def _runs(
-    question: AbstractQuestion,
-    points: Sequence[Float[ndarray, " n"]],
-    task: Task,
-    branches: Branches,
-    rule: str,
-    wanted: Wanted,
-    calls: float | int,
-) -> Iterator[Run]:
-    """Yield the run from the first point, those along branches, and those from the other points, until the calls are used up."""
-    oracle = question.oracle(task.vector, wanted.max_calls - calls)
-    first = cold(question, oracle, points[0], rule, np.inf, wanted.tolerance)
-    yield Run(points[0], first, oracle, oracle.calls, None)
-    for branch, point in [*((branch, None) for branch in branches.solves), *((None, point) for point in points[1:])]:
-        calls += oracle.calls
-        if calls >= wanted.max_calls or not first.gtol > 0.0:
-            return
-        oracle = question.oracle(task.vector, wanted.max_calls - calls)
-        if point is not None:
-            attempt = cold(question, oracle, point, rule, np.inf, lambda norm: first.gtol)
-            yield Run(point, attempt, oracle, oracle.calls, None)
-        elif branch is not None:
-            yield _along(question, oracle, branch, branches, task, rule, first.gtol)
 
 
 def _along(question: AbstractQuestion, oracle: AbstractOracle, branch: str, branches: Branches, task: Task, rule: str, gtol: float) -> Run:

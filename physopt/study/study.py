@@ -23,7 +23,7 @@ from .question import MARKS, AbstractQuestion, Fit, Minimization
 from .record import Found, Spent, follows, higher, measured, pays, refuse_other, seen, solve_of
 from .report import report, suggest
 from .result import Wanted, result_of, start_of, starts_of
-from .search import search
+from .search import Search, follow, search
 from .wording import line, search_line
 
 Named = Mapping[str, Any] | float | Float[ndarray, " d"]
@@ -168,12 +168,13 @@ class Study:
             refuse_other(self.folder.path, solves[-1], question, oracle)
             self._verified.add(task.kind)
         branches = self.branches(task, solves)
-        branch, knowledge = branches.lowest(task) or ("", None)
-        several, unsure = len(points) > 1, knowledge is None
-        if (several and (unsure or (wanted.record and not branches.searched))) or (unsure and len(branches.solves) > 1):
+        knowledge, some = branches.lowest(task), len(points) > 1
+        if some and (knowledge is None or (wanted.record and not branches.searched)):
             return self._searched(question, points, task, branches, wanted, oracle)
-        before, solves = oracle.calls, solves if knowledge is None else branches.solves[branch]
-        rule, most = best_rule(solves, list(question.rules), trying=wanted.record)
+        if branches.several:
+            done = follow(question, x0, task, branches, next(iter(question.rules)), wanted, oracle)
+            return self._searched(question, points, task, branches, wanted, oracle, done)
+        before, (rule, most) = oracle.calls, best_rule(solves, list(question.rules), trying=wanted.record)
         if wanted.record and wanted.curvature is None and follows(question, x0.size, solves):
             oracle.follow(x0.size)
         if knowledge is None:
@@ -181,7 +182,7 @@ class Study:
         else:
             attempt = learned(question, oracle, x0, task, knowledge, rule, wanted.tolerance)
         above = 0.0 if knowledge is None or attempt.answer is None else higher(attempt.answer.value, knowledge.expected(task))
-        if several and (attempt.start == "cold" or above > 0.0):
+        if some and (attempt.start == "cold" or above > 0.0):
             return self._searched(question, points, task, branches, wanted, oracle)
         spent = Spent(oracle.calls - before, len(oracle.rows))
         found = Found(attempt.answer, None, None)
@@ -193,6 +194,7 @@ class Study:
         spent = spent._replace(recording=oracle.calls - before - spent.calls)
         said = line(question, attempt, branches, solves, spent, above, oracle.single)
         if wanted.record and attempt.converged:
+            branch = next(iter(branches.solves), "")
             self.folder.add(solve_of(task, attempt, found, spent, above, **({"branch": branch} if branch else {})))
         return self._told(result_of(question, attempt, found, oracle, spent, above, branches.usual, said, x0))
 
@@ -204,9 +206,11 @@ class Study:
         branches: Branches,
         wanted: Wanted,
         oracle: AbstractOracle,
+        done: Search | None = None,
     ) -> scipy.optimize.OptimizeResult:
-        """Search for the lowest minimum, whose calls come to those of an oracle that has tried in vain."""
-        done = search(question, points, task, branches, next(iter(question.rules)), wanted, oracle)
+        """Record and tell what was found; search for the lowest minimum if nothing was, with the calls of an oracle in vain."""
+        if done is None:
+            done = search(question, points, task, branches, next(iter(question.rules)), wanted, oracle)
         for solve in done.solves:
             self.folder.add(solve)
         said = search_line(done, branches)
@@ -247,8 +251,7 @@ class Study:
 
     def knowledge(self, task: Task, solves: list[Solve]) -> Knowledge | None:
         """Return what is known of the branch that is expected to be the lowest for a task; `None` from fewer than four solves."""
-        found = self.branches(task, solves).lowest(task)
-        return None if found is None else found[1]
+        return self.branches(task, solves).lowest(task)
 
 
 def _tasked(function: Callable[..., Any], task: Named, args: tuple[Any, ...], pass_task: bool, vector: Float[ndarray, " d"]) -> Any:

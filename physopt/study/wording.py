@@ -16,11 +16,18 @@ def search_line(done: Search, branches: Branches) -> str:
     """Return the line of a search."""
     if not done.best.attempt.converged:
         return f"{done.spent.calls:g} calls by {done.starts} starts; NOT CONVERGED: the first gradient is {_reached(done.best.attempt)}"
+    if not done.starts:
+        against = f"{branches.usual:.0f} calls from cold; " if np.isfinite(branches.usual) else ""
+        return f"{against}{done.spent.calls:g} here, along {done.branches} of {len(branches.solves)} known minima{_more(done)}"
     said = f"{done.spent.calls:g} calls by {done.starts} start{'s' * (done.starts != 1)}"
     said += f" and along {done.branches} known minima" * (done.branches > 0)
     if branches.solves:
         said += "; the lowest is one of these" if done.best.branch is not None else "; the lowest is a new one"
-    return said + f"; {done.spent.recording:g} more for their record" * (done.spent.recording > 0)
+    return said + _more(done)
+
+
+def _more(done: Search) -> str:
+    return f"; {done.spent.recording:g} more for their record" * (done.spent.recording > 0)
 
 
 def _reached(attempt: Attempt) -> str:
