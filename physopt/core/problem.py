@@ -141,6 +141,10 @@ class AbstractFamily(eqx.Module):
     def problem(self, mu: Float[Array, " mu"]) -> AbstractProblem:
         """Build the problem with task vector `mu`; traceable in `mu` if the problem is."""
 
+    def query(self, mu: Float[Array, " mu"]) -> AbstractProblem:
+        """Return the problem that a solution of the task is judged by: the same one, but for few shots of data that of other data."""
+        return self.problem(mu)
+
 
 def move_along(problem: AbstractProblem, base: PyTree, step: PyTree | Endpoint) -> PyTree:
     """Return the point that `step`, a tangent at `base` or an `Endpoint`, leads to."""

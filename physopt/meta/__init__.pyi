@@ -1,13 +1,16 @@
 from . import estimators as estimators, families as families, starts as starts
 from .estimators import (
+    MAML as MAML,
     AbstractEstimator as AbstractEstimator,
     AbstractOnline as AbstractOnline,
     Antithetic as Antithetic,
     Backprop as Backprop,
+    CommonStart as CommonStart,
     Estimate as Estimate,
     NoiseReuse as NoiseReuse,
     Particle as Particle,
     Persistent as Persistent,
+    Reptile as Reptile,
     Stratified as Stratified,
     Tasks as Tasks,
     TruncatedAntithetic as TruncatedAntithetic,

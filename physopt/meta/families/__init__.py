@@ -1,4 +1,4 @@
-"""Families of minimizations from physics, one file each: what a learned start and metric are tested on."""
+"""Families of minimizations, most of them from physics, one file each: what a learned start and metric are tested on."""
 
 import lazy_loader
 
