@@ -46,7 +46,7 @@ class Meter:
 
 
 # The numbers of a task, the tasks that are recorded, and the searches in a row that must begin no branch.
-SIZES = {"one": ("a", 10, 2), "two": ("ab", 24, 8)}
+SIZES = {"one": ("a", 10, 2), "two": ("ab", 32, 16)}
 
 
 @pytest.fixture(scope="module", params=["one", pytest.param("two", marks=pytest.mark.slow)])

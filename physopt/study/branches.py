@@ -12,7 +12,7 @@ from physopt.meta.starts.task import Task
 
 from .knowledge import FEWEST, Knowledge, cold_calls
 
-QUIET = 8  # searches in a row that began no branch, after which no more are made
+QUIET = 16  # searches in a row that began no branch, after which no more are made
 
 
 class Branches:

@@ -78,7 +78,7 @@ class Study:
         - `x0`: the cold start, of which the study must know nothing. `task`: what tells this problem from the others: named numbers, arrays
           and words, or one number or vector.
         - `starts`: further cold starts, for functions with many minima. All are tried, and all known branches of minima are followed to
-          this task, until in 8 such searches in a row the two lowest minima were on known branches. From then on the branch that is
+          this task, until in 16 such searches in a row the two lowest minima were on known branches. From then on the branch that is
           expected to be the lowest is followed alone; where that fails, a search is made again.
         - `hess`: `hess(x, *args)`, dense, or `hessp`: `hessp(x, p, *args)`, as SciPy has them; with the task as `fun`. They serve Newton's
           method and the record. A product counts as a call, and a Hessian as `hess_calls`, by which the study judges whether it pays.
