@@ -137,4 +137,15 @@ def test_starts_that_are_none_are_named(tmp_path, wrong):
 def test_pruning_keeps_one_solve_of_each_branch_of_a_task():
     task = task_of({"a": 0.0}, 1)
     solves = [Solve(task, np.array([v]), v, about={"branch": branch}) for v, branch in ((1.0, "one"), (2.0, "two"), (0.5, "one"))]
-    assert superfluous(solves, None) == [0]
+    assert superfluous(solves, None) == [0] and superfluous(solves, 1) == [0]
+
+
+def test_a_start_where_the_function_is_finite_sets_the_tolerance(tmp_path):
+    def holed(x, task):
+        return (np.nan, np.full(3, np.nan)) if np.linalg.norm(x - COLD) < 0.5 else wells(x, task)
+
+    task = {"a": 0.3}
+    result = Study(tmp_path).minimize(holed, COLD, task, starts=CENTRES[:2], pass_task=True)
+    assert result.success and np.linalg.norm(wells(result.x, task)[1]) <= 1e-6 * np.linalg.norm(wells(CENTRES[0], task)[1])
+    nowhere = Study(tmp_path / "no").minimize(lambda x, task: (np.nan, np.full(3, np.nan)), COLD, task, starts=CENTRES, pass_task=True)
+    assert not nowhere.success and nowhere.nfev == 5 and "NOT CONVERGED" in nowhere.message

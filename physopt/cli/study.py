@@ -79,7 +79,7 @@ def prune(folder: Path, /, *, keep: int | None = None, dry_run: bool = False, ou
     folder
         The study.
     keep
-        Leave at most so many solves of each kind of task, far from each other, and those with Hessians first.
+        Leave at most so many solves of each kind of task and branch of minima, far from each other, and those with Hessians first.
     dry_run
         Only say how many would go.
     """

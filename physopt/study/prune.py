@@ -13,18 +13,18 @@ from physopt.meta.starts.task import Scaling
 def superfluous(solves: Sequence[Solve], keep: int | None) -> list[int]:
     """Return the places of solves that teach nothing: ends higher than their neighbours, and of one task all but the lowest of each branch.
 
-    **Arguments:** `keep`: leave at most so many of each kind, those whose tasks lie farthest from each other; with Hessians first.
+    **Arguments:** `keep`: leave at most so many of each kind and branch, with tasks far from each other; those with Hessians first.
     """
     lowest: dict[tuple[str, bytes, str], int] = {}
     for place, solve in enumerate(solves):
         key = (solve.task.kind, solve.task.vector.tobytes(), str(solve.about.get("branch", "")))
         if not solve.about.get("higher") and (key not in lowest or solve.value < solves[lowest[key]].value):
             lowest[key] = place
-    kept: dict[str, list[int]] = {}
-    for place in sorted(lowest.values()):
-        kept.setdefault(solves[place].task.kind, []).append(place)
+    kept: dict[tuple[str, str], list[int]] = {}
+    for (kind, _, branch), place in sorted(lowest.items(), key=lambda item: item[1]):
+        kept.setdefault((kind, branch), []).append(place)
     if keep is not None:
-        kept = {kind: _spread([solves[place] for place in places], places, keep) for kind, places in kept.items()}
+        kept = {key: _spread([solves[place] for place in places], places, keep) for key, places in kept.items()}
     useful = {place for places in kept.values() for place in places}
     return [place for place in range(len(solves)) if place not in useful]
 

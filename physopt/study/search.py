@@ -10,7 +10,7 @@ from numpy import ndarray
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Task
 
-from .attempt import WINDOW, Attempt, attempted, cold
+from .attempt import WINDOW, Attempt, Tolerance, attempted, cold
 from .branches import Branches, named_after
 from .classical import Trial
 from .oracle import AbstractOracle, OutOfCalls
@@ -74,19 +74,26 @@ def search(
 
     **Arguments:** `before`: the oracle of what was tried in vain, whose calls count.
     """
-    oracle = question.oracle(task.vector, wanted.max_calls - before.calls)
-    first = cold(question, oracle, points[0], rule, np.inf, wanted.tolerance)
-    runs = [Run(points[0], first, oracle, oracle.calls, None)]
-    for branch, point in [*((branch, None) for branch in branches.solves), *((None, point) for point in points[1:])]:
-        left = wanted.max_calls - before.calls - sum(run.calls for run in runs)
-        if left <= 0 or not first.gtol > 0.0:
+    runs: list[Run] = []
+    rest, gtol = iter(points), 0.0
+
+    def left() -> float | int:
+        return wanted.max_calls - before.calls - sum(run.calls for run in runs)
+
+    def solve(point: Float[ndarray, " n"], tolerance: Tolerance) -> float:
+        oracle = question.oracle(task.vector, left())
+        attempt = cold(question, oracle, point, rule, np.inf, tolerance)
+        runs.append(Run(point, attempt, oracle, oracle.calls, None))
+        return attempt.gtol
+
+    while gtol == 0.0 and left() > 0 and (point := next(rest, None)) is not None:
+        gtol = solve(point, wanted.tolerance)  # set by the first start where the function is finite
+    for branch in branches.solves if gtol > 0.0 else ():
+        if left() <= 0:
             break
-        oracle = question.oracle(task.vector, left)
-        if branch is not None:
-            runs.append(_along(question, oracle, branch, branches, task, rule, first.gtol))
-        elif point is not None:
-            attempt = cold(question, oracle, point, rule, np.inf, lambda norm: first.gtol)
-            runs.append(Run(point, attempt, oracle, oracle.calls, None))
+        runs.append(_along(question, question.oracle(task.vector, left()), branch, branches, task, rule, gtol))
+    while left() > 0 and (point := next(rest, None)) is not None:
+        solve(point, lambda norm: gtol)
     return _found(question, points[0], runs, task, branches, wanted, before)
 
 
@@ -130,7 +137,8 @@ def _found(
     before: AbstractOracle,
 ) -> Search:
     """Return which run has ended lowest, and what is to be recorded of all."""
-    first, kept, along = runs[0], [], [run for run in runs if run.branch is not None]
+    first = next((run for run in runs if run.attempt.gtol > 0.0), runs[0])
+    kept, along = [], [run for run in runs if run.branch is not None]
     stayed = [run for run in along if all(run.moved_to(run) <= other.moved_to(run) for other in along)]
     left = [run._replace(branch=None) for run in along if not any(run is other for other in stayed)]
     for run in [*sorted(stayed, key=lambda run: run.moved_to(run)), *left, *(run for run in runs if run.branch is None)]:
