@@ -28,7 +28,7 @@ OPTIONAL = {
     "trimesh": Package("trimesh", "STL files need trimesh", "mesh"),
     "pyevtk": Package("pyevtk", "VTI files need PyEVTK", "mesh"),
     "openorbitaloptimizer": Package("openorbitaloptimizer-pyscf", "the method ooo needs OpenOrbitalOptimizer", "bench"),
-    "optuna": Package("optuna", "tuning for bench l2o needs Optuna", "bench"),
+    "optuna": Package("optuna", "the tuning of rules needs Optuna", "bench"),
     "optimistix": Package("optimistix", "the method optimistix-lm needs optimistix", "bench"),
 }
 
