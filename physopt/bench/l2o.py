@@ -15,7 +15,7 @@ from scipy.stats import trim_mean
 
 from physopt.core.extras import need
 from physopt.meta.families.networks import ROWS, Template
-from physopt.rules.first_order.shipped import SHIPPED, decayed, learned, provenance
+from physopt.rules.first_order.shipped import LEARNED, decayed, learned, provenance
 from physopt.rules.soap import soap
 
 BATCH = 64  # rows of a step
@@ -65,7 +65,7 @@ METHODS: Mapping[str, Method] = {
     "soap-untrained": Method(_soap_decayed, {}, trained=_begun),
     **{
         name: Method(lambda at, steps, name=name: learned(name, horizon=steps), {}, trained=functools.partial(provenance, name))
-        for name in SHIPPED
+        for name in LEARNED
     },
 }
 

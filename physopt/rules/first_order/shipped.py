@@ -50,9 +50,6 @@ def file_of(name: str) -> Path:
     return Path(__file__).with_name(f"{name}.safetensors")
 
 
-SHIPPED = tuple(name for name in LEARNED if file_of(name).is_file())
-
-
 def untrained(name: str, seed: int = 0) -> eqx.Module:
     """Return the weights of a rule before any training, in single precision."""
     if name not in LEARNED:
@@ -84,18 +81,15 @@ def learned(
     **Arguments:**
 
     - `name`: one of `LEARNED`. `horizon`: steps of the training, if known; the rate then falls to zero. `rate`: of the first step; that
-      of the training if left out. `file`: what `physopt train first-order NAME --out FILE` wrote; needed for those not in `SHIPPED`.
+      of the training if left out. `file`: what `physopt train first-order NAME --out FILE` wrote; the shipped one if left out.
 
     `update(grads, state, params, value=loss)` needs the loss for `soap-mixture` and `soap-schedule`.
 
-    **Raises:** `ValueError` for another name, one without weights, and a horizon below 1; `WeightsError` for a
-    file that is damaged or of another rule.
+    **Raises:** `ValueError` for another name and a horizon below 1; `WeightsError` for a file that is damaged or of another rule.
     """
     like = untrained(name)
     if horizon is not None and horizon < 1:
         raise ValueError(f"The horizon is {horizon}; it is the number of steps of the training, such as 400, or None if it is not known.")
-    if file is None and name not in SHIPPED:
-        raise ValueError(f"No weights of {name} are shipped: write physopt train first-order {name} --out FILE, and name the file= here.")
     path = file_of(name) if file is None else Path(file)
     with jax.ensure_compile_time_eval():  # also where it is asked for under a trace
         weights = load_weights(path, like)
