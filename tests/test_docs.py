@@ -1,5 +1,6 @@
 """The Python blocks of each page run as they stand, one after the other; fragments are marked `py`."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,27 +13,56 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = {page.relative_to(ROOT).with_suffix("").as_posix().removeprefix("docs/"): page for page in PAGES}
 BLOCKS = {name: re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE) for name, page in NAMES.items()}
+WHOLE = {name: "\n".join(blocks) for name, blocks in BLOCKS.items() if blocks}
 # What comes after so many blocks of a page takes long.
 QUICK = {"README": 5, "how-do-i": 5, "pinn": 2, "topopt": 1, "meta-learning": 0}
 QUICK |= {"tutorials/part": 0, "tutorials/rule": 2, "tutorials/molecule": 2}
+BEGUN = {name: "\n".join(BLOCKS[name][: QUICK.get(name)]) for name in WHOLE if QUICK.get(name) != 0}
+# Each page in a folder and with names of its own; what it failed with is written down.
+RUNNER = """
+import json, os, sys, traceback
+from pathlib import Path
+
+here, failed = Path.cwd(), {}
+for page, script in json.loads(sys.argv[1]).items():
+    folder = here / page.replace("/", "-")
+    folder.mkdir()
+    (folder / "data").symlink_to(here / "data")
+    os.chdir(folder)
+    try:
+        exec(compile(script, page, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        failed[page] = traceback.format_exc()
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update("jax_enable_x64", False)
+(here / "failed.json").write_text(json.dumps(failed))
+"""
 
 
-def parts():
-    """Yield each page: whole, and if that takes long, by default only as far as it does not."""
-    for page, blocks in BLOCKS.items():
-        if QUICK.get(page):
-            yield pytest.param(page, QUICK[page], id=f"{page}-quick")
-        if blocks:
-            yield pytest.param(page, len(blocks), id=page, marks=[pytest.mark.slow] * (page in QUICK))
-
-
-@pytest.mark.parametrize(("page", "count"), list(parts()))
-def test_blocks_run(page, count, tmp_path):
-    (tmp_path / "data").symlink_to(ROOT / "data")
+def ran(folder, pages):
+    """Run pages one after the other in one process, and return what those that failed did so with."""
+    (folder / "data").symlink_to(ROOT / "data")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    script = "\n".join(BLOCKS[page][:count])
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=1200, cwd=tmp_path, env=environment)
+    call = [sys.executable, "-c", RUNNER, json.dumps(pages)]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=1200, cwd=folder, env=environment)
     assert done.returncode == 0, done.stderr
+    return json.loads((folder / "failed.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    return ran(tmp_path_factory.mktemp("pages"), BEGUN)
+
+
+@pytest.mark.parametrize("page", BEGUN)
+def test_blocks_run(page, failed):
+    assert page not in failed, failed[page]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WHOLE)
+def test_a_whole_page_runs_by_itself(page, tmp_path):
+    assert not ran(tmp_path, {page: WHOLE[page]})
 
 
 def test_links_between_pages_exist():
