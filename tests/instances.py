@@ -232,6 +232,15 @@ def combined(first: list[tuple[str, Any]], second: list[tuple[str, Any]], every:
     ]
 
 
+def chosen(problems: list[Instance], rules: list[tuple[str, Any]], names: Collection[str]) -> list[Any]:
+    """Return all pairs of a problem and a rule; those of these names (`problem-rule`) by default, the others if slow."""
+    return [
+        pytest.param(problem, rule, marks=() if f"{problem.name}-{name}" in names else pytest.mark.slow, id=f"{problem.name}-{name}")
+        for problem in problems
+        for name, rule in rules
+    ]
+
+
 def sampled(cases: Iterable[Any], default: int | Collection[Any]) -> list[Any]:
     """Return all cases of a law; one in so many of them, or these, by default, the others if slow."""
     chosen = (lambda k, case: k % default == 0) if isinstance(default, int) else (lambda k, case: case in default)

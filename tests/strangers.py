@@ -41,7 +41,7 @@ COMMANDS: dict[tuple[str, ...], list[str]] = {
     ("study", "merge"): ["{}", "study", "--json", "{}.json"],
     ("study", "prune"): ["study", "--keep", "4", "--dry-run", "--json", "{}.json"],
     ("train", "quadratics"): ["--steps", "1", "--tasks", "2", "--seeds", "1", "--record", "{}"],
-    ("train", "first-order"): "per-coordinate --only logistic-20 --steps 1 --tasks 1 --horizon 16 --json {}.json".split(),
+    ("train", "first-order"): "recurrent --only logistic-20 --steps 1 --tasks 1 --horizon 16 --json {}.json".split(),
     ("train", "scf"): ["--family", "molecules", "--out", "{}.safetensors"],
     ("train", "topopt"): ["--steps", "1", "--tasks", "1", "--size", "16", "--record", "{}"],
     ("bench", "pinn"): ["poisson", "--set", "dim=1", "--methods", "physopt", "--limit", "1", "--json", "{}.json"],

@@ -67,7 +67,7 @@ def test_designs_keep_to_bounds_and_volume(make):
 
 def test_all_rules_come_near_one_design():
     problem = beam()
-    ends = {name: run(problem, make(problem), 60).evaluation.value for name, make in RULES.items()}
+    ends = {name: run(problem, make(problem), 40).evaluation.value for name, make in RULES.items()}
     assert max(ends.values()) <= 1.02 * min(ends.values()), ends
 
 
@@ -131,7 +131,7 @@ def test_a_cheap_problem_asked_is_counted():
 
 @pytest.mark.parametrize("rule", [GCMMA(), MirrorDescent()], ids=["gcmma", "mirror"])
 def test_accepted_values_fall(rule):
-    solution = run(beam(), rule, 60)
+    solution = run(beam(), rule, 40)
     values = accepted(solution)
     assert (np.diff(values) <= 1e-9 * np.abs(values[:-1])).all()
 

@@ -88,7 +88,7 @@ def test_the_length_of_a_step_is_that_of_the_constant(name):
         np.testing.assert_allclose(length(found[key]), length(constant[key]), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sampled(LEARNED, 3))
+@pytest.mark.parametrize("name", sampled(LEARNED, ("recurrent",)))
 def test_many_trainings_at_once_are_each_of_them(name):
     weights = moved(name)
     many = jax.tree.map(lambda g: jnp.stack([g, g[::-1]]), (GRADS, VALUES))
@@ -136,9 +136,13 @@ def test_a_rule_that_follows_the_loss_asks_for_it(name):
 
 
 @pytest.mark.parametrize("name", LEARNED)
-def test_what_is_shipped_was_no_worse_in_validation_and_takes_masks(name):
+def test_what_is_shipped_was_no_worse_in_validation(name):
     losses = provenance(name)["losses"]
     assert min(losses) < losses[0]
+
+
+@pytest.mark.parametrize("name", sampled(LEARNED, ("soap-schedule", "recurrent")))
+def test_what_is_shipped_takes_masks(name):
     mask = {"a": True, "b": False}
     rule = optax.masked(learned(name, horizon=10), mask)
     params = {"a": jnp.ones((2, 2)), "b": jnp.ones(3)}

@@ -103,8 +103,8 @@ def _kill_in_quick_succession(folder, kills):
     assert verify(folder).ok
 
 
-def test_ten_kills_in_quick_succession_lose_nothing(tmp_path):
-    _kill_in_quick_succession(tmp_path / "run", 10)
+def test_five_kills_in_quick_succession_lose_nothing(tmp_path):
+    _kill_in_quick_succession(tmp_path / "run", 5)
 
 
 @pytest.mark.slow

@@ -58,11 +58,11 @@ def test_an_interrupted_and_resumed_training_ends_with_identical_weights(estimat
         if step.index == 2:
             raise InterruptedError
 
-    whole, _ = learn(str(tmp_path / "whole"), 5, None, estimator)
+    whole, _ = learn(str(tmp_path / "whole"), 4, None, estimator)
     with pytest.raises(InterruptedError):
-        learn(str(tmp_path / "killed"), 5, die, estimator)
-    resumed, training = learn(str(tmp_path / "killed"), 5, None, estimator)
-    assert len(training.loss) == 5 and load(tmp_path / "killed").status == "finished"
+        learn(str(tmp_path / "killed"), 4, die, estimator)
+    resumed, training = learn(str(tmp_path / "killed"), 4, None, estimator)
+    assert len(training.loss) == 4 and load(tmp_path / "killed").status == "finished"
     jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(resumed), jax.tree.leaves(whole))
 
 

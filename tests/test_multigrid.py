@@ -18,7 +18,7 @@ from physopt.topopt.multigrid import Multigrid
 from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagonal, gather, half_elements, interpolate, stencil_of
 
 ELEMENTS = [
-    pytest.param((12, 6), elastic_element((1.0, 1.0)), (True, True), id="plane"),
+    pytest.param((12, 6), elastic_element((1.0, 1.0)), (True, True), id="plane", marks=pytest.mark.slow),
     pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), (True, True, True), id="solid"),
     pytest.param((6, 4, 1), elastic_element((1.0, 1.0, 1.0)), (True, True, False), id="plate", marks=pytest.mark.slow),
     pytest.param((3, 8, 2), elastic_element((1.0, 1.0, 1.0)), (False, True, False), id="bar", marks=pytest.mark.slow),
@@ -53,7 +53,7 @@ def test_matrix_free_operators_are_the_assembled_matrix_and_its_galerkin_product
     np.testing.assert_allclose(coarse.ravel(), prolongation.T @ assembled @ prolongation @ half.ravel(), atol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(7, 3), (2, 2, 7), *(pytest.param(s, marks=pytest.mark.slow) for s in ((4, 1), (3, 5, 2), (1, 6, 4)))])
+@pytest.mark.parametrize("shape", [(2, 2, 7), *(pytest.param(s, marks=pytest.mark.slow) for s in ((7, 3), (4, 1), (3, 5, 2), (1, 6, 4)))])
 def test_elimination_layer_by_layer_solves_a_coarse_grid(shape):
     element, young = elastic_element((1.0,) * len(shape)), 10.0 ** np.random.default_rng(2).uniform(-3.0, 0.0, shape)
     held = np.zeros((len(shape), *(n + 1 for n in shape)), bool)

@@ -131,7 +131,7 @@ def disk_that_cools():  # from a start whose second derivatives do not vanish on
     return Problem(Ball(1.0, x=0, y=0), lambda u: u.t - u.laplacian, [start, zero], time=(0, 0.2), reference=reference)
 
 
-@case(1e-4)
+@case(1e-4, slow=True)
 def disk_with_a_warm_edge():
     exact = lambda x, y, t, of=jnp: of.exp(-5 * t) * of.sin(2 * x) * of.cos(y)
     edges = [Start(lambda u, x, y: u - exact(x, y, 0)), Boundary(lambda u, x, y, t: u - exact(x, y, t))]

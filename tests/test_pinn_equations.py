@@ -58,7 +58,7 @@ def relative_residual(problem, block, points, normals=None):
     return np.abs(residual).max(axis=0) / terms.max(axis=0)
 
 
-@pytest.mark.parametrize("name", sampled(KNOWN, {*KNOWN} - {"allen-cahn", "kuramoto-sivashinsky"}))
+@pytest.mark.parametrize("name", sampled(KNOWN, {*KNOWN} - {"allen-cahn", "kdv", "kuramoto-sivashinsky"}))
 def test_a_reference_fulfils_its_equation(name):
     problem = problem_of(name)
     low, high = [np.r_[end, problem.time[i]] if problem.time else end for i, end in enumerate((problem.domain.low, problem.domain.high))]
@@ -82,7 +82,7 @@ def test_poisson_has_a_dimension():
         EQUATIONS["poisson"](0)
 
 
-@pytest.mark.parametrize("name", [*KNOWN, pytest.param("schroedinger", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", sampled([*KNOWN, "schroedinger"], {*KNOWN} - {"allen-cahn"}))
 def test_a_reference_fulfils_its_conditions(name):
     problem = problem_of(name)
     axes = Products.of(problem, problem.time).axes()

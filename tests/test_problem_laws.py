@@ -1,5 +1,6 @@
 """What every problem and every model owes to every rule."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -9,10 +10,19 @@ from physopt import Evaluation
 from physopt.core.tree import tree_dot, tree_norm, tree_scale
 
 
+@eqx.filter_jit
+def compiled(problem, point):
+    return problem.evaluate(point)
+
+
+def evaluated(problem, point):
+    return (compiled if problem.traceable else type(problem).evaluate)(problem, point)
+
+
 @pytest.fixture(params=PROBLEMS, ids=[p.name for p in PROBLEMS], scope="module")
 def case(request):
     problem, point = request.param.make()
-    return problem, point, problem.evaluate(point), request.param.difference
+    return problem, point, evaluated(problem, point), request.param.difference
 
 
 def random_like(tangent, seed=0):
@@ -28,7 +38,7 @@ def test_gradient_is_the_derivative_along_the_retraction(case):
         direction = tree_scale(1.0 / tree_norm(direction), direction)
 
         def along(t, direction=direction):
-            return float(problem.evaluate(problem.retract(point, tree_scale(t, direction))).value)
+            return float(evaluated(problem, problem.retract(point, tree_scale(t, direction))).value)
 
         # Fourth-order central difference.
         slope = (8.0 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12.0 * h)
@@ -44,7 +54,7 @@ def test_no_step_is_no_move(case):
 
 def test_the_oracle_repeats_itself(case):
     problem, point, evaluation, _ = case
-    again = problem.evaluate(point)
+    again = evaluated(problem, point)
     assert isinstance(again, Evaluation)
     np.testing.assert_allclose(again.value, evaluation.value, rtol=1e-12)
     for a, b in zip(jax.tree.leaves(again.grad), jax.tree.leaves(evaluation.grad), strict=True):

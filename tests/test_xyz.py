@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from physopt.scf.xyz import ELEMENTS, Molecule, XYZError, check_basis_name, read_frames, read_xyz
 
@@ -31,6 +31,7 @@ def test_reads_what_is_written(write):
     assert water.comment == "charge=0 spin=0 name=water"
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from(ELEMENTS), *[st.floats(-100, 100).map(lambda x: round(x, 5)) for _ in range(2)]), min_size=1, max_size=12

@@ -150,7 +150,7 @@ def test_tight_tolerances_stay_cheap(make):
     assert fast.e_tot == pytest.approx(plain.e_tot, abs=1e-10)
 
 
-@pytest.mark.parametrize("shift", [0.2, (0.1, 0.3)])
+@pytest.mark.parametrize("shift", [pytest.param(0.2, marks=pytest.mark.slow), (0.1, 0.3)])
 def test_level_shifts_change_the_path_only(shift):
     make = lambda: scf.UHF(molecule(HYDROXYL, spin=1))  # noqa: E731
     fast = accelerate(make()).set(level_shift=shift).run()

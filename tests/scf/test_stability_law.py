@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from instances import molecule
+from instances import molecule, sampled
 from pyscf import scf
 
 from benchmarks.determinants import SYSTEMS, determinants, lowest_eigenvalue, tightly
@@ -25,7 +25,10 @@ def model_at(mf):
     return problem.evaluate(point).model
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in CASES])
+LONG = {"AgF U", "Ni atom U", "C2 R", "I2 R"}
+
+
+@pytest.mark.parametrize("name", sampled(CASES, QUICK - LONG))
 def test_the_verdict_never_contradicts_the_exact_hessian(name):
     system, kind = CASES[name]
     for _, mf in determinants(system, kind):
@@ -36,9 +39,12 @@ def test_the_verdict_never_contradicts_the_exact_hessian(name):
         assert found.products <= (6 if name in QUICK else 40)
 
 
-@pytest.mark.parametrize("distance", [1.19, 1.21, 1.4])
-@pytest.mark.parametrize("element", ["H", "F"])
-def test_closed_shells_and_their_unrestricted_twins_agree(element, distance):
+TWINS = {("H", 1.19), ("H", 1.21), ("F", 1.21)}
+
+
+@pytest.mark.parametrize("twin", sampled([(element, distance) for element in "HF" for distance in (1.19, 1.21, 1.4)], TWINS), ids=str)
+def test_closed_shells_and_their_unrestricted_twins_agree(twin):
+    element, distance = twin
     mol = molecule(f"{element} 0 0 0; {element} 0 0 {distance}", basis="6-31g")
     closed = tightly(scf.RHF(mol), None)
     restricted = analyze(model_at(closed))

@@ -27,7 +27,7 @@ def is_stable(mf):
     return bool(mf.stability(return_status=True)[2])
 
 
-@pytest.mark.parametrize("name", sampled(SADDLES, 2))
+@pytest.mark.parametrize("name", sampled(SADDLES, ("carbon",)))
 def test_stable_follows_the_instabilities_down(name):
     # From PySCF's saddle, with DIIS alone, which does not mind one.
     saddle = SADDLES[name]().run().make_rdm1()
