@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-QUICK = {"00_quickstart", "30_topopt_mbb"}  # the others are like pages of the documentation, or take long
+QUICK = {"00_quickstart"}  # the others are like pages of the documentation, or take long
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem not in QUICK)) for p in EXAMPLES])

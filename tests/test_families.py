@@ -85,7 +85,7 @@ def test_a_pulse_is_unitary_and_no_pulse_is_the_drift():
     np.testing.assert_allclose(family.unitary(jnp.zeros((4, 8)), mu), np.diag(np.exp(-3j * energies)), atol=1e-8)
 
 
-@pytest.mark.parametrize("field", [0.0, 0.1])
+@pytest.mark.parametrize("field", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_a_molecule_has_the_energy_that_pyscf_finds(field):
     family, mu, seen = Molecule(field=field), np.array([1.5, 0.92, 1.03, 97.0, 108.0, 80.0]), []
     ask = jax.jit(jax.value_and_grad(family.value))

@@ -167,7 +167,7 @@ def test_reader_answers_soon_in_a_process_of_its_own(hostile, canary):
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("hostile", ["python_coordinate", "escape_sequence"], indirect=True)
+@pytest.mark.parametrize("hostile", [pytest.param("python_coordinate", marks=pytest.mark.slow), "escape_sequence"], indirect=True)
 def test_command_line_in_a_process_of_its_own(hostile, canary):
     script = "import sys; from physopt.cli import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", script, "scf", hostile], capture_output=True, text=True, timeout=1200)

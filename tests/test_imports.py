@@ -6,9 +6,12 @@ Inside a domain only its `method` folder imports rules, and only `method` and `t
 import ast
 import functools
 import graphlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physopt"
@@ -115,8 +118,8 @@ def test_the_walk_sees_a_wrong_arrow(tmp_path, monkeypatch):
     assert _imports(path) == {"physopt.cli", "pyscf.gto"}
 
 
-def _python(script: str) -> str:
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=1200, cwd=ROOT)
+def _python(script: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=1200, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -137,16 +140,43 @@ assert not heavy, heavy
     _python(script)
 
 
-def test_no_module_starts_a_backend():
-    # Then the choice of devices would come too late, and a fork would be unsafe.
+IMPORTER = """
+import importlib, json, sys
+from jax._src import xla_bridge
+
+without, rest = json.loads(sys.argv[1])
+failed, begun = {}, []
+sys.modules["pyscf"] = None
+for name in without:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        failed[name] = str(error)
+    begun += [name] * xla_bridge.backends_are_initialized()
+del sys.modules["pyscf"]
+for name in without + rest:
+    importlib.import_module(name)
+    begun += [name] * xla_bridge.backends_are_initialized()
+import jax
+
+jax.config.update("jax_num_cpu_devices", 2)
+print(json.dumps({"failed": failed, "begun": begun, "devices": len(jax.devices())}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """Import each module in one process, first those that do without PySCF; tell which fail without it, and after which a backend runs."""
     names = [n for n in MODULES if n != "physopt.__main__"]
-    _python(
-        f"import importlib\nfrom jax._src import xla_bridge\nfor n in {names}:\n    importlib.import_module(n)\n"
-        "    assert not xla_bridge.backends_are_initialized(), n\n"
-        "import jax\njax.config.update('jax_num_cpu_devices', 2)\nassert len(jax.devices()) == 2"
-    )
+    rest = [n for n in names if n.startswith((*RESERVED["pyscf"], "physopt.cli."))]
+    return json.loads(_python(IMPORTER, json.dumps([[n for n in names if n not in rest], rest])))
 
 
-def test_everything_but_its_own_layer_imports_without_pyscf():
-    names = [n for n in MODULES if not n.startswith((*RESERVED["pyscf"], "physopt.cli."))]
-    _python(f"import sys, importlib\nsys.modules['pyscf'] = None\nfor n in {names}: importlib.import_module(n)")
+def test_no_module_starts_a_backend(imported):
+    # Then the choice of devices would come too late, and a fork would be unsafe.
+    assert not imported["begun"]
+    assert imported["devices"] == 2
+
+
+def test_everything_but_its_own_layer_imports_without_pyscf(imported):
+    assert not imported["failed"]

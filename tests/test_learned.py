@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from instances import Diagonal, HostQuadratic, Rosenbrock, sampled
 
-from physopt import AbstractModel, AbstractProblem, Evaluation, Stop, minimize, unroll
+from physopt import AbstractModel, AbstractProblem, AbstractRule, Evaluation, History, Stop, minimize, unroll
 from physopt.meta.quadratics import Metric, Quadratics, Well, log_cosh
 from physopt.rules.learned import Span
 from physopt.rules.model_step import ModelStep
@@ -28,8 +28,13 @@ def well() -> Well:
     return Quadratics(dim=6, shape=log_cosh).problem(jnp.array([2.0, 1.0, 0.1, 7.0]))
 
 
+@eqx.filter_jit
+def run(problem: AbstractProblem, rule: AbstractRule, point: jax.Array, steps: int) -> History:
+    return unroll(problem, rule, point, steps)[1]
+
+
 def values(problem: AbstractProblem, rule: Span, point: jax.Array) -> np.ndarray:
-    history = unroll(problem, rule, point, 15)[1]
+    history = run(problem, rule, point, 15)
     assert history.value[-1] < 0.5 * history.value[0]
     return np.asarray(history.value)
 
@@ -94,7 +99,7 @@ def test_the_shape_of_the_tangent_does_not_matter(well):
 
 def test_untrained_it_is_the_model_step(well):
     point = well.init(jax.random.key(0))
-    spanned, stepped = (unroll(well, rule, point, 30)[1] for rule in (Span(key=jax.random.key(3)), ModelStep()))
+    spanned, stepped = (run(well, rule, point, 30) for rule in (Span(key=jax.random.key(3)), ModelStep()))
     np.testing.assert_allclose(spanned.value, stepped.value, rtol=1e-12)
     np.testing.assert_array_equal(spanned.accept, stepped.accept)
 

@@ -19,7 +19,7 @@ from physopt.topopt.stencil import apply_elements, apply_stencil, element_diagon
 
 ELEMENTS = [
     pytest.param((12, 6), elastic_element((1.0, 1.0)), (True, True), id="plane", marks=pytest.mark.slow),
-    pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), (True, True, True), id="solid"),
+    pytest.param((6, 4, 4), elastic_element((1.0, 1.0, 1.0)), (True, True, True), id="solid", marks=pytest.mark.slow),
     pytest.param((6, 4, 1), elastic_element((1.0, 1.0, 1.0)), (True, True, False), id="plate", marks=pytest.mark.slow),
     pytest.param((3, 8, 2), elastic_element((1.0, 1.0, 1.0)), (False, True, False), id="bar", marks=pytest.mark.slow),
     pytest.param((8, 6), conducting_element((1.0, 1.0)), (True, True), id="heat"),

@@ -66,7 +66,7 @@ def test_gauss_newton_survives_a_singular_gram_matrix():
 
 
 def test_poisson_reaches_five_digits():
-    problem = Poisson(single_mode(1), scatter(jax.random.key(0), 400))
+    problem = Poisson(single_mode(1), scatter(jax.random.key(0), 200))
     measure = eqx.filter_jit(problem.error)
     point = problem.init(jax.random.key(1))
     stop = Stop(max_evaluations=150)

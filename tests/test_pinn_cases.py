@@ -85,7 +85,7 @@ def consolidation():
     return Problem(line, equation, [drained, sealed, Start(lambda u, p: u.x + 1e-3 * p)], fields="u p", time=(0, 1), reference=reference)
 
 
-@case(1e-4, 1e-3)
+@case(1e-4, 1e-3, slow=True)
 def convection_from_a_cold_start():
     domain, equation = Box(x=(0, 2 * pi), periodic="x"), lambda u, beta: u.t + beta * u.x
     start = Start(lambda u, x: u - jnp.sin(x))
@@ -149,7 +149,7 @@ def robertson():
     return Problem(None, equation, start, fields="a b c", time=(0, 40), reference=integrated(slope, [1, 0, 0], (0, 40)))
 
 
-@case(1e-6)
+@case(1e-6, slow=True)
 def kovasznay():
     k = 10 - np.sqrt(100 + 4 * pi**2)
 

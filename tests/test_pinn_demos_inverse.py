@@ -84,7 +84,7 @@ def source_field():
 
 CASES = {
     "lorenz": pytest.param(lorenz, 1e-4, 1e-3, marks=pytest.mark.slow),
-    "brinkman and forchheimer": pytest.param(brinkman_forchheimer, 1e-6, 1e-6),
+    "brinkman and forchheimer": pytest.param(brinkman_forchheimer, 1e-6, 1e-6, marks=pytest.mark.slow),
     "diffusion": pytest.param(diffusion, 1e-6, 1e-6),
     "flow": pytest.param(flow_of_unknown_viscosity, 1e-5, 1e-5, marks=pytest.mark.slow),
     "two rates": pytest.param(

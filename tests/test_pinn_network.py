@@ -47,7 +47,7 @@ def test_rows_are_the_residuals_in_units_of_their_terms():
     value, slope, curvature = jax.jit(jax.vmap(lambda z: (one(z), jax.grad(one)(z), jax.hessian(one)(z))))(inside)
     equation = slope[:, 1] + value * slope[:, 0] - 0.05 * curvature[:, 0, 0]
     begun = network.jets(point, start, ((0, 0),))[:, 0, 0] + jnp.sin(jnp.pi * start[:, 0])
-    rows = jax.jit(network.residual)(point)
+    rows = jax.jit(lambda at: network.residual(at))(point)
     np.testing.assert_allclose(rows[: len(inside)], 2.0 * network.scales.rows[0] * equation / len(inside) ** 0.5, rtol=1e-10, atol=1e-13)
     expected = 3.0 * network.scales.rows[1] * begun / len(start) ** 0.5
     np.testing.assert_allclose(rows[len(inside) : len(inside) + len(start)], expected, rtol=1e-10, atol=1e-13)

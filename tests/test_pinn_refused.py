@@ -67,7 +67,7 @@ MEETING = {
         "at (x = 2, y = 0)",
     ),
     "start": (
-        Problem(Box(x=(0, 1)), lambda u: u.t - u.xx, [Start(lambda u, x: u - x), Boundary(lambda u: u)], time=(0, 1)),
+        Problem(Box(x=(0, 1)), lambda u: u.t - u.xx, [Start(lambda u, x: u - x), Boundary(lambda u: u)], time=(0, 0.01)),
         "conditions 1, a Start, and 2, a Boundary, contradict each other at (x = 1, t = 0)",
     ),
     "halves of a circle": (

@@ -121,14 +121,14 @@ def uncorrected_error(answer):
     return float(np.sqrt(np.max(errors / sizes)))
 
 
-@pytest.mark.parametrize("name", sampled(SOLVED, SOLVED.keys() - {"oscillator"}))
+@pytest.mark.parametrize("name", sampled(SOLVED, SOLVED.keys() - {"oscillator", "logistic"}))
 def test_what_is_called_converged_is_as_accurate_as_was_asked_for(answers, name):
     answer, tol = answers(name), SOLVED[name][1]
     assert answer.converged, answer.why
     assert answer.error <= tol and answer.true_error() <= tol
 
 
-@pytest.mark.parametrize("name", sampled(SOLVED, SOLVED.keys() - {"oscillator"}))
+@pytest.mark.parametrize("name", sampled(SOLVED, SOLVED.keys() - {"oscillator", "logistic"}))
 def test_the_estimated_error_is_the_error(answers, name):
     answer = answers(name)
     true = uncorrected_error(answer)

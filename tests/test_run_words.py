@@ -163,7 +163,7 @@ def test_a_resumed_design_counts_all_of_its_run(staged, tmp_path):
 def test_a_field_is_counted_whole_and_written_as_a_molecule(tmp_path, capsys):
     molecule = tmp_path / "no.xyz"
     molecule.write_text("2\nspin=1\nN 0 0 0\nO 0 0 1.15\n")
-    command = ["scf", str(molecule), "--basis", "sto-3g", "--json"]
+    command = ["scf", str(molecule), "--basis", "6-31g", "--json"]
     assert main([*command, str(tmp_path / "whole.json")]) == 0
     whole = json.loads((tmp_path / "whole.json").read_text())["records"][0]
     script = (

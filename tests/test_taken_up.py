@@ -19,9 +19,9 @@ from physopt.scf.kernel import ResponseKernel
 from physopt.scf.oracle import Oracle
 from physopt.topopt.equilibrium import Equilibrium
 
-TRACED = pairs([p for p in PROBLEMS if p.traceable], RULES, 10)
-SCANNED = chosen([p for p in PROBLEMS if p.traceable], RULES, {"rosenbrock-self-scaled-broyden", "sphere-soap", "log-cosh-well-span"})
-HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 8) + pairs(FIELDS, ANCHORED_RULES, 5) + pairs(BEAMS, BOXED_RULES, 2)
+TRACED = chosen([p for p in PROBLEMS if p.traceable], RULES, {"rosenbrock-self-scaled-broyden", "log-cosh-well-span"})
+SCANNED = chosen([p for p in PROBLEMS if p.traceable], RULES, {"rosenbrock-self-scaled-broyden", "sphere-soap"})
+HOSTED = pairs([p for p in PROBLEMS if not p.traceable], RULES, 15) + pairs(FIELDS, ANCHORED_RULES, 9) + pairs(BEAMS, BOXED_RULES, 3)
 
 
 def same(left, right):

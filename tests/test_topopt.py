@@ -183,7 +183,7 @@ def test_a_search_lowers_the_compliance_in_every_accepted_step():
     assert (np.diff(accepted) <= 1e-9).all()
 
 
-@pytest.mark.parametrize("length", [1e-2, np.nan])
+@pytest.mark.parametrize("length", [pytest.param(1e-2, marks=pytest.mark.slow), np.nan])
 def test_a_guarded_bad_rule_costs_three_solutions(length):
     problem, stop = small(), Stop(grad_norm=2.0, max_evaluations=150)
     *_, point = wander(problem, 1, 0.1)

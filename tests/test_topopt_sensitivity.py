@@ -55,7 +55,7 @@ def weighted(share):
 
 
 CASES = {
-    "volume": (beam, 0.5),
+    "volume": (lambda volfrac: beam(volfrac, shape=(6, 3)), 0.5),
     "filter": (lambda rmin: beam(filtering=DensityFilter(rmin)), 1.5),
     "penalization": (lambda penal: beam(penal=penal), 3.0),
     "void": (lambda softest: beam(softest=softest), 1e-2),

@@ -25,7 +25,7 @@ HISTORIES = {
 }
 
 
-@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("name", sampled(HISTORIES, ("mechanism", "between", "nothing")))
 def test_every_finite_value_of_a_history_is_drawn(tmp_path, name):
     values = np.array(HISTORIES[name])
     figure = Figure()
@@ -59,7 +59,7 @@ force = [0.0, -1.0]
 NAMES = ["cost $x_$ {", "[red]beam[bold]", "梁 ßø", "100 % \U0001f389 :smile:", "a" * 200, "beam.v1.2"]
 
 
-@pytest.mark.parametrize("name", sampled(NAMES, 3))
+@pytest.mark.parametrize("name", sampled(NAMES, 6))
 def test_names_are_shown_as_they_are(tmp_path, capsys, name):
     file = tmp_path / "p.toml"
     file.write_text(BEAM.replace('"beam"', f"'{name}'"))

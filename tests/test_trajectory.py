@@ -23,7 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 ROWS = Path(__file__).parent / "recorded_rows.py"
 
 
-@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.mark.parametrize("durability", [pytest.param("process", marks=pytest.mark.slow), "power"])
 def test_records_come_back_live_interrupted_packed_and_finished(tmp_path, durability):
     folder = tmp_path / "deep" / "run"
     recorder = open_recorder(folder, durability=durability, spec={"molecule": "water", "charge": 0})

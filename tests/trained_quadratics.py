@@ -21,11 +21,14 @@ ESTIMATORS = {
 }
 
 
+OPTIM = optax.adam(1e-2)  # one, so that a step is compiled once
+
+
 def learn(folder: str, num_steps: int, callback=None, estimator="antithetic"):
     recording = Recording(folder, spec={"family": "quadratics"}, resume=True)
     rule = Span(width=2, key=jax.random.key(0))
     settings = {"num_steps": num_steps, "key": jax.random.key(5), "tasks_per_step": 4, "record": recording, "callback": callback}
-    return train(rule, Quadratics(dim=4), ESTIMATORS[estimator], optax.adam(1e-2), **settings)
+    return train(rule, Quadratics(dim=4), ESTIMATORS[estimator], OPTIM, **settings)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from instances import HYDROXYL, WATER, molecule
+from instances import HYDROXYL, WATER, molecule, sampled
 from pyscf import dft, lib, scf
 from pyscf.scf import addons
 
@@ -27,7 +27,7 @@ CONVERSIONS = {
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow if k in (dft.RKS, dft.UKS) else (), id=k.__name__) for k in CONVERSIONS]
+    "kind", [pytest.param(k, marks=pytest.mark.slow if k in (scf.ROHF, dft.RKS, dft.UKS) else (), id=k.__name__) for k in CONVERSIONS]
 )
 def test_conversions_run(kind):
     closed = kind in (scf.RHF, dft.RKS)
@@ -69,7 +69,7 @@ def test_values_and_arguments_are_pyscfs(tmp_path):
     assert scanner(molecule(WATER), dump_chk=False) == pytest.approx(scf.RHF(molecule(WATER)).kernel(), abs=1e-8)
 
 
-@pytest.mark.parametrize("shift", [np.nan, (np.nan, np.nan), 1e-6])
+@pytest.mark.parametrize("shift", [np.nan, *(pytest.param(shift, marks=pytest.mark.slow) for shift in ((np.nan, np.nan), 1e-6))])
 def test_a_level_shift_that_pyscf_does_not_see_is_not_seen(shift):
     make = lambda: scf.UHF(molecule(HYDROXYL, spin=1))  # noqa: E731
     fast, plain = accelerate(make()).set(level_shift=shift).run(), accelerate(make()).run()
@@ -101,7 +101,7 @@ def test_the_log_holds_numbers():
         assert "nan" not in text
 
 
-@pytest.mark.parametrize("kind", [scf.RHF, scf.UHF, scf.ROHF], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", sampled([scf.RHF, scf.UHF, scf.ROHF], (scf.RHF, scf.UHF)), ids=lambda k: k.__name__)
 def test_orbitals_have_pyscfs_signs(kind):
     spin = int(kind in (scf.UHF, scf.ROHF))
     make = lambda: kind(molecule(AMINE, basis="sto-3g", charge=spin, spin=spin))  # noqa: E731
@@ -122,7 +122,7 @@ PICKLED = {
     "again",
     [
         lambda mf: pickle.loads(pickle.dumps(mf)),  # noqa: S301 - its own bytes
-        copy.copy,
+        pytest.param(copy.copy, marks=pytest.mark.slow),
         copy.deepcopy,
         lambda mf: mf.copy(),
     ],

@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     for index, angle in enumerate(np.linspace(1.6, 2.1, 5)):
         x, z = 0.96 * np.sin(angle / 2), 0.96 * np.cos(angle / 2)
         (folder / f"{index}.xyz").write_text(f"3\ncharge=0 spin=0\nO 0 0 0\nH {x} 0 {z}\nH {-x} 0 {z}\n")
-    out, command = tmp_path / "k.safetensors", ["train", "scf", "--family", str(folder), "--basis", "6-31g", "--evaluations", "10"]
+    out, command = tmp_path / "k.safetensors", ["train", "scf", "--family", str(folder), "--basis", "sto-3g", "--evaluations", "6"]
     runs = []
     for _ in range(2):
         assert main([*command, "--out", str(out), "--json", str(tmp_path / "k.json")]) == 0

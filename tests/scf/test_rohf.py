@@ -32,7 +32,7 @@ def builds_of(mf):
         lambda: scf.ROHF(molecule(WATER)),
         lambda: scf.ROHF(molecule("N 0 0 0", spin=3)),
         lambda: dft.ROKS(molecule(OXYGEN, spin=2), xc="b3lyp").set(grids_level=0),
-        lambda: scf.ROHF(molecule(METHYLENE, spin=2)).PCM(),
+        pytest.param(lambda: scf.ROHF(molecule(METHYLENE, spin=2)).PCM(), marks=pytest.mark.slow),
         lambda: scf.ROHF(molecule(HYDROXYL, spin=1)).x2c(),
     ],
     ids=[

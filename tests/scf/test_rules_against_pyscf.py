@@ -46,7 +46,7 @@ def our_energies(mf, rule, count):
     return minimize(problem, rule, problem.init(), stop=Stop(max_evaluations=count)).history.value
 
 
-@pytest.mark.parametrize("name", ["rhf", "uhf", "rks", "uks", "df"])
+@pytest.mark.parametrize("name", sampled(["rhf", "uhf", "rks", "uks", "df"], ("rhf", "rks", "df")))
 def test_cdiis_makes_pyscfs_iterates(name):
     expected = pyscf_energies(MEAN_FIELDS[name]())
     actual = our_energies(MEAN_FIELDS[name](), cdiis(), len(expected))
@@ -149,7 +149,7 @@ def test_energy_based_mixers_converge(mixer):
     assert our_energies(scf.RHF(molecule(WATER)), DIIS(mixer), 40).min() == pytest.approx(reference.e_tot, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", sampled(MEAN_FIELDS, ("rhf", "uks", "df", "pcm", "hydrogen", "full", "ecp")))
+@pytest.mark.parametrize("name", sampled(MEAN_FIELDS, ("rhf", "uks", "df", "hydrogen", "full", "ecp")))
 def test_every_mean_field_reaches_pyscfs_energy(name):
     reference = MEAN_FIELDS[name]()
     reference.conv_tol = 1e-11

@@ -146,7 +146,7 @@ def test_the_memory_is_bounded():
     "change",
     [
         lambda s: peroxide(95.0, charge=2),
-        lambda s: peroxide(95.0, basis="sto-3g"),
+        pytest.param(lambda s: peroxide(95.0, basis="sto-3g"), marks=pytest.mark.slow),
         lambda s: molecule("O 0 0 0; H 0 0.76 0.59; H 0 -0.76 0.59", basis="6-31g"),
     ],
     ids=["charge", "basis", "atoms"],
