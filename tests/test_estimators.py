@@ -91,7 +91,7 @@ def truth():
     [
         Backprop(STEPS),
         Antithetic(STEPS, sigma=SIGMA, pairs=2),
-        pytest.param(Persistent(STEPS, 2, sigma=SIGMA), marks=pytest.mark.slow),
+        Persistent(STEPS, 2, sigma=SIGMA),
         NoiseReuse(STEPS, 2, sigma=SIGMA),
         *(
             pytest.param(one, marks=pytest.mark.slow)

@@ -141,7 +141,7 @@ def test_what_is_shipped_was_no_worse_in_validation(name):
     assert min(losses) < losses[0]
 
 
-@pytest.mark.parametrize("name", sampled(LEARNED, ("soap-schedule", "recurrent")))
+@pytest.mark.parametrize("name", sampled(LEARNED, ("recurrent",)))
 def test_what_is_shipped_takes_masks(name):
     mask = {"a": True, "b": False}
     rule = optax.masked(learned(name, horizon=10), mask)

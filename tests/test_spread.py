@@ -23,13 +23,14 @@ from physopt.rules import Span
 
 TESTS = Path(__file__).parent
 FAMILY = Quadratics(dim=4)
+OPTIM = optax.adam(1e-2)  # one, so that a step is compiled once
 
 
 def learn(executor, folder=None, estimator="antithetic", steps=3, callback=None, **more):
     settings = {"num_steps": steps, "key": jax.random.key(5), "tasks_per_step": 4, "pieces": 2, "callback": callback, **more}
     record = None if folder is None else Recording(folder, resume=True)
     estimator = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
-    return train(Span(width=2, key=jax.random.key(0)), FAMILY, estimator, optax.adam(1e-2), executor=executor, record=record, **settings)
+    return train(Span(width=2, key=jax.random.key(0)), FAMILY, estimator, OPTIM, executor=executor, record=record, **settings)
 
 
 def same(one, other):

@@ -117,11 +117,23 @@ def test_the_search_is_the_same_each_time():
     assert energies[0] == energies[1]
 
 
-@pytest.mark.parametrize("target", ["nearest", "stable"])
-def test_the_account_is_complete(target):
-    mf = accelerate(SADDLES["carbon"](), target=target)
-    meter = Meter()
+def watched(target):
+    """Return a solved carbon dimer, its log, and a meter that watched it."""
+    mol, meter = molecule(CARBON), Meter()
+    mol.verbose, mol.stdout = 4, io.StringIO()
+    mf = accelerate(scf.RHF(mol), target=target)
     meter.watch(mf).kernel()
+    return mf, mol.stdout.getvalue(), meter
+
+
+@pytest.fixture(scope="module")
+def solved():
+    return {target: watched(target) for target in ("nearest", "stable")}
+
+
+@pytest.mark.parametrize("target", ["nearest", "stable"])
+def test_the_account_is_complete(solved, target):
+    mf, _, meter = solved[target]
     assert meter.builds == mf.state.evaluations + mf.state.products
     assert mf.cycles == mf.state.evaluations
 
@@ -135,18 +147,16 @@ def test_the_log_says_what_was_done():
     assert "Followed an instability" in log and "unequal spins" in log
 
 
-def test_a_saddle_is_left_where_that_is_cheap():
-    mol = molecule(CARBON)
-    mol.verbose, mol.stdout = 4, io.StringIO()
-    mf = accelerate(scf.RHF(mol), target="stable").run()
-    assert "On a cheap surface: followed a mode of curvature" in mol.stdout.getvalue()
+def test_a_saddle_is_left_where_that_is_cheap(solved):
+    mf, log, _ = solved["stable"]
+    assert "On a cheap surface: followed a mode of curvature" in log
     assert mf.state.stable and not mf.state.rounds
 
 
-def test_the_state_reads_as_an_account():
+def test_the_state_reads_as_an_account(solved):
     told = str(accelerate(SADDLES["carbon"](), target="lowest").run().state)
     assert "tried given" in told and "stable: lowest curvature" in told
-    assert str(accelerate(SADDLES["carbon"]()).run().state) == "stability: not looked at"
+    assert str(solved["nearest"][0].state) == "stability: not looked at"
 
 
 def test_a_run_that_did_not_converge_does_not_claim_to_be_stable():
