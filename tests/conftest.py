@@ -41,9 +41,9 @@ hypothesis.settings.load_profile("physopt")
 
 # The files that take longest come first, so that no process is left alone with one of them at the end.
 LONGEST = """
-    test_rule_laws test_topopt_schedule test_meta test_multigrid test_examples test_topopt_floor test_run_words test_boxed_rules
-    test_kill_runs test_meta_resume test_docs test_pinn_cases test_pinn_solver test_pinn_equations test_topopt_references
-    test_topopt_outputs test_target
+    test_rule_laws test_extras test_docs test_taken_up test_first_order test_as_optax test_pinn test_topopt test_boxed_rules
+    test_series test_target test_accelerate test_topopt_library test_kill_runs test_pinn_network test_pinn_near test_dropin
+    test_trajectory test_hostile_runs test_multigrid test_run_words test_study test_study_branches test_topopt_floor test_stability_law
 """.split()
 
 
