@@ -76,7 +76,7 @@ def learned(
     r"""Return a learned rule of first order with the weights that physopt ships, for research, or with those of a file.
 
     `per-coordinate-soap` needs 1.18 times fewer steps than SOAP with a tuned decay on tasks like those that settings are tuned on; none
-    has been shown to need fewer on other kinds: see `docs/benchmarks.md`. They were trained for minutes, on networks of a few hundred weights.
+    has been shown to need fewer on other kinds: see `docs/benchmarks.md`. All were trained for minutes, on small networks.
 
     **Arguments:**
 
