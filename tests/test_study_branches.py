@@ -116,6 +116,16 @@ def test_a_budget_holds_for_a_whole_search(tmp_path):
     assert meter.calls == result.nfev <= 40 and result.success
 
 
+@pytest.mark.parametrize("calls", [1, 3, 6])
+def test_a_budget_that_is_used_up_on_the_way_ends_the_solve(filled, calls):
+    study, _, names = filled
+    meter, task = Meter(), draw(np.random.default_rng(11), names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("physopt.study.search.higher", lambda value, expected: 1.0)  # whatever is found is not enough
+        result = study.minimize(meter, COLD, task, starts=starts(np.random.default_rng(0)), pass_task=True, record=False, max_calls=calls)
+    assert meter.calls == result.nfev <= calls and not result.success and "NOT CONVERGED" in result.message
+
+
 def test_fits_are_searched_too(tmp_path):
     times, random = np.linspace(0.0, 10.0, 60), np.random.default_rng(2)
     study = Study(tmp_path)

@@ -86,8 +86,10 @@ def search(
         runs.append(Run(point, attempt, oracle, oracle.calls, None))
         return attempt.gtol
 
-    while gtol == 0.0 and left() > 0 and (point := next(rest, None)) is not None:
-        gtol = solve(point, wanted.tolerance)  # set by the first start where the function is finite
+    for point in rest:  # the first where the function is finite sets the tolerance; one is tried though no calls are left
+        gtol = solve(point, wanted.tolerance)
+        if gtol > 0.0 or left() <= 0:
+            break
     for branch in branches.solves if gtol > 0.0 else ():
         if left() <= 0:
             break
