@@ -17,11 +17,13 @@ from physopt.farm.results import FORMAT
 TESTS = Path(__file__).parent
 in_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its processes in /proc")
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from farmed import fallible
 from physopt import Recording, farm
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
     folder, work, jobs = sys.argv[1:]
     tasks = {f"t{k}": (f"t{k}", work) for k in range(60)}
     farm.run(fallible, tasks, executor=int(jobs), record=Recording(folder, resume=True), callback=lambda one: print(one.name, flush=True))
@@ -98,6 +100,10 @@ def test_a_farm_that_is_interrupted_ends_its_workers(tmp_path):
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode != 0
+    for _ in range(600):  # Python's own tracker of resources ends a little after the process that it watches
+        if not any(alive(pid) for pid in workers):
+            break
+        time.sleep(0.1)
     assert not any(alive(pid) for pid in workers)
 
 
