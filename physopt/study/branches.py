@@ -15,6 +15,11 @@ from .knowledge import FEWEST, Knowledge, cold_calls
 QUIET = 16  # searches in a row that began no branch, after which no more are made
 
 
+def branch_of(solve: Solve) -> str:
+    """Return the branch that a solve says it is on."""
+    return str(solve.about.get("branch", ""))
+
+
 class Branches:
     """The recorded solves of one kind of task by branch, and what is known of those with `FEWEST` or more.
 
@@ -25,14 +30,14 @@ class Branches:
     def __init__(self, solves: Sequence[Solve], task: Task):
         self.solves: dict[str, list[Solve]] = {}
         for solve in solves:
-            self.solves.setdefault(str(solve.about.get("branch", "")), []).append(solve)
+            self.solves.setdefault(branch_of(solve), []).append(solve)
         self.usual = cold_calls(solves)
         found = [bool(solve.about["new"]) for solve in solves if "new" in solve.about]
         self.searched = len(found) >= QUIET and not any(found[-QUIET:])
         self.known: dict[str, Knowledge] = {}
         for branch, own in self.solves.items():
             if len(own) >= FEWEST:
-                self.known[branch] = Knowledge(own, task, [solve for solve in solves if solve.about.get("branch", "") != branch])
+                self.known[branch] = Knowledge(own, task, [solve for solve in solves if branch_of(solve) != branch])
 
     @property
     def several(self) -> bool:

@@ -9,6 +9,8 @@ from numpy import ndarray
 from physopt.meta.starts.solve import Solve
 from physopt.meta.starts.task import Scaling
 
+from .branches import branch_of
+
 
 def superfluous(solves: Sequence[Solve], keep: int | None) -> list[int]:
     """Return the places of solves that teach nothing: ends higher than their neighbours, and of one task all but the lowest of each branch.
@@ -17,7 +19,7 @@ def superfluous(solves: Sequence[Solve], keep: int | None) -> list[int]:
     """
     lowest: dict[tuple[str, bytes, str], int] = {}
     for place, solve in enumerate(solves):
-        key = (solve.task.kind, solve.task.vector.tobytes(), str(solve.about.get("branch", "")))
+        key = (solve.task.kind, solve.task.vector.tobytes(), branch_of(solve))
         if not solve.about.get("higher") and (key not in lowest or solve.value < solves[lowest[key]].value):
             lowest[key] = place
     kept: dict[tuple[str, str], list[int]] = {}

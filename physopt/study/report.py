@@ -73,10 +73,10 @@ def _of_kind(kind: str, solves: list[Solve]) -> str:
     if len(good) < len(solves):
         lines.append(f"  ended higher than their neighbours, or with absurd numbers, and are not learned from: {len(solves) - len(good)}")
     branches = Branches(good, solves[0].task)
-    if len(branches.solves) > 1:
+    if branches.several:
         lines.append(f"  branches of minima: {len(branches.solves)}; {'searched' if branches.searched else 'still searched'}")
     for branch, knowledge in branches.known.items():
-        lines += [f"  branch {branch}, {len(knowledge.solves)} solves"] if len(branches.solves) > 1 else []
+        lines += [f"  branch {branch}, {len(knowledge.solves)} solves"] if branches.several else []
         lines += _learned(knowledge)
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from physopt.core.problem import AbstractFamily, AbstractProblem, Euclidean, Evaluation
+from physopt.core.tree import tree_add
 
 from .networks import layers, network
 
@@ -31,7 +32,7 @@ class Regression(AbstractProblem):
 
     def retract(self, point: PyTree, step: PyTree) -> PyTree:
         """Return `point + step`."""
-        return jax.tree.map(jnp.add, point, step)
+        return tree_add(point, step)
 
 
 class Sinusoids(AbstractFamily):
