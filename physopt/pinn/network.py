@@ -21,6 +21,8 @@ from .problem import Block, Problem
 from .sampling import scattered
 from .scales import Scales, scales
 
+POINTS = 1000  # places, unless another number is asked for
+
 
 class Shape(NamedTuple):
     """What a network looks like: its inputs, outputs and hidden layers.
@@ -103,7 +105,7 @@ class Network(AbstractProblem):
             )
 
     @classmethod
-    def of(cls, problem: Problem, *, width: int = 16, depth: int = 3, points: int = 1000, seed: int = 0, **settings: Any) -> "Network":
+    def of(cls, problem: Problem, *, width: int = 16, depth: int = 3, points: int = POINTS, seed: int = 0, **settings: Any) -> "Network":
         """Build the network problem of an equation at random places, about `points` in all.
 
         **Arguments:**

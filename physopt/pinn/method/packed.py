@@ -1,4 +1,4 @@
-"""What a solution consists of, as words that JSON can hold and one vector of numbers, and back."""
+"""What a solution or a training consists of, as words that JSON can hold and one vector of numbers, and back."""
 
 from typing import Any
 
@@ -11,12 +11,14 @@ from physopt.pinn.corner_functions import CornerFunctions
 from physopt.pinn.domain import Corner
 from physopt.pinn.space import Products
 
+from .levenberg import State
 from .march import Course
+from .progress import Progress
 from .system import Guess, Weights
 from .together import Search
 from .window import Attempt
 
-TUPLES: dict[str, Any] = {kind.__name__: kind for kind in (Piece, Course, Search, Attempt, Guess, Weights, Corner)}
+TUPLES: dict[str, Any] = {kind.__name__: kind for kind in (Piece, Course, Search, Attempt, Guess, Weights, Corner, Progress, State)}
 MADE: dict[str, tuple[Any, tuple[str, ...]]] = {  # from these attributes
     "Products": (Products, ("bases", "corners")),
     "CornerFunctions": (CornerFunctions, ("corners", "reach")),

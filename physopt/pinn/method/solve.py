@@ -16,9 +16,9 @@ from .attempted import Asked, Callback, Tried
 from .library import Library
 from .march import Course, march
 from .near import Near, neighbours
-from .record import Record, recorded
+from .record import Record, alike, fingerprint, recorded
 from .together import Search, together
-from .train import train
+from .train import Watch, train
 from .trained import Trained
 
 MANY = 3  # coordinates; products of functions suit no more
@@ -53,8 +53,8 @@ def solve(
     - `near`: answers to the same problem with other parameters. Their windows and spaces are tried first, and Newton's method begins at
       the combination of them that fits best.
     - `library`: a folder of answers to this problem with other parameters, which this one is added to. Those nearby are used as `near`.
-    - `record`: a folder, in which each window of time, or each attempt at all times together, is kept. A killed run is continued with
-      `Recording(folder, resume=True)`, to the same answer bit for bit.
+    - `record`: a folder, in which each window of time, or each attempt at all times together, is kept; of a network see `train`. A killed
+      run is continued with `Recording(folder, resume=True)`, to the same answer bit for bit.
     - `largest`: the most columns of one least squares system. Memory grows with its square, time with its cube.
     - `callback`: called with a `Tried` after each attempt.
 
@@ -62,14 +62,11 @@ def solve(
     """
     if not 1e-12 <= tol < 1.0:
         raise ValueError(f"tol is {tol}; it is a relative error, between 1e-12 and 1: write 1e-6.")
-    asked, recording = Asked(tol, largest, callback or (lambda tried: None)), Recording.of(record)
-    near = [near] if isinstance(near, Answer) else [*near]
-    if recording is not None and (near or library is not None):
-        raise ValueError("A recorded run has to begin alike when it is resumed, and neighbours may change: leave near= and library= out.")
+    asked, near = Asked(tol, largest, callback or (lambda tried: None)), [near] if isinstance(near, Answer) else [*near]
+    recording = alike(Recording.of(record), near, library)
     if len(problem.coordinates) > MANY:
-        if recording is not None:
-            raise ValueError(f"record= is for up to {MANY} coordinates; leave it out.")
-        return train(problem, tol, near=near, library=library, callback=lambda _, trained: _say(problem, asked, trained)).answer
+        told: Watch = lambda _, trained: _say(problem, asked, trained)  # noqa: E731
+        return train(problem, tol, near=near, library=library, record=recording, callback=told).answer
     if problem.measured and (near or library is not None):
         raise ValueError(
             "Readings say where to begin, and answers to other problems are of no use beside them: leave near= and library= out."
@@ -78,7 +75,10 @@ def solve(
     shelf = None if library is None else Library(library, problem)
     known = neighbours(problem, near if shelf is None else [*near, *shelf.near()])
     with contextlib.ExitStack() as open_:
-        kept = None if recording is None else open_.enter_context(recorded(recording, problem, {"tol": tol, "largest": largest}))
+        kept = None
+        if recording is not None:
+            same, kind = {"tol": tol, "largest": largest}, Course if problem.marches else Search
+            kept = open_.enter_context(recorded(recording, kind, same, problem, fingerprint(problem)))
         answer = (_marched if problem.marches else _searched)(problem, asked, known, kept)
     if shelf is not None:
         shelf.add(answer)
