@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 import physopt
 from physopt import pinn
-from physopt.pinn.method import record, train as method
+from physopt.pinn.method import progress, record, train as method
 from physopt.rules.model_step import ModelStep
 
 STEPS = 24  # two estimates, and an end between
@@ -117,13 +117,15 @@ def test_a_training_that_ended_returns_its_answer_at_once_and_goes_on_with_more_
 
 
 @pytest.mark.parametrize("end", sampled(["the tolerance", "the callback", "no progress"], ("the callback",)))
-def test_an_end_is_an_end_with_more_steps_too(tmp_path, end):
+def test_an_end_is_an_end_with_more_steps_too(tmp_path, end, monkeypatch):
     tol = {"the tolerance": 1e-3}.get(end, 1e-15)
     callback = (lambda count, trained: count >= 3) if end == "the callback" else None
-    steps = 4000 if end == "no progress" else STEPS
-    ended = train(record=tmp_path, tol=tol, steps=steps, callback=callback)
-    assert ended.steps < steps
-    assert_same(ended, continued(tmp_path, tol=tol, steps=2 * steps))
+    if end == "no progress":
+        monkeypatch.setattr(progress, "STALLED", 1)  # four estimates in a row without any take thousands of steps
+    ended = train(record=tmp_path, tol=tol, steps=1000, callback=callback)
+    assert ended.steps < 1000
+    assert ("does not help" in ended.answer.why) == (end == "no progress")
+    assert_same(ended, continued(tmp_path, tol=tol, steps=2000))
 
 
 @pytest.mark.parametrize("damage", sampled(["cut short", "a flipped bit", "words"], ("a flipped bit",)))
@@ -229,10 +231,12 @@ def test_what_cannot_be_recorded_is_refused_before_the_folder_is_made(tmp_path, 
 @pytest.mark.slow
 def test_what_the_refusal_of_a_rule_advises_is_a_record(tmp_path):
     with jax.enable_x64(True):
-        network = pinn.Network.of(PROBLEM, width=5, depth=1)
+        network, other = (pinn.Network.of(problem, width=5, depth=1) for problem in (PROBLEM, decay(1.5)))
         point = network.init(jax.random.key(0))
         physopt.minimize(network, ModelStep(), point, record=tmp_path, stop=physopt.Stop(max_evaluations=5))
-    assert physopt.runs.load(tmp_path).num_records == 5
+        assert physopt.runs.load(tmp_path).num_records == 5
+        with pytest.raises(ValueError, match=r"parameters\[0\] was 1.0, is 1.5"):
+            physopt.minimize(other, ModelStep(), point, record=physopt.Recording(tmp_path, resume=True))
 
 
 @pytest.mark.slow

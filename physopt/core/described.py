@@ -70,7 +70,7 @@ def _compound(value: Any, above: tuple[int, ...]) -> Any:
         return {"class": _name(type(value)), **{name: _describe(each, above) for name, each in value.asked().items()}}
     if isinstance(value, Mapping):
         return _shortened({str(key): _describe(value[key], above) for key in sorted(value, key=str)})
-    if hasattr(value, "_fields"):
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {"class": _name(type(value)), **{name: _describe(getattr(value, name), above) for name in value._fields}}
     if isinstance(value, tuple | list):
         return _shortened([_describe(each, above) for each in value])

@@ -250,6 +250,10 @@ class Block:
         """Return whether the function takes a field, unknown or parameter."""
         return name in self._layout.asked
 
+    def asked(self) -> dict[str, Any]:
+        """Return what a resumed run must have in common."""
+        return {"function": self._layout.residual, "orders": self.orders}
+
     def check(self, problem: Problem, points: Float[np.ndarray, "n d"]) -> None:
         """Raise a `FloatingPointError` if the residual is not finite at some point of the domain, whatever the fields are."""
         points = points[problem.domain.inside(points[:, : self._layout.space])]
