@@ -21,7 +21,7 @@ from .pinn_methods import MARCH, METHODS, Training, warm
 ERRORS = ("1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7")
 SOLVER, LIBRARY = "physopt", "physopt-library"
 SOLVERS = (SOLVER, LIBRARY)  # draw nothing, and have nothing to tune
-TOLERANCES = (1e-3, 1e-5, 1e-7)  # that the solver is asked for
+TOLERANCES = (1e-2, 1e-3, 1e-5, 1e-7)  # that the solver is asked for
 TUNED = 0.2  # of a run's seconds for each setting that is tried
 POINTS = 1000  # places of a batch, where a method has no choice of its own
 

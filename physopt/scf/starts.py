@@ -1,6 +1,6 @@
 """Several starts for one mean field, and a cheap surface to compare them on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,12 @@ from .problem import SCF
 FIT = "def2-universal-jkfit"
 LAST_FITTED = 86  # radon: what is heavier has no functions in that set
 NEAR = 0.5  # hartree, between orbitals that may change places
-# Superposed neutral atoms, extended Hueckel with fitted parameters, atomic calculations, atomic potentials: they differ where it matters.
-GUESSES = ("minao", "mod_huckel", "atom", "sap")
 
 
-def guesses(problem: SCF) -> Iterator[tuple[str, Orbitals | Exception]]:
+def guesses(problem: SCF, names: Sequence[str]) -> Iterator[tuple[str, Orbitals | Exception]]:
     """Yield the name of each of PySCF's guesses and its point, one build each; or the error if a guess cannot be made."""
     mf = problem.oracle.mf
-    for name in GUESSES:
+    for name in names:
         try:
             dm = np.asarray(mf.get_init_guess(mf.mol, name))
         except Exception as error:

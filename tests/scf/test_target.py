@@ -75,6 +75,15 @@ def test_lowest_needs_little_where_all_starts_lead_to_one_state():
     nearest, lowest = accelerate(scf.RHF(molecule(WATER))).run(), accelerate(scf.RHF(molecule(WATER)), target="lowest").run()
     assert lowest.e_tot == pytest.approx(nearest.e_tot, abs=1e-8)
     assert {c.outcome for c in lowest.state.tried} == {"as another start", "settled"}
+    assert {c.name for c in lowest.state.tried} == {"given", "atom"}  # nothing asks for further guesses
+
+
+def test_a_start_that_leads_lower_calls_for_further_guesses():
+    nickel = scf.UHF(molecule("Ni 0 0 0", basis="def2-svp", spin=1, charge=1))
+    lowest = accelerate(nickel, target="lowest").run()
+    assert lowest.state.stable and lowest.e_tot == pytest.approx(-1506.373988, abs=1e-6)  # of 30 rotated starts of mf.newton()
+    assert accelerate(nickel).run().e_tot > lowest.e_tot + 0.02  # PySCF's own end, and that of every guess
+    assert {"given", "swap beta", "atom", "sap", "minao", "mod_huckel"} == {c.name for c in lowest.state.tried}
 
 
 def test_the_search_runs_on_a_coarse_grid_and_the_answer_does_not():

@@ -42,9 +42,9 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, floa
     """Return a start near the minimum of cheap surfaces, from an AO density: the problem at it, the point, its energy in hartree, if known,
     and the last cheap surface with its answer there, if there is one.
 
-    A saddle that the gradient can see is left on the first surface, where that is cheap. For a target beyond the nearest
-    state, any saddle is left. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock with fitted integrals
-    is its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
+    A saddle that the gradient can see is left on the first surface, where that is cheap. For a stable target any saddle is left; the
+    search for the lowest state leaves it by itself. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock
+    with fitted integrals is its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
     if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
@@ -63,7 +63,7 @@ def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, floa
     path = response_of(solution).descend(RADIUS)
     if path.length > 0.99 * RADIUS:  # a saddle, as far as the gradient can see
         solution = converge(TrustRegion(), path.end.point)
-    if mf.target != "nearest":
+    if mf.target == "stable":
         solution, state = descend(cheap, solution, converge, trusting=True)
         logger.note(mf, "On a cheap surface: %s", state)
     for level, goal in stages[1:]:
