@@ -110,10 +110,10 @@ def placed(random: np.random.Generator) -> np.ndarray:
             return atoms.ravel()
 
 
-def searched(recorded: int, starts: int) -> list[dict[str, Any]]:
+def searched(recorded: int, starts: int, begin: int) -> list[dict[str, Any]]:
     """Return the records of held-out tasks with many minima: by a search alone, and by a study of so many recorded tasks."""
     family, records = Cluster(), []
-    timed, draws = Timed(family, 0.0), [np.random.default_rng([seed, 1]) for seed in (45, 46)]
+    timed, draws = Timed(family, 0.0), [np.random.default_rng([seed, 1]) for seed in (begin, begin + 1)]
 
     def solve(study: Study, draw: np.random.Generator, k: int, seed: int, *, record: bool) -> dict[str, Any]:
         task = family.named(family.drawn(np.random.default_rng([seed, k]), 1.0))
@@ -125,12 +125,12 @@ def searched(recorded: int, starts: int) -> list[dict[str, Any]]:
 
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as nothing:
         study = Study(folder, verify=False)
-        records += [{"training": True, **solve(study, draws[1], k, 46, record=True)} for k in range(recorded)]
+        records += [{"training": True, **solve(study, draws[1], k, begin + 1, record=True)} for k in range(recorded)]
         for k in range(2 * HELD):
             state = draws[0].bit_generator.state
-            records.append({"recorded": 0, "task": k, **solve(Study(nothing), draws[0], k, 45, record=False)})
+            records.append({"recorded": 0, "task": k, **solve(Study(nothing), draws[0], k, begin, record=False)})
             draws[0].bit_generator.state = state  # the same starts
-            records.append({"recorded": recorded, "task": k, **solve(study, draws[0], k, 45, record=False)})
+            records.append({"recorded": recorded, "task": k, **solve(study, draws[0], k, begin, record=False)})
     return records
 
 
@@ -179,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("what", choices=("noise", "large", "clock", "fit", "minima"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--seed", type=int, default=45, help="of tasks and starts, for minima")
     chosen = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     if chosen.what == "large":
@@ -188,7 +189,7 @@ def main() -> None:
     elif chosen.what == "noise":
         records = measured(Rod(), 1e-6, 1e-4, (8, 32))
     elif chosen.what == "minima":
-        records = searched(32, 20)
+        records = searched(32, 20, chosen.seed)
     else:
         records = measured(Rod(), 0.0, 1e-6, (8, 32))
     (told_of_search(records) if chosen.what == "minima" else told(chosen.what, records))

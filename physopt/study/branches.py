@@ -59,16 +59,6 @@ class Branches:
             hopes[branch] = np.inf if above else -np.inf
         return dict(sorted(hopes.items(), key=lambda item: (item[1], item[0])))
 
-    def above(self, task: Task) -> list[str]:
-        """Return the branches above another where they were last seen, the lowest first if each were as far above it for this task."""
-        sure = [known for known in self.known.values() if not known.start(task).doubt]
-        guesses = {}
-        for branch, hope in self.hopes(task).items():
-            if np.isinf(hope) and hope > 0.0:
-                seen = self.nearest(branch, task)
-                guesses[branch] = max(known.expected(task).value + seen.value - known.expected(seen.task).value for known in sure)
-        return sorted(guesses, key=lambda branch: (guesses[branch], branch))
-
     def nearest(self, branch: str, task: Task) -> Solve:
         """Return the solve on a branch whose task is the nearest one."""
         own = self.solves[branch]

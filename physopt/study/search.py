@@ -18,7 +18,6 @@ from .question import AbstractQuestion
 from .record import SAME, Found, Spent, higher, measured, pays, solve_of
 from .result import Wanted
 
-EXPLORED = 0.05  # of the calls of a search may go to branches that are not expected to be the lowest
 BEGIN = 2  # of the lowest ends of a search that may begin a branch
 
 
@@ -109,9 +108,9 @@ def follow(
     wanted: Wanted,
     before: AbstractOracle,
 ) -> Search | None:
-    """Follow the branches that may be the lowest for a task, as long as one may lie below the lowest end, and some that were above one.
+    """Follow the branches that may be the lowest for a task, as long as one may lie below the lowest end; `None` if none has led there.
 
-    Return `None` if none has led there; an end that lies higher than its own branch is expected to does not count as found.
+    An end that lies higher than its own branch is expected to does not count as found either.
     """
     known = branches.lowest(task)
     gtol = np.nan if known is None else wanted.tolerance(known.expected(task).cold_norm)
@@ -119,12 +118,6 @@ def follow(
     for branch, hope in branches.hopes(task).items() if np.isfinite(gtol) else ():
         left = wanted.max_calls - before.calls - sum(run.calls for run in runs)
         if left <= 0 or hope >= min((run.value for run in runs), default=np.inf):
-            break
-        runs.append(_along(question, question.oracle(task.vector, left), branch, branches, task, rule, gtol))
-    for branch in branches.above(task) if runs else ():
-        spent = sum(run.calls for run in runs)
-        left = wanted.max_calls - before.calls - spent
-        if left <= 0 or not spent < EXPLORED * branches.usual:
             break
         runs.append(_along(question, question.oracle(task.vector, left), branch, branches, task, rule, gtol))
     best = min(runs, key=lambda run: run.value, default=None)
