@@ -159,18 +159,19 @@ def begin(problem: Problem, space: Products, window: Window, before: Piece | Non
     starts = [condition for condition in problem.conditions if isinstance(condition, Start)]
     if not starts:
         return zero, 0.0, 0
-    found = newton(System(problem.having(_still(problem), starts), space, window), Guess(zero.coefficients, np.zeros(0)), 1e-3)
+    found = newton(System(problem.having(_still(problem.fields), starts), space, window), Guess(zero.coefficients, np.zeros(0)), 1e-3)
     return found.guess, 0.0, found.factors
 
 
-def _still(problem: Problem) -> Callable[..., Any]:
-    """Return the equation that holds the start for all times."""
+@functools.lru_cache
+def _still(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the equation that holds the start for all times; the same function for the same fields, which is compiled once."""
 
     def still(**fields: Any) -> Any:
         return tuple(field.t for field in fields.values())
 
     still.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
-        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in problem.fields]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     )
     return still
 
