@@ -95,6 +95,7 @@ METHODS: Mapping[str, Method] = {
     "ooo": _ooo,
     "two-stage": _two_stage,
     "physopt": _physopt(),
+    "physopt-fitted": _physopt(start="fitted"),
     "physopt-untrained": _physopt(weights=Auxiliary()),
     "physopt-stable": _physopt(target="stable"),
     "physopt-lowest": _physopt(target="lowest"),

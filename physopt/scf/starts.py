@@ -89,3 +89,8 @@ def _fitting_functions(mol: gto.Mole) -> dict[str, Any]:
 def is_fitted(mf: Any) -> bool:
     """Say whether a mean field is density-fitted."""
     return vars(mf).get("with_df") is not None  # not getattr: PySCF answers an unknown name by importing every method it has
+
+
+def in_memory(mf: Any) -> bool:
+    """Say whether the integrals of a mean field fit into its memory, so that later builds need no new ones."""
+    return bool(is_fitted(mf) or mf._eri is not None or mf.mol.incore_anyway or mf._is_mem_enough())

@@ -40,6 +40,46 @@ def test_fitted_hartree_fock_is_its_own_cheap_surface():
     assert meter.builds <= 2
 
 
+def builds_before_the_run(mf):
+    meter = Meter()
+    meter.watch(mf).kernel()
+    assert mf.converged
+    return meter.builds - mf.cycles
+
+
+@pytest.mark.parametrize(
+    ("settings", "exactly"),
+    [({}, True), ({"start": "fitted"}, False), ({"target": "stable"}, False), ({"confirm": "predicted"}, False)],
+    ids=["default", "fitted", "stable", "predicted"],
+)
+def test_where_integrals_are_in_memory_larger_molecules_start_at_the_guess(settings, exactly, monkeypatch):
+    monkeypatch.setattr("physopt.scf.method.start.QUICK", 13)  # water in 6-31g
+    mf = accelerate(scf.RHF(molecule(WATER)), **settings)
+    assert builds_before_the_run(mf) == (1 if exactly else 0) + (mf.state.products if "target" in settings else 0)
+    assert mf.e_tot == pytest.approx(scf.RHF(molecule(WATER)).kernel(), abs=1e-8)
+
+
+@pytest.mark.parametrize("make", [lambda: dft.RKS(molecule(WATER), xc="b3lyp"), lambda: short_of_memory(scf.RHF(molecule(WATER)))])
+def test_elsewhere_they_start_on_a_fitted_surface_unless_asked(make, monkeypatch):
+    monkeypatch.setattr("physopt.scf.method.start.QUICK", 13)
+    assert builds_before_the_run(accelerate(make())) == 0
+    assert builds_before_the_run(accelerate(make(), start="exact")) == 1
+
+
+def short_of_memory(mf):
+    mf.max_memory = 1.0  # MB: less than the process has
+    return mf
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"start": "quick"}, "'quick' is none of 'fitted', 'exact'"), ({"start": "exact", "confirm": "predicted"}, "leave it out")],
+)
+def test_a_start_that_makes_no_sense_is_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        accelerate(scf.RHF(molecule(WATER)), **settings)
+
+
 def test_elements_without_a_fitting_set_start_on_even_tempered_functions():
     mol = molecule("Fr 0 0 0; H 0 0 2.4", basis={"Fr": "crenbl", "H": "sto-3g"}, ecp={"Fr": "crenbl"})
     fast, plain = accelerate(scf.RHF(mol)).run(), scf.RHF(mol).run()

@@ -30,7 +30,7 @@ from .polish import polish
 from .predicted import Foresight, calibration_of, seen_ahead
 from .report import Report, warn_of_holes, warn_of_ignored, with_pyscfs_signs
 from .scanner import SeriesScanner
-from .start import default_rule, first_point
+from .start import check_start, default_rule, first_point
 from .state import State, check_target, reach
 
 
@@ -42,6 +42,7 @@ def accelerate(
     target: str = "nearest",
     weights: str | Path | Auxiliary | None = None,
     confirm: str | Calibration = "exact",
+    start: str | None = None,
 ) -> Any:
     r"""Return `mf` wrapped so that `kernel()` converges in fewer exact Fock builds; use it wherever you used `mf`.
 
@@ -68,11 +69,13 @@ def accelerate(
     - `confirm`: how the run ends. `"exact"`: by an exact build at the answer. `"predicted"`: after the first exact build, where a cheap
       surface corrected by that build has the answer and a calibrated bound of $|g|$ is below `conv_tol_grad`; else as before. Then `state`
       says `confirmed=False` and the `bound`, and `confirm()` makes the build. A `Calibration` of your own does the same by its figures.
+    - `start`: `"fitted"`: at the minimum of a density-fitted surface, for the fewest exact builds. `"exact"`: at the initial guess. By
+      default exact where builds on integrals in memory are quicker than fitted ones: Hartree-Fock from 100 functions on.
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
     the information on the state.
 
-    **Raises:** `ValueError` for an unknown `target` or `confirm`, and for a predicted end together with a rule or another target;
+    **Raises:** `ValueError` for an unknown `target`, `confirm` or `start`, and for a predicted end together with what it has no place for;
     `TypeError` for a mean field that is not supported and, in `kernel()`, for a complex start, with what to use instead;
     `RuntimeError` there for more electrons of one spin than functions; `WeightsError` for a weight file that is damaged or foreign.
 
@@ -86,16 +89,17 @@ def accelerate(
         mf = mf.undo_accelerate()
     check_supported(mf)
     check_target(target)
-    calibration = calibration_of(confirm, rule, target)
+    check_start(start)
+    calibration = calibration_of(confirm, rule, target, start)
     auxiliary = load_kernel(weights).auxiliary() if isinstance(weights, str | Path) else weights
-    return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary, calibration), (_Accelerated, mf.__class__))
+    return lib.set_class(_Accelerated(mf, rule, record, target, auxiliary, calibration, start), (_Accelerated, mf.__class__))
 
 
 class _Accelerated(Dress):
     """The mixin of `accelerate`: overrides how a mean field runs, and keeps the dress on what it becomes."""
 
     __name_mixin__ = DRESS
-    _keys = {"rule", "record", "target", "auxiliary", "calibration", "solution", "state"}
+    _keys = {"rule", "record", "target", "auxiliary", "calibration", "start", "solution", "state"}
 
     def __init__(
         self,
@@ -105,6 +109,7 @@ class _Accelerated(Dress):
         target: str,
         auxiliary: Auxiliary | None,
         calibration: Calibration | None,
+        start: str | None,
     ):
         self.__dict__.update(mf.__dict__)
         self.rule = rule
@@ -112,6 +117,7 @@ class _Accelerated(Dress):
         self.target = target
         self.auxiliary = auxiliary
         self.calibration = calibration  # of a predicted end; `None` if each end is to be confirmed
+        self.start = start
         self.solution: Solution | None = None
         self.state: State | None = None
         self._recorded = False
@@ -127,7 +133,8 @@ class _Accelerated(Dress):
         """Return another mean field dressed as this one is, or as it came if the model does not serve its kind."""
         if objection(mf):
             return mf
-        dressed = accelerate(mf, self.rule, self.record, target=self.target, weights=self.auxiliary, confirm=self.calibration or "exact")
+        settings = {"target": self.target, "weights": self.auxiliary, "confirm": self.calibration or "exact", "start": self.start}
+        dressed = accelerate(mf, self.rule, self.record, **settings)
         dressed._recorded = self._recorded
         return dressed
 

@@ -22,7 +22,7 @@ SAME = 1e-9  # of densities
 SHARPEST = 1e-9  # hartree: what is asked of the energy, by default, and what a prediction keeps with room to spare
 
 
-def calibration_of(confirm: str | Calibration, rule: Any, target: str) -> Calibration | None:
+def calibration_of(confirm: str | Calibration, rule: Any, target: str, start: str | None) -> Calibration | None:
     """Return the calibration of a predicted end, `None` for an exact one; `ValueError` if none is possible."""
     if isinstance(confirm, str) and confirm == "exact":
         return None
@@ -31,6 +31,8 @@ def calibration_of(confirm: str | Calibration, rule: Any, target: str) -> Calibr
     if rule is not None or target != "nearest":
         what = f"target={target!r}" if rule is None else f"rule={type(rule).__name__}(...)"
         raise ValueError(f"{what} needs exact answers to the end: leave it out, or write confirm='exact'.")
+    if start == "exact":
+        raise ValueError("start='exact' leaves nothing to predict an end on: leave it out, or write confirm='exact'.")
     return confirm if isinstance(confirm, Calibration) else shipped()
 
 

@@ -12,7 +12,7 @@ from physopt.core.tree import tree_norm
 from physopt.rules.trust import TrustRegion
 from physopt.scf.model import Orbitals, Response
 from physopt.scf.problem import SCF
-from physopt.scf.starts import cheap_surface, distance, guesses, is_fitted, shaken, swapped
+from physopt.scf.starts import cheap_surface, distance, guesses, in_memory, shaken, swapped
 
 SAME = 0.1  # electrons: closer determinants lead to one state
 LEVEL = 1e-4  # hartree: settled runners as close as this are one state, reflected or rotated
@@ -135,8 +135,7 @@ def survey(mf: Any, exact: SCF, point: Orbitals) -> tuple[list[tuple[str, Orbita
     that a descent cannot end at a saddle that symmetry alone protects. It runs in rounds with the trust region on the corrected model.
     Starts and runners that coincide are merged.
     """
-    in_memory = is_fitted(mf) or mf._eri is not None or mf.mol.incore_anyway or mf._is_mem_enough()
-    cheap = None if in_memory and not isinstance(mf, dft.rks.KohnShamDFT) else cheap_surface(mf, level=0)
+    cheap = None if in_memory(mf) and not isinstance(mf, dft.rks.KohnShamDFT) else cheap_surface(mf, level=0)
     search = Search(exact if cheap is None else exact.on(cheap))
     logger.info(mf, "search on %s", "the exact surface" if cheap is None else "a cheap surface")
     search.enter("given", point)

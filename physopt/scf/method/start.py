@@ -17,7 +17,7 @@ from physopt.rules.trust import TrustRegion
 from physopt.scf.corrected import Surface
 from physopt.scf.model import Orbitals
 from physopt.scf.problem import SCF
-from physopt.scf.starts import cheap_surface, is_fitted
+from physopt.scf.starts import cheap_surface, in_memory, is_fitted
 from physopt.scf.supported import is_molecular
 
 from .state import Converge, descend, response_of
@@ -27,6 +27,7 @@ from .state import Converge, descend, response_of
 STAGES = ((0, 1e-3), (1, 3e-4))
 RADIUS = 1.0  # radians: as far as a model sees
 LONGEST = 40  # evaluations of one run on a cheap surface
+QUICK = 100  # functions from which builds on integrals in memory are told apart from fitted ones by more than 0.2 s of a run
 
 
 def default_rule(mf: Any) -> Control:
@@ -38,16 +39,32 @@ def default_rule(mf: Any) -> Control:
     return Control(quick, classical=DIIS(Blend(), mf.diis_space, **settings))
 
 
+def check_start(start: str | None) -> None:
+    """Raise `ValueError` unless it is one of those of `accelerate`."""
+    if start not in (None, "fitted", "exact"):
+        raise ValueError(f"start={start!r} is none of 'fitted', 'exact' and None, which takes the quicker one.")
+
+
+def begins_exactly(mf: Any) -> bool:
+    """Say whether a run begins at its initial guess: as asked, or where fitted builds cost more than those on integrals in memory."""
+    if mf.start is not None or mf.calibration is not None or mf.target != "nearest":
+        return mf.start == "exact"
+    return not isinstance(mf, dft.rks.KohnShamDFT) and mf.mol.nao_nr() >= QUICK and in_memory(mf)
+
+
 def first_point(mf: Any, problem: SCF, dm: ndarray) -> tuple[SCF, Orbitals, float, Surface | None]:
     """Return a start near the minimum of cheap surfaces, from an AO density: the problem at it, the point, its energy in hartree, if known,
     and the last cheap surface with its answer there, if there is one.
 
     A saddle that the gradient can see is left on the first surface, where that is cheap. For a stable target any saddle is left; the
     search for the lowest state leaves it by itself. A density that is a determinant and nearly stationary is used as it is. Hartree-Fock
-    with fitted integrals is its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one build.
+    with fitted integrals is its own cheap surface, and a Hamiltonian that is not the molecule's has none; there the start costs one
+    build, as where it is to be exact.
     """
     kohn_sham = isinstance(mf, dft.rks.KohnShamDFT)
-    if (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
+    exactly = begins_exactly(mf)
+    if exactly or (is_fitted(mf) and not kohn_sham) or not is_molecular(mf, problem.oracle.overlap):
+        logger.info(mf, "start: on the exact surface" + ", whose integrals fit into memory" * (exactly and mf.start is None))
         problem = problem.at(dm)
         model = problem.anchored(dm)
         return problem, problem.solved(model) or problem.stationary(model), problem.oracle.energy, None
