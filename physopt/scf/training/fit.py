@@ -84,7 +84,7 @@ def score(mf: Any, auxiliary: Auxiliary) -> dict[str, Any]:
     """
     norms: list[float] = []
     meter = Meter()
-    mf = meter.watch(accelerate(mf, weights=auxiliary))
+    mf = meter.watch(accelerate(mf, weights=auxiliary, start="fitted"))
     mf.conv_tol_grad = GRAD_TOL
     mf.callback = lambda envs: norms.append(float(envs["norm_gorb"]))
     mf.kernel()

@@ -73,7 +73,7 @@ def harvest(mf: Any, *, seed: int = 0) -> Lesson | None:
     """
     visited: list[ndarray] = []
     # Untrained, so that the lessons do not depend on what was learned from them.
-    mf = accelerate(mf, weights=Auxiliary())
+    mf = accelerate(mf, weights=Auxiliary(), start="fitted")
     mf.callback = lambda envs: visited.append(np.asarray(envs["dm"])) if len(visited) < 3 else None
     mf.conv_tol, mf.conv_tol_grad = 1e-10, 1e-6
     mf.kernel()
