@@ -80,8 +80,11 @@ class Chebyshev(AbstractBasis):
     def derivative(self, x: Float[np.ndarray, " n"], times: int) -> Float[np.ndarray, "n size"]:
         """Differentiate the coefficients."""
         scale = 2.0 / (self.high - self.low)
-        coefficients = np.polynomial.chebyshev.chebder(np.eye(self.size), times, axis=0) if times else np.eye(self.size)
-        return np.polynomial.chebyshev.chebval(scale * (x - self.low) - 1.0, coefficients).T * scale**times
+        values = np.polynomial.chebyshev.chebvander(scale * (x - self.low) - 1.0, self.size - 1)
+        if not times:
+            return values
+        coefficients = np.polynomial.chebyshev.chebder(np.eye(self.size), times, axis=0)
+        return values[:, : len(coefficients)] @ coefficients * scale**times
 
     def points(self, ratio: float) -> Float[np.ndarray, " m"]:
         """Return the zeros of a Chebyshev polynomial."""
