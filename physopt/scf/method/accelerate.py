@@ -70,7 +70,7 @@ def accelerate(
       surface corrected by that build has the answer and a calibrated bound of $|g|$ is below `conv_tol_grad`; else as before. Then `state`
       says `confirmed=False` and the `bound`, and `confirm()` makes the build. A `Calibration` of your own does the same by its figures.
     - `start`: `"fitted"`: at the minimum of a density-fitted surface, for the fewest exact builds. `"exact"`: at the initial guess. By
-      default exact where builds on integrals in memory are quicker than fitted ones: Hartree-Fock from 100 functions on.
+      default exact where builds on integrals in memory are quicker than fitted ones: Hartree-Fock from 70 functions on.
 
     **Returns:** a mean field of a class that inherits `mf`'s; after `kernel()`, `solution` holds the run's history and `state`
     the information on the state.

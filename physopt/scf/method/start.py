@@ -27,7 +27,7 @@ from .state import Converge, descend, response_of
 STAGES = ((0, 1e-3), (1, 3e-4))
 RADIUS = 1.0  # radians: as far as a model sees
 LONGEST = 40  # evaluations of one run on a cheap surface
-QUICK = 100  # functions: below, what builds on integrals in memory save beside fitted ones is some tenths of a second of a run
+QUICK = 70  # functions: below, what builds on integrals in memory save beside fitted ones is one or two tenths of a second of a run
 
 
 def default_rule(mf: Any) -> Control:
