@@ -112,15 +112,12 @@ class Search:
         for budget, margin in HEATS:
             chosen: list[Runner] = []
             for r in sorted((r.run(self.problem, self.rule, budget) for r in self.runners), key=lambda r: r.energy):
-                outcome = None
                 if any(r.joins(other, self.problem) for other in chosen):
-                    outcome = "joined another start"
+                    self.account.append(Candidate(r.name, r.energy, r.builds, "joined another start"))
                 elif len(chosen) == FINALISTS or (chosen and r.energy > chosen[0].energy + margin):
-                    outcome = "too high"
-                if outcome is None:
-                    chosen.append(r)
+                    self.account.append(Candidate(r.name, r.energy, r.builds, "too high"))
                 else:
-                    self.account.append(Candidate(r.name, r.energy, r.builds, outcome))
+                    chosen.append(r)
             self.runners = chosen
         self.runners.sort(key=lambda r: r.energy)
 
