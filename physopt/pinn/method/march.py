@@ -19,7 +19,29 @@ SHORTEST = 1e-6  # of all time: the shortest window
 WEAK = 30  # windows that short: then the solution is not smooth any more
 ENOUGH = 0.7  # of the tolerance may be used up where the space cannot grow
 GENTLY = 1.25  # windows grow so much where their error is not of time
+CLEAR = 0.05  # an attempt with a larger error does not tell how large the solution gets
 STALLED = 3  # richer spaces in a row that did not halve the error: more of them do not help
+
+
+class Begun(NamedTuple):
+    """What attempts on the first window showed: the least error, relative to each, and the largest mean squares of the fields."""
+
+    least: float
+    squares: Float[np.ndarray, " fields"]
+
+    def own(self, made: Attempt) -> float:
+        """Return the error that the window adds, relative to what the fields grow to, where a shorter window did not help.
+
+        What begins at rest is as small as its first window is short, and its error relative to itself may be the same in all of them.
+        """
+        grown = made.own > 0.5 * self.least and self.squares.any()
+        return made.own * min(ratio(made.squares[0], self.squares), 1.0) if grown else made.own
+
+    def after(self, made: Attempt) -> "Begun":
+        """Return what is known after one more attempt."""
+        if made.own > CLEAR:
+            return self
+        return Begun(min(self.least, made.own), np.maximum(self.squares, made.squares[0]))
 
 
 class Course(NamedTuple):
@@ -78,14 +100,16 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
     advice = near.advice(now) if course.led else None
     space, length = advice or (course.space, course.length)
     made, stalled, full, factors = None, 0, False, course.factors
-    guides, led = near.guides, course.led
+    guides, led, begun = near.guides, course.led, Begun(np.inf, np.zeros(fields))
     while True:
         window = (now, end if end - now < 1.2 * length else now + length)
         share = (window[1] - window[0]) / whole
         coarse = made if made is not None and made.piece.window == window else None
         made = attempted(problem, space.over(window), window, before, 0.1 * course.aim, coarse, guides)
         guides = ()
-        own, goal = np.inf if made is None else made.own, course.aim * max(share**0.5, 0.05)
+        own, goal = np.inf if made is None else begun.own(made), course.aim * max(share**0.5, 0.05)
+        if made is not None and before is None:
+            begun = begun.after(made)
         if coarse is None or own <= 0.5 * coarse.own:
             stalled = 0
         elif space.size > coarse.piece.space.size:
