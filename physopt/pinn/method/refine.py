@@ -27,11 +27,19 @@ class Refined(NamedTuple):
 
 
 def refined(
-    problem: Problem, space: Products, made: Attempt | None, before: Piece | None, goal: float, largest: int, fresh: bool = False
+    problem: Problem,
+    space: Products,
+    made: Attempt | None,
+    before: Piece | None,
+    goal: float,
+    largest: int,
+    fresh: bool = False,
+    corners: bool = True,
 ) -> Refined:
     """Say what to try next, from corrections that are finer in one coordinate only; `made` is `None` where Newton's method failed.
 
     `fresh`: it was the first attempt on its window, whose functions may still be where a front was in the window before.
+    `corners`: functions for corners may be taken.
     """
     most, marches = largest / len(problem.fields), problem.marches
     if made is None and marches:
@@ -43,7 +51,7 @@ def refined(
         return Refined(grown, 1.0, 0, grown is space)
     errors = np.array([_error_in(problem, made, before, made.piece.space.finer(axis)) for axis in range(len(space.bases))])
     grown, shorter = space, 1.0
-    cornered = space.cornered(problem.domain) if made.own < CLEAR and not marches else None
+    cornered = space.cornered(problem.domain) if corners and made.own < CLEAR and not marches else None
     if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= errors.max():
         return Refined(cornered, 1.0, len(space.bases) + 1, False)
     poor = np.flatnonzero(errors >= 0.3 * errors.max())

@@ -1,5 +1,6 @@
 """Solve a problem at all times together: steady ones, and those with unknown numbers or readings."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from .attempted import Asked, Tried, attempted, judged
 from .continuation import followed
 from .near import Near, neighbours
 from .refine import Refined, refined
+from .system import System
 from .window import Attempt
 
 NOISE = 0.01  # of what the readings miss the answer by: a smaller error means nothing beside it
@@ -23,18 +25,29 @@ STALLED = 6  # richer spaces in a row that did not halve the error: more of them
 
 
 class Search(NamedTuple):
-    """The best attempt so far, and which space is tried next; `full` ends the search. See `Course` for `factors`."""
+    """The best attempt so far, and which space is tried next; `full` ends the search. See `Course` for `factors`.
+
+    `other`: the answer of a search before, which began in poorer spaces and may be at another level. `plain`: functions for corners did
+    not help.
+    """
 
     space: Products
     best: Attempt | None
     stalled: int
     full: bool
     factors: int
+    other: Attempt | None = None
+    plain: bool = False
 
     @classmethod
     def at_start(cls, problem: Problem) -> "Search":
         """Return the search before the first attempt."""
         return cls(Products.of(problem, problem.time), None, 0, False, 0)
+
+    def anew(self) -> "Search":
+        """Return the search that begins once more, in the space of the answer."""
+        assert self.best is not None
+        return Search(self.best.piece.space, None, 0, False, self.factors, self.best, self.plain)
 
 
 def together(
@@ -47,9 +60,12 @@ def together(
     search = known or Search.at_start(problem)
     if near.answers and search.best is None:
         search = search._replace(space=near.space)
-    while not search.full:
-        farther = _searched(problem, search, asked, near)
-        if farther.best is None and not near.answers and _has_easier(problem):
+    levels = not near.answers and _has_levels(problem, search.space)
+    while not search.full or (levels and search.best is not None and search.other is None):
+        farther = _searched(problem, search.anew() if search.full else search, asked, near)
+        if farther.other is not None and farther.best is None:
+            farther = farther._replace(best=farther.other, full=True)
+        elif farther.best is None and not near.answers and _has_easier(problem):
             way, spent = followed(problem, lambda at, last: together(at, asked._replace(tol=ROUGH), neighbours(at, last)))
             near = neighbours(problem, way)
             search = search._replace(space=near.space, factors=search.factors + 1 + spent)
@@ -64,11 +80,24 @@ def _has_easier(problem: Problem) -> bool:
     return bool(problem.easy.items() - problem.parameters.items()) and not problem.measured  # readings are of this choice only
 
 
+def _has_levels(problem: Problem, space: Products) -> bool:
+    """Whether the zero function solves the equation: the numbers are its levels, and that near their beginning is meant."""
+    if not problem.unknowns or problem.measured or problem.guess is not None:
+        return False
+    system = System(problem, space, problem.time)
+    system.jacobian(system.zero)
+    return not system.residual(system.zero)[: len(system.interior) * problem.block.size].any()
+
+
 def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Search:
     """Return the search after one more attempt, in its space."""
     space, best, fields = search.space, search.best, len(problem.fields)
     coarse = best if best is not None and best.noise < POOR else None
     made = attempted(problem, space, problem.time, None, 0.01 * asked.tol, coarse, near.guides if best is None else ())
+    factors = search.factors + (0 if made is None else made.factors)
+    plain = search.plain
+    if best is not None and space.corners is not None and best.piece.space.corners is None and (made is None or made.own > best.own):
+        space, made, plain = best.piece.space, best, True
     own = np.inf if made is None else made.own
     hopeless = made is None or max(made.misfits, default=0.0) > 0.1 or (best is not None and own > 0.5 * best.own)
     stalled = search.stalled + 1 if hopeless else 0
@@ -76,14 +105,13 @@ def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Sea
     goal = max(asked.tol, NOISE * made.noise) if made is not None and same else asked.tol
     next_ = Refined(space, 1.0, 0, True)
     if own > goal and stalled < STALLED and (made is None or made.unique):
-        next_ = refined(problem, space, made, None, goal, asked.largest)
+        next_ = refined(problem, space, made, None, goal, asked.largest, corners=not plain)
     asked.told(Tried(problem.time, space.size * fields, own, next_.full, own))
-    factors = search.factors + (1 if made is None else made.factors) + next_.factors
-    return Search(next_.space, made or best, stalled, next_.full, factors)
+    return Search(next_.space, made or best, stalled, next_.full, factors + next_.factors, search.other, plain)
 
 
 def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
-    best = search.best
+    best = search.best if search.other is None else min((search.other, search.best), key=functools.partial(_far, problem, asked.tol))
     if best is None:
         raise FloatingPointError(
             "Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value."
@@ -95,6 +123,14 @@ def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
     size = best.piece.space.size * len(problem.fields)
     answer = Answer(problem, (best.piece,), best.own, False, why, unknowns, deviations if best.noise > 0.0 else {}, search.factors, size)
     return _beside_readings(judged(answer, best.unique, np.array(best.misfits), tol), best)
+
+
+def _far(problem: Problem, tol: float, found: Attempt | None) -> tuple[bool, float]:
+    """Return whether an answer is poor, and how far its unknown numbers are from where they began."""
+    if found is None:
+        return True, np.inf
+    begun = np.array(list(problem.unknowns.values()))
+    return found.own > tol, float(np.linalg.norm((found.guess.unknowns - begun) / np.maximum(np.abs(begun), 1e-300)))
 
 
 def _beside_readings(answer: Answer, best: Attempt) -> Answer:
