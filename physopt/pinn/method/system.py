@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.stats import qmc
 
 from physopt.pinn.conditions import AbstractCondition, Places, Start
-from physopt.pinn.domain import product
+from physopt.pinn.domain import Box, product
 from physopt.pinn.field import Order
 from physopt.pinn.least_squares import Factor, balance
 from physopt.pinn.problem import Block, Jets, Problem
@@ -52,6 +52,7 @@ class _Part(NamedTuple):
     starts: bool
     reads: bool
     known: Jets | None  # of the fields to which the guess is added
+    heights: Float[np.ndarray, "n m"] | None = None  # what each residual counts at each point
 
 
 class System:
@@ -84,7 +85,7 @@ class System:
         interior = further if looked else np.concatenate([space.points(problem.domain), further])
         if len(interior) < 3:
             raise ValueError("The domain fills too little of its box to be solved in: fewer than three of the points are inside.")
-        self._parts = [self._part(problem.block, Places(interior), weights.equation, None)]
+        self._parts = [self._equation(interior, weights.equation)]
         for condition, block in zip(problem.conditions, problem.blocks, strict=True):
             places = condition.places(problem.domain, window, space.axes())
             self._parts.append(self._part(block, places, weights.measured if condition.measured else 1.0, condition))
@@ -154,7 +155,7 @@ class System:
         """Return points with a residual well beyond what it is where the equation was solved, the worst few of many."""
         many = self._scattered(LOOKED)
         many = many[self.problem.domain.inside(many[:, : len(self.problem.domain.names)])]
-        part = self._part(self.problem.block, Places(many), 1.0, None)
+        part = self._equation(many, 1.0)
         there, here = (np.abs(self._linearize(one, guess)[0]) for one in (part, self._parts[0]))
         excess = np.max(there / np.maximum(here.max(axis=0), 1e-300), axis=1)
         chosen = np.argsort(excess)[-max(self.space.size // 8, 8) :]
@@ -172,6 +173,21 @@ class System:
         """Return a solution of the linear system as a guess."""
         fields = len(self.problem.fields)
         return Guess(step[: self.space.size * fields].reshape(-1, fields), step[self.space.size * fields :])
+
+    def _equation(self, points: Float[np.ndarray, "n d"], weight: float) -> _Part:
+        part = self._part(self.problem.block, Places(points), weight, None)
+        if not isinstance(self.problem.domain, Box) or len(self.problem.domain.names) < 2 or self.problem.marches:
+            return part
+        low, high = self.problem.domain.low, self.problem.domain.high
+        sides = ~np.array(self.problem.domain.periodic)
+        s = 2.0 * (points[:, : len(low)] - low) / (high - low) - 1.0
+        distance = np.prod(np.clip(1.0 - s**2, 0.0, 1.0)[:, sides], axis=1)
+        jets = np.random.default_rng(0).standard_normal((len(points), len(self.problem.fields), len(part.block.orders)))
+        used = part.block.linearize(self.problem, jets, points, None, self.zero.unknowns)[1].any(axis=(0, 2))
+        orders = np.array([sum(order[: len(low)]) for order in part.block.orders])
+        times = np.max(used * orders, axis=1) // 2
+        heights = distance[:, None] ** times * 1.5**times
+        return part._replace(heights=heights)
 
     def _part(self, block: Block, places: Places, weight: float, condition: AbstractCondition | None) -> _Part:
         reads = condition is not None and condition.measured
@@ -199,7 +215,10 @@ class System:
         jets = self.space.jets(part.places.points, part.block.orders, guess.coefficients)
         unknowns = guess.unknowns if self._base is None else guess.unknowns + self._base[1]
         total = jets if part.known is None else jets + part.known
-        return part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
+        value, by_jet, by_unknown = part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
+        if part.heights is None:
+            return value, by_jet, by_unknown
+        return value * part.heights, by_jet * part.heights[:, :, None, None], by_unknown * part.heights[:, :, None]
 
     def _jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], guess: Guess) -> Jets:
         jets = self.space.jets(points, orders, guess.coefficients)
