@@ -166,7 +166,7 @@ REFUSED = {
 def test_bad_input_is_refused_with_what_to_write_instead(name, monkeypatch):
     build, words = REFUSED[name]
     factorized, begin = [], Factor.__init__
-    monkeypatch.setattr(Factor, "__init__", lambda factor, matrix: (factorized.append(0), begin(factor, matrix))[1])
+    monkeypatch.setattr(Factor, "__init__", lambda factor, *given: (factorized.append(0), begin(factor, *given))[1])
     with pytest.raises((ValueError, TypeError, AttributeError, FloatingPointError), match=words):
         build()
     assert name == "blow-up" or not factorized  # before any work

@@ -14,6 +14,7 @@ from physopt.pinn.space import Products
 from .window import Attempt, correct, ratio
 
 NEARLY = 3.0  # goals: an error that is smaller may come from functions that a front has left behind
+CORNERED = 2.0  # so many times the error in any coordinate: then functions for corners are tried
 CLEAR = 0.05  # an error that is larger does not tell where it comes from
 
 
@@ -52,7 +53,7 @@ def refined(
     errors = np.array([_error_in(problem, made, before, made.piece.space.finer(axis)) for axis in range(len(space.bases))])
     grown, shorter = space, 1.0
     cornered = space.cornered(problem.domain) if corners and made.own < CLEAR and not marches else None
-    if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= errors.max():
+    if cornered is not None and cornered.size <= most and _error_in(problem, made, before, cornered) >= CORNERED * errors.max():
         return Refined(cornered, 1.0, len(space.bases) + 1, False)
     poor = np.flatnonzero(errors >= 0.3 * errors.max())
     for axis in poor:

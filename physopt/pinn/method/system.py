@@ -52,7 +52,7 @@ class _Part(NamedTuple):
     starts: bool
     reads: bool
     known: Jets | None  # of the fields to which the guess is added
-    heights: Float[np.ndarray, "n m"] | None = None  # what each residual counts at each point
+    counts: Float[np.ndarray, "n m"] | None = None  # by which each residual is multiplied at each point
 
 
 class System:
@@ -175,19 +175,25 @@ class System:
         return Guess(step[: self.space.size * fields].reshape(-1, fields), step[self.space.size * fields :])
 
     def _equation(self, points: Float[np.ndarray, "n d"], weight: float) -> _Part:
-        part = self._part(self.problem.block, Places(points), weight, None)
-        if not isinstance(self.problem.domain, Box) or len(self.problem.domain.names) < 2 or self.problem.marches:
+        r"""Return the part of the equation; in a rectangle, its residual of order $2m$ counts by $d^m$, $d$ the distance from the sides.
+
+        Where two sides meet, derivatives grow without bound whatever the data, and least squares would see nothing else. With $d^m$ the
+        residual still bounds the error, by Hardy's inequality: $|u| \le C |d^m r|$ in the norms of $H^m_0$ and $L_2$.
+
+        ??? cite "Reference"
+            Grisvard, *Elliptic Problems in Nonsmooth Domains* (1985), theorem 1.4.4.4.
+        """
+        problem = self.problem
+        part = self._part(problem.block, Places(points), weight, None)
+        domain, sides = problem.domain, ~np.array(problem.domain.periodic, bool)
+        if problem.marches or not isinstance(domain, Box) or sides.sum() < 2:
             return part
-        low, high = self.problem.domain.low, self.problem.domain.high
-        sides = ~np.array(self.problem.domain.periodic)
-        s = 2.0 * (points[:, : len(low)] - low) / (high - low) - 1.0
-        distance = np.prod(np.clip(1.0 - s**2, 0.0, 1.0)[:, sides], axis=1)
-        jets = np.random.default_rng(0).standard_normal((len(points), len(self.problem.fields), len(part.block.orders)))
-        used = part.block.linearize(self.problem, jets, points, None, self.zero.unknowns)[1].any(axis=(0, 2))
-        orders = np.array([sum(order[: len(low)]) for order in part.block.orders])
-        times = np.max(used * orders, axis=1) // 2
-        heights = distance[:, None] ** times * 1.5**times
-        return part._replace(heights=heights)
+        jets = np.random.default_rng(0).standard_normal((len(points), len(problem.fields), len(part.block.orders)))
+        used = part.block.linearize(problem, jets, points, None, np.array(list(problem.unknowns.values())))[1].any(axis=(0, 2))
+        orders = np.array([sum(order[: len(sides)]) for order in part.block.orders])
+        inside = 2.0 * (points[:, : len(sides)] - domain.low) / (domain.high - domain.low) - 1.0
+        distance = np.prod(np.maximum(1.0 - inside**2, 0.0)[:, sides], axis=1)
+        return part._replace(counts=distance[:, None] ** (np.max(used * orders, axis=1) // 2))
 
     def _part(self, block: Block, places: Places, weight: float, condition: AbstractCondition | None) -> _Part:
         reads = condition is not None and condition.measured
@@ -216,9 +222,9 @@ class System:
         unknowns = guess.unknowns if self._base is None else guess.unknowns + self._base[1]
         total = jets if part.known is None else jets + part.known
         value, by_jet, by_unknown = part.block.linearize(self.problem, total, part.places.points, part.places.normals, unknowns)
-        if part.heights is None:
+        if part.counts is None:
             return value, by_jet, by_unknown
-        return value * part.heights, by_jet * part.heights[:, :, None, None], by_unknown * part.heights[:, :, None]
+        return value * part.counts, by_jet * part.counts[:, :, None, None], by_unknown * part.counts[:, :, None]
 
     def _jets(self, points: Float[np.ndarray, "n d"], orders: Sequence[Order], guess: Guess) -> Jets:
         jets = self.space.jets(points, orders, guess.coefficients)

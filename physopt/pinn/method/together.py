@@ -21,14 +21,15 @@ NOISE = 0.01  # of what the readings miss the answer by: a smaller error means n
 POOR = 0.2  # of what was read: a fit that misses the readings by more is not one to go on from
 BROKEN = 0.03  # of its terms is left of an equation that is not solved
 ROUGH = 0.03  # is accurate enough for a solution to begin the next one at
+SINGULAR = 0.1  # of the error, at most, is left where functions for corners are what was missing
 STALLED = 6  # richer spaces in a row that did not halve the error: more of them do not help
 
 
 class Search(NamedTuple):
     """The best attempt so far, and which space is tried next; `full` ends the search. See `Course` for `factors`.
 
-    `other`: the answer of a search before, which began in poorer spaces and may be at another level. `plain`: functions for corners did
-    not help.
+    `other`: the answer of a search before, which began in poorer spaces and may be at another level. `plain`: without functions for
+    corners, which did not help.
     """
 
     space: Products
@@ -60,11 +61,15 @@ def together(
     search = known or Search.at_start(problem)
     if near.answers and search.best is None:
         search = search._replace(space=near.space)
-    levels = not near.answers and _has_levels(problem, search.space)
-    while not search.full or (levels and search.best is not None and search.other is None):
-        farther = _searched(problem, search.anew() if search.full else search, asked, near)
-        if farther.other is not None and farther.best is None:
-            farther = farther._replace(best=farther.other, full=True)
+    levels = _has_levels(problem, search.space)
+    while True:
+        if search.full:
+            if not levels or near.answers or search.best is None or search.other is not None:
+                return _answer(problem, search, asked)
+            search = search.anew()
+        farther = _searched(problem, search, asked, near)
+        if farther.best is None and search.other is not None:
+            farther = farther._replace(best=search.other, full=True)
         elif farther.best is None and not near.answers and _has_easier(problem):
             way, spent = followed(problem, lambda at, last: together(at, asked._replace(tol=ROUGH), neighbours(at, last)))
             near = neighbours(problem, way)
@@ -73,7 +78,6 @@ def together(
         search = farther
         if keep is not None:
             keep(search)
-    return _answer(problem, search, asked)
 
 
 def _has_easier(problem: Problem) -> bool:
@@ -94,9 +98,9 @@ def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Sea
     space, best, fields = search.space, search.best, len(problem.fields)
     coarse = best if best is not None and best.noise < POOR else None
     made = attempted(problem, space, problem.time, None, 0.01 * asked.tol, coarse, near.guides if best is None else ())
-    factors = search.factors + (0 if made is None else made.factors)
-    plain = search.plain
-    if best is not None and space.corners is not None and best.piece.space.corners is None and (made is None or made.own > best.own):
+    factors, plain = search.factors + (1 if made is None else made.factors), search.plain
+    tried_corners = best is not None and space.corners is not None and best.piece.space.corners is None
+    if best is not None and tried_corners and (made is None or made.own > SINGULAR * best.own):
         space, made, plain = best.piece.space, best, True
     own = np.inf if made is None else made.own
     hopeless = made is None or max(made.misfits, default=0.0) > 0.1 or (best is not None and own > 0.5 * best.own)
@@ -111,7 +115,7 @@ def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Sea
 
 
 def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
-    best = search.best if search.other is None else min((search.other, search.best), key=functools.partial(_far, problem, asked.tol))
+    best = min((search.other or search.best, search.best), key=functools.partial(_far, problem, asked.tol))
     if best is None:
         raise FloatingPointError(
             "Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value."
