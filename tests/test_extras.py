@@ -69,11 +69,13 @@ REFUSED = {
     "pyevtk": [["topopt", "beam.toml", "--vti", "out"], ["runs", "export", "run", "a.vti"]],
     "openorbitaloptimizer": [["bench", "scf", "h2.xyz", "--methods", "ooo"]],
     "optimistix": [["bench", "pinn", "poisson", "--methods", "optimistix-lm"]],
+    "optuna": [["bench", "l2o", "--only", "logistic-20,logistic-14", "--methods", "sgd", "--steps", "16"]],
 }
+COMPARED = ("openorbitaloptimizer", "optimistix", "optuna")  # which methods there are, only they know that compare them
 
-NOTHING_BUT_PICTURES = {("demo",), ("runs", "plot")}
+NEEDS_AN_EXTRA = {("demo",), ("runs", "plot"), ("bench", "l2o")}
 SLOW = {("train", "quadratics"), ("train", "scf"), ("train", "topopt"), ("pinn", "network"), ("bench", "pinn"), ("bench", "learn")}
-SLOW |= {("bench", one) for one in ("l2o", "fe", "topopt", "series", "scf", "report")}
+SLOW |= {("bench", one) for one in ("fe", "topopt", "series", "scf", "report")}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def run(folder, hidden, script, *arguments):
 @pytest.mark.parametrize("package", sampled(REFUSED, ("matplotlib", "trimesh")))
 def test_commands_are_refused_before_the_work_in_one_sentence(folder, package):
     script = f"for arguments in {REFUSED[package]}:\n    assert main(arguments) == 4, arguments\n"
-    light = "    assert not {'jax', 'pyscf'} & sys.modules.keys(), arguments\n" if package != "openorbitaloptimizer" else ""
+    light = "    assert not {'jax', 'pyscf'} & sys.modules.keys(), arguments\n" if package not in COMPARED else ""
     done = run(folder, {package}, script + light)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [f"physopt: {OPTIONAL[package].sentence}"] * len(REFUSED[package])
@@ -115,7 +117,7 @@ def plain(command):
 
 @pytest.mark.parametrize("quick", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["quick", "slow"])
 def test_everything_else_does_without(folder, quick):
-    every = [command for command in strangers.COMMANDS if command not in NOTHING_BUT_PICTURES and (command in SLOW) != quick]
+    every = [command for command in strangers.COMMANDS if command not in NEEDS_AN_EXTRA and (command in SLOW) != quick]
     done = run(folder, BROUGHT, f"for arguments in {[plain(c) for c in every]}:\n    assert main(arguments) in (0, 3), arguments\n")
     assert done.returncode == 0, done.stderr
     if quick:

@@ -6,6 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from equations import Cases, check, integrated
+from instances import sampled
+from scipy.integrate import solve_bvp
+from scipy.linalg import eigh_tridiagonal
 from scipy.special import j0, j1, jn_zeros
 from scipy.stats import norm
 
@@ -150,19 +153,39 @@ def test_wall_stress_of_a_boundary_layer():
     assert answer.converged and answer.derivative("xx", 0.0) == pytest.approx(0.332057336, rel=1e-5)  # Blasius; Boyd (2008)
 
 
-@pytest.mark.slow
-def test_a_level_of_an_oscillator():
-    equation = lambda u, x, E: -u.xx / 2 + x**2 / 2 * u - E * u
+LEVELS = {
+    "oscillator, low": (8, lambda x: x**2 / 2, 0.6),
+    "oscillator": (8, lambda x: x**2 / 2, 3.6),
+    "oscillator, from between": (8, lambda x: x**2 / 2, 4.2),
+    "oscillator, high": (8, lambda x: x**2 / 2, 7.6),
+    "quartic": (5, lambda x: x**4 / 2, 1.8),
+    "two wells, lower": (4, lambda x: (x**2 - 2) ** 2, 1.5),
+    "two wells, upper": (4, lambda x: (x**2 - 2) ** 2, 1.9),
+}
+
+
+@pytest.mark.parametrize("name", sampled(LEVELS, {"oscillator", "two wells, lower"}))
+def test_the_level_nearest_to_the_beginning_is_found(name):
+    wide, potential, begun = LEVELS[name]
+    equation = lambda u, x, E: -u.xx / 2 + potential(x) * u - E * u
+    answer = solve(Problem(Box(x=(-wide, wide)), equation, [zero, Integral(lambda u: u**2, 1)], unknowns={"E": begun}), 1e-6)
+    x = np.linspace(-wide, wide, 4001)[1:-1]
+    step = x[1] - x[0]
+    levels = eigh_tridiagonal(1 / step**2 + potential(x), np.full(len(x) - 1, -0.5 / step**2), eigvals_only=True)
+    assert answer.converged and answer.unknowns["E"] == pytest.approx(min(levels, key=lambda level: abs(level - begun)), rel=1e-4)
+
+
+@pytest.mark.parametrize("strength", sampled([1.0, 10.0, 100.0], {10.0}))
+def test_particles_that_repel_each_other_are_found_in_their_lowest_state(strength):
+    slopes = lambda x, y, p: np.stack([y[1], (x**2 + 2 * strength * y[0] ** 2 - 2 * p[0]) * y[0], y[0] ** 2])
+    ends = lambda left, right, p: np.array([left[1], right[0], left[2], right[2] - 0.5])  # even, and half of a particle on one side
+    x, level = np.linspace(0, 16, 400), 0.5 * (1.5 * strength) ** (2 / 3) + 0.3  # nearly, if repulsion is all
+    cloud = np.sqrt(np.maximum(level - x**2 / 2, 1e-6 * np.exp(-x)) / strength)
+    bound = solve_bvp(slopes, ends, x, np.stack([cloud, np.gradient(cloud, x), np.cumsum(cloud**2) * x[1]]), [level], tol=1e-7)
+    equation = lambda u, x, E, g: -u.xx / 2 + x**2 / 2 * u + g * u**3 - E * u
     conditions = [zero, Integral(lambda u: u**2, 1)]
-    answer = solve(Problem(Box(x=(-8, 8)), equation, conditions, unknowns={"E": 3.6}), 1e-6)
-    assert answer.converged and answer.unknowns["E"] == pytest.approx(3.5, rel=1e-6)
-
-
-@pytest.mark.slow
-def test_clamped_plate():
-    plate = Problem(square, lambda u: u.xxxx + 2 * u.xxyy + u.yyyy - 1, [Boundary(lambda u: (u, u.normal))])
-    answer = solve(plate, 1e-4)
-    assert answer.converged and abs(answer(0.5, 0.5) / 0.001265319087 - 1) <= 1e-4  # Timoshenko's table, more digits by Meleshko
+    answer = solve(Problem(Box(x=(-16, 16)), equation, conditions, unknowns={"E": 0.97 * bound.p[0]}, g=strength), 1e-6)
+    assert bound.success and answer.converged and answer.unknowns["E"] == pytest.approx(bound.p[0], rel=1e-5)
 
 
 def test_strength_of_a_source():

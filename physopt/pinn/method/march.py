@@ -99,22 +99,23 @@ def march(problem: Problem, course: Course, asked: Asked, near: Near = Near()) -
     now, before = course.now, course.pieces[-1] if course.pieces else None
     advice = near.advice(now) if course.led else None
     space, length = advice or (course.space, course.length)
-    made, tried, stalled, full, factors = None, 0, 0, False, course.factors
+    made, stalled, full, factors, owns = None, 0, False, course.factors, []
     guides, led, begun = near.guides, course.led, Begun(np.inf, np.zeros(fields))
     while True:
         window = (now, end if end - now < 1.2 * length else now + length)
         share = (window[1] - window[0]) / whole
         coarse = made if made is not None and made.piece.window == window else None
-        tried = 1 if coarse is None else tried + 1
+        owns = owns if coarse is not None else []
         made = attempted(problem, space.over(window), window, before, 0.1 * course.aim, coarse, guides)
         guides = ()
         own, goal = np.inf if made is None else begun.own(made), course.aim * max(share**0.5, 0.05)
         if made is not None and before is None:
             begun = begun.after(made)
-        if coarse is None or own <= 0.5 * coarse.own:
+        if coarse is None or own <= 0.5 * min(owns):
             stalled = 0
-        elif space.size > coarse.piece.space.size or tried > 2:
+        elif space.size > coarse.piece.space.size or len(owns) > 1:
             stalled += 1
+        owns.append(own)
         factors, stuck = factors + (1 if made is None else made.factors), length <= 1.01 * whole * SHORTEST
         total = course.squares if made is None else course.squares + share * made.squares
         enough = own <= goal or (full and ratio(total[1], total[0]) <= ENOUGH * asked.tol)

@@ -1,0 +1,113 @@
+"""Solutions with derivatives that are not bounded: loads that come suddenly, and sides that meet."""
+
+import collections
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+from scipy.sparse.linalg import spsolve
+
+from physopt.pinn import Boundary, Box, Problem, Start, solve
+
+PI, line, square = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1))
+zero, rest, still = Boundary(lambda u: u), Start(lambda u: u), Start(lambda u: u.t)
+hinged = Boundary(lambda u: u.xx)
+n = np.arange(1, 400, 2)[:, None]
+
+
+def modes(frequency, moved):
+    """Return the answer of a body at rest to a load of one everywhere, from what its modes do."""
+    return lambda x, t: np.sum(4 / (n * PI) * np.sin(n * PI * x) * moved(frequency(n * PI), t), axis=0)
+
+
+def stepped(omega, t):
+    return (1 - np.cos(omega * t)) / omega**2
+
+
+def ramped(omega, t):
+    return (t - np.sin(omega * t) / omega) / omega**2
+
+
+def bent(k):
+    return 0.5 * k**2
+
+
+LOADED = {
+    "string under a sudden load": ((lambda u: u.tt - u.xx - 1), [zero], modes(lambda k: k, stepped), 1),
+    "string under a growing load": ((lambda u, t: u.tt - u.xx - t), [zero], modes(lambda k: k, ramped), 1),
+    "beam under a sudden load": ((lambda u: u.tt + 0.25 * u.xxxx - 1), [zero, hinged], modes(bent, stepped), 0.1),
+    "beam under a growing load": ((lambda u, t: u.tt + 0.25 * u.xxxx - t), [zero, hinged], modes(bent, ramped), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_what_begins_at_rest_is_not_solved_in_ever_shorter_windows(name):
+    equation, conditions, reference, end = LOADED[name]
+    windows = collections.Counter()
+    problem = Problem(line, equation, [rest, still, *conditions], time=(0, end), reference=reference)
+    answer = solve(problem, 1e-3, callback=lambda tried: windows.update([tried.window]))
+    assert answer.converged and answer.true_error() < 1e-3
+    assert len(windows) < 30
+
+
+@pytest.mark.slow
+def test_a_window_whose_knots_only_move_is_not_tried_for_ever():
+    class Enough(Exception):
+        pass
+
+    windows = collections.Counter()
+
+    def look(tried):
+        windows[tried.window] += 1
+        if windows.total() == 50:
+            raise Enough
+
+    pulled = [rest, still, Boundary(lambda u: u, lambda x: x == 0), Boundary(lambda u: u.x - 1, lambda x: x == 1)]
+    with pytest.raises(Enough):
+        solve(Problem(line, lambda u: u.tt - u.xx, pulled, time=(0, 1.5)), 1e-3, largest=300, callback=look)
+    assert max(windows.values()) <= 8
+
+
+def test_clamped_plate():
+    plate = Problem(square, lambda u: u.xxxx + 2 * u.xxyy + u.yyyy - 1, [Boundary(lambda u: (u, u.normal))])
+    answer = solve(plate, 1e-5)
+    assert answer.converged and abs(answer(0.5, 0.5) / 0.001265319087 - 1) <= 1e-5  # Timoshenko's table, more digits by Meleshko
+
+
+def test_plate_on_hinges():
+    def navier(x, y):
+        m, k = n[:30, :, None], n[None, :30, 0, None]
+        return np.sum(16 / (PI**6 * m * k * (m**2 + k**2) ** 2) * np.sin(m * PI * x) * np.sin(k * PI * y), axis=(0, 1))
+
+    edges = [zero, Boundary(lambda u: u.xx, lambda x: (x == 0) | (x == 1)), Boundary(lambda u: u.yy, lambda y: (y == 0) | (y == 1))]
+    plate = Problem(square, lambda u: u.xxxx + 2 * u.xxyy + u.yyyy - 1, edges, reference=navier)
+    answer = solve(plate, 1e-5)
+    assert answer.converged and answer.true_error() <= 1e-5
+
+
+SIDES = {
+    "skew": (lambda u: u.xx + u.yy + u.xy + 1, (1.0, 1.0, 1.0)),
+    "unlike": (lambda u: u.xx + 10 * u.yy + 1, (1.0, 10.0, 0.0)),
+    "askew": (lambda u: 2 * u.xx + u.yy - 1.5 * u.xy + 1, (2.0, 1.0, -1.5)),
+}
+
+
+def differences(xx, yy, xy, cells):
+    """Return the values at the inner nodes, by second-order differences."""
+    step, count = 1 / cells, cells - 1
+    second = sparse.diags_array([1.0, -2.0, 1.0], offsets=[-1, 0, 1], shape=(count, count)) / step**2
+    first = sparse.diags_array([-1.0, 1.0], offsets=[-1, 1], shape=(count, count)) / (2 * step)
+    one = sparse.eye_array(count)
+    matrix = xx * sparse.kron(second, one) + yy * sparse.kron(one, second) + xy * sparse.kron(first, first)
+    return spsolve(matrix.tocsc(), -np.ones(count**2)).reshape(count, count)
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_membranes_that_pull_unlike_in_two_directions_are_those_of_differences(name):
+    equation, pulls = SIDES[name]
+    answer = solve(Problem(square, equation, [zero]), 1e-4)
+    coarse, fine = differences(*pulls, 40), differences(*pulls, 80)
+    x, y = np.meshgrid(*[np.arange(1, 40) / 40] * 2, indexing="ij")
+    expected = fine[1::2, 1::2] + (fine[1::2, 1::2] - coarse) / 3
+    assert answer.converged
+    assert np.linalg.norm(answer(x.ravel(), y.ravel()) - expected.ravel()) <= 1e-3 * np.linalg.norm(expected)
