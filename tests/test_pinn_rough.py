@@ -111,3 +111,62 @@ def test_membranes_that_pull_unlike_in_two_directions_are_those_of_differences(n
     expected = fine[1::2, 1::2] + (fine[1::2, 1::2] - coarse) / 3
     assert answer.converged
     assert np.linalg.norm(answer(x.ravel(), y.ravel()) - expected.ravel()) <= 1e-3 * np.linalg.norm(expected)
+
+
+def supported(*conditions, box=square, equation=lambda u: u.laplacian + 1):
+    return Problem(box, equation, conditions)
+
+
+def test_motz_problem_has_its_known_coefficients():
+    conditions = [
+        Boundary(lambda u: u, lambda x, y: (y == 0) & (x <= 0)),
+        Boundary(lambda u: u.y, lambda x, y: (y == 0) & (x > 0)),
+        Boundary(lambda u: u.x, lambda x: x == -1),
+        Boundary(lambda u: u.y, lambda y: y == 1),
+        Boundary(lambda u: u - 500, lambda x: x == 1),
+    ]
+    answer = solve(supported(*conditions, box=Box(x=(-1, 1), y=(0, 1)), equation=lambda u: u.laplacian), 1e-5)
+    known = [401.162453745, 87.6559201951, 17.2379150794, -8.0712152597, 1.4402727170]  # Li, Mathon, Sermer (1987)
+    radius, angle = np.meshgrid([0.02, 0.1, 0.2], np.linspace(0.1, 3.0, 7))
+    expected = sum(d * radius ** (k + 0.5) * np.cos((k + 0.5) * angle) for k, d in enumerate(known))
+    assert answer.converged
+    np.testing.assert_allclose(answer(radius * np.cos(angle), radius * np.sin(angle)), expected, rtol=1e-5, atol=1e-3)
+
+
+MIXED = {
+    "held in the middle of a side": (lambda x, y: (y == 0) & (abs(x - 0.45) <= 0.15), lambda u: u.normal, 1e-3),
+    "held at the end of a side, Robin's elsewhere": (lambda x, y: (x == 0) & (y < 0.3), lambda u: u.normal + 2 * u, 1e-3),
+    "free at two places": (lambda x, y: ~((y == 0) & (x > 0.25) | (x == 1) & (y > 0.75)), lambda u: u.normal, 1e-3),
+}
+
+
+def volumes(held, exchange, cells):
+    """Return the values in the middles of square cells: fluxes through their sides balance a source of one."""
+    width, middles = 1 / cells, (np.arange(cells) + 0.5) / cells
+    one = sparse.diags_array([np.r_[1.0, np.full(cells - 2, 2.0), 1.0], -np.ones(cells - 1), -np.ones(cells - 1)], offsets=[0, 1, -1])
+    matrix = sparse.kron(one, sparse.eye_array(cells)) + sparse.kron(sparse.eye_array(cells), one)
+    extra, number = np.zeros((cells, cells)), np.full(cells, 0.0)
+    for side, x, y in (
+        ((0, slice(None)), number, middles),
+        ((-1, slice(None)), number + 1, middles),
+        ((slice(None), 0), middles, number),
+        ((slice(None), -1), middles, number + 1),
+    ):
+        extra[side] += np.where(held(x, y), 2.0, exchange * width / (1 + exchange * width / 2))
+    system = matrix + sparse.diags_array(extra.ravel())
+    return spsolve(system.tocsc(), np.full(cells**2, width**2)).reshape(cells, cells)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_conditions_that_change_on_a_side_are_those_of_finite_volumes(name):
+    held, otherwise, tol = MIXED[name]
+    conditions = [Boundary(lambda u: u, held), Boundary(otherwise, lambda x, y: ~held(x, y))]
+    answer = solve(supported(*conditions), tol)
+    exchange = 2.0 if "Robin" in name else 0.0
+    coarse, fine = volumes(held, exchange, 80), volumes(held, exchange, 240)
+    middles = (np.arange(80) + 0.5) / 80
+    fine = fine[1::3, 1::3]  # their error halves with the cells' width: extrapolated
+    expected = fine + (fine - coarse) / 2
+    found = answer(*[axis.ravel() for axis in np.meshgrid(middles, middles, indexing="ij")]).reshape(80, 80)
+    assert answer.converged
+    assert np.linalg.norm(found - expected) <= 3e-3 * np.linalg.norm(expected)

@@ -100,9 +100,12 @@ class Boundary(AbstractCondition):
         points, normals = edge.points[chosen], edge.normals[chosen]
         return Places(points if window is None else np.column_stack([points, rng.uniform(*window, num)]), normals)
 
+    def at(self, domain: AbstractDomain, points: Float[np.ndarray, "n s"]) -> Bool[np.ndarray, " n"]:
+        """Return at which points of the boundary it holds."""
+        return np.ones(len(points), bool) if self.where is None else _chosen(self.where, domain, points)
+
     def _meant(self, domain: AbstractDomain, edge: Edge) -> Edge:
-        if self.where is not None:
-            edge = edge.where(_chosen(self.where, domain, edge.points))
+        edge = edge.where(self.at(domain, edge.points))
         if not len(edge.points):
             raise ValueError(
                 "A Boundary has no points: its `where` chooses none, or the domain is periodic. Compare with the domain's ends: x == 0."

@@ -22,7 +22,7 @@ class CornerFunctions:
 
     - Where it points inwards, $f = (z/w)^p$ with $p = 1/3, 2/3, 4/3, \dots$, $p + b \le$ `reach`. Solutions are like
       $r^{k \pi / \omega} \sin(k \pi \varphi / \omega)$, $\omega = 3 \pi / 2$, where both sides have the same kind of condition, and with
-      $k + 1/2$ for $k$ where they do not.
+      $k + 1/2$ for $k$ where they do not. Where conditions change on a straight side, $p = 1/2, 3/2, \dots$, for $\omega = \pi$.
     - At other right angles, $f = z^p \log(z/w)$ with $p = 0, 1, \dots$, $p + b \le$ `reach` - 1: the angle, where the sides are held at
       different values, and $r^2 \log r \sin 2 \varphi + \dots$, where they are held at none and the equation has a source.
 
@@ -37,7 +37,7 @@ class CornerFunctions:
 
     def __init__(self, corners: Sequence[Corner], reach: int) -> None:
         self.corners, self.reach = tuple(corners), reach
-        self._families = [_Powers(reach) if corner.inward else _Logarithms(reach - 1) for corner in self.corners]
+        self._families = [_Powers(reach, corner.root) if corner.inward else _Logarithms(reach - 1) for corner in self.corners]
         self.size = sum(2 * len(family.b) for family in self._families)
 
     @classmethod
@@ -75,13 +75,13 @@ class CornerFunctions:
 class _Powers:
     """$(z/w)^p$ times powers of the conjugate `b`."""
 
-    def __init__(self, reach: int) -> None:
-        thirds, self.b = np.array([(k, b) for b in range(reach) for k in range(1, 3 * (reach - b)) if k % 3]).T
-        self._p, self._thirds = thirds / 3.0, thirds
+    def __init__(self, reach: int, root: int) -> None:
+        self._parts, self.b = np.array([(k, b) for b in range(reach) for k in range(1, root * (reach - b)) if k % root]).T
+        self._p, self._root = self._parts / root, root
 
     def derivative(self, z: Column, w: Column, times: int, conjugate: int) -> Complex[np.ndarray, "n m"]:
         """Differentiate so many times in $z$ and in its conjugate."""
-        roots = np.cumprod(np.repeat((z / w) ** (1.0 / 3.0), self._thirds.max(), axis=1), axis=1)[:, self._thirds - 1]
+        roots = np.cumprod(np.repeat((z / w) ** (1.0 / self._root), self._parts.max(), axis=1), axis=1)[:, self._parts - 1]
         turned = sum(
             comb(times, k) * _falling(self._p, times - k) * _falling(-self._p, k) * z ** (k - times) * w**-k for k in range(times + 1)
         )

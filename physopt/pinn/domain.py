@@ -26,7 +26,8 @@ class Edge(NamedTuple):
 class Corner(NamedTuple):
     """A corner of right angles in the plane, a `pole` outside, and a length; `inward`: the domain fills three of the four angles, not one.
 
-    Nothing of the domain is on the straight line from the corner to the pole.
+    Nothing of the domain is on the straight line from the corner to the pole. `root`: where it is inward, solutions are powers of the
+    distance to this root. A place on a side at which the conditions change counts as inward, with a root of 2.
     """
 
     x: float
@@ -35,6 +36,7 @@ class Corner(NamedTuple):
     pole_y: float
     scale: float
     inward: bool
+    root: int = 3
 
 
 class AbstractDomain(abc.ABC):

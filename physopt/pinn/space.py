@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from .bases import AbstractBasis, Chebyshev, Fourier, Profile
+from .changes import changes
 from .corner_functions import CornerFunctions
-from .domain import AbstractDomain, Axes, product
+from .domain import AbstractDomain, Axes, Corner, product
 from .field import Order
 from .problem import Jets, Problem
 
@@ -42,9 +43,19 @@ class Products:
             Fourier(float(low), float(high), few) if repeats else Chebyshev(float(low), float(high), 5 + some)
             for low, high, repeats in sides
         ]
-        inward = [corner for corner in problem.domain.corners() if corner.inward]
+        inward = [corner for corner in problem.domain.corners() if corner.inward] + changes(problem)
         corners = CornerFunctions.around(inward) if inward else None
         return cls([*bases, Chebyshev(*window, 9)] if window is not None else bases, corners)
+
+    @property
+    def inward(self) -> bool:
+        """Whether there are functions for corners that point inwards, or for changes of the conditions."""
+        return any(corner.inward for corner in self.corners_held)
+
+    @property
+    def corners_held(self) -> tuple[Corner, ...]:
+        """The corners that there are functions for."""
+        return () if self.corners is None else self.corners.corners
 
     def over(self, window: tuple[float, float]) -> "Products":
         """Return the same space over another window of time."""
@@ -128,15 +139,14 @@ class Products:
 
     def cornered(self, domain: AbstractDomain) -> "Products | None":
         """Return this space with functions for all corners of a domain in the plane, or `None` if it has them or there are none."""
-        corners = domain.corners() if len(self.bases) == 2 else []
-        known = 0 if self.corners is None else len(self.corners.corners)
-        return Products(self.bases, CornerFunctions.around(corners)) if len(corners) > known else None
+        known = self.corners_held
+        others = [corner for corner in domain.corners() if corner not in known] if len(self.bases) == 2 else []
+        return Products(self.bases, CornerFunctions.around([*known, *others])) if others else None
 
     def grown(self, axis: int, profile: Profile, largest: float = np.inf) -> "Products":
         """Make one basis much richer or, where the space would have more than `largest` functions, only better placed; else return this."""
         basis = self.bases[axis]
-        inward = self.corners is not None and any(corner.inward for corner in self.corners.corners)
-        smooth = inward and isinstance(basis, Chebyshev)  # splines are lost where the domain does not fill its box
+        smooth = self.inward and isinstance(basis, Chebyshev)  # splines are lost where the domain does not fill its box
         richer = self._with(axis, basis.richer() if smooth else basis.grown(profile))
         if richer.size <= largest:
             return richer

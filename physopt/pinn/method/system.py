@@ -186,7 +186,7 @@ class System:
         problem = self.problem
         part = self._part(problem.block, Places(points), weight, None)
         domain, sides = problem.domain, ~np.array(problem.domain.periodic, bool)
-        if problem.marches or not isinstance(domain, Box) or sides.sum() < 2:
+        if problem.marches or not isinstance(domain, Box) or sides.sum() < 2 or self.space.inward:
             return part
         jets = np.random.default_rng(0).standard_normal((len(points), len(problem.fields), len(part.block.orders)))
         used = part.block.linearize(problem, jets, points, None, np.array(list(problem.unknowns.values())))[1].any(axis=(0, 2))

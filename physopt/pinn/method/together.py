@@ -99,8 +99,8 @@ def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Sea
     coarse = best if best is not None and best.noise < POOR else None
     made = attempted(problem, space, problem.time, None, 0.01 * asked.tol, coarse, near.guides if best is None else ())
     factors, plain = search.factors + (1 if made is None else made.factors), search.plain
-    tried_corners = best is not None and space.corners is not None and best.piece.space.corners is None
-    if best is not None and tried_corners and (made is None or made.own > SINGULAR * best.own):
+    more = best is not None and len(space.corners_held) > len(best.piece.space.corners_held)
+    if best is not None and more and (made is None or not made.unique or made.own > SINGULAR * best.own):
         space, made, plain = best.piece.space, best, True
     own = np.inf if made is None else made.own
     hopeless = made is None or max(made.misfits, default=0.0) > 0.1 or (best is not None and own > 0.5 * best.own)
@@ -115,7 +115,7 @@ def _searched(problem: Problem, search: Search, asked: Asked, near: Near) -> Sea
 
 
 def _answer(problem: Problem, search: Search, asked: Asked) -> Answer:
-    best = min((search.other or search.best, search.best), key=functools.partial(_far, problem, asked.tol))
+    best = search.best if search.other is None else min((search.other, search.best), key=functools.partial(_far, problem, asked.tol))
     if best is None:
         raise FloatingPointError(
             "Newton's method finds no solution from here; give the unknowns another beginning, or a parameter an easier value."
@@ -134,7 +134,7 @@ def _far(problem: Problem, tol: float, found: Attempt | None) -> tuple[bool, flo
     if found is None:
         return True, np.inf
     begun = np.array(list(problem.unknowns.values()))
-    return found.own > tol, float(np.linalg.norm((found.guess.unknowns - begun) / np.maximum(np.abs(begun), 1e-300)))
+    return found.own > tol, float(np.linalg.norm((found.guess.unknowns - begun) / np.where(begun == 0.0, 1.0, np.abs(begun))))
 
 
 def _beside_readings(answer: Answer, best: Attempt) -> Answer:
