@@ -91,7 +91,7 @@ class Moments(NamedTuple):
         here = turned(grads)
         squares = [self.square * v + (1.0 - self.square) * g**2 for v, g in zip(state.squares, here, strict=True)]
         rotated = [list(one) for one in zip(*(turned([own[k] for own in means]) for k in range(len(self.decays))), strict=True)]
-        directions = [self._scale(count, v) * own[0] / (jnp.sqrt(v) + self.eps) for own, v in zip(rotated, squares, strict=True)]
+        directions = [self._scale(count, v) * own[0] / (_root(v) + self.eps) for own, v in zip(rotated, squares, strict=True)]
         seen = Seen(here, rotated, squares, directions)
         if self.basis is None or state.bases is None:
             return seen, Averages(count, means, squares, None)
@@ -108,6 +108,11 @@ class Moments(NamedTuple):
         used = (count if self.basis is None else count - 1).astype(like.dtype)
         corrected = jnp.where(used > 0, 1.0 - self.decays[0] ** used, 1.0)
         return jnp.sqrt(1.0 - self.square**used) / corrected
+
+
+def _root(v: Array) -> Array:
+    """Return the square root, with a derivative of none at none instead of an infinite one."""
+    return jnp.where(v > 0.0, jnp.sqrt(jnp.where(v > 0.0, v, 1.0)), 0.0)
 
 
 def as_matrix(x: Any) -> Array:
