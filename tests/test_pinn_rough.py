@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 from scipy.sparse.linalg import spsolve
 
-from physopt.pinn import Boundary, Box, Problem, Start, solve
+from physopt.pinn import Ball, Boundary, Box, Problem, Start, solve
 
 PI, line, square = np.pi, Box(x=(0, 1)), Box(x=(0, 1), y=(0, 1))
 zero, rest, still = Boundary(lambda u: u), Start(lambda u: u), Start(lambda u: u.t)
@@ -170,3 +170,11 @@ def test_conditions_that_change_on_a_side_are_those_of_finite_volumes(name):
     found = answer(*[axis.ravel() for axis in np.meshgrid(middles, middles, indexing="ij")]).reshape(80, 80)
     assert answer.converged
     assert np.linalg.norm(found - expected) <= 3e-3 * np.linalg.norm(expected)
+
+
+def test_conditions_that_change_on_a_circle_are_named_and_not_called_converged():
+    conditions = [Boundary(lambda u: u, lambda x: x < 0), Boundary(lambda u: u.normal, lambda x: x >= 0)]
+    answer = solve(supported(*conditions, box=Ball(1, x=0, y=0)), 1e-2, largest=300)
+    assert not answer.converged and "conditions change near" in answer.why
+    whole = solve(supported(zero, box=Ball(1, x=0, y=0)), 1e-2)
+    assert whole.converged and "change" not in whole.why

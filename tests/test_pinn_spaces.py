@@ -90,3 +90,15 @@ def test_a_space_holds_its_own_functions():
     points, order = np.random.default_rng(1).uniform(0.1, 0.9, (11, 3)), (2, 1, 0)
     rows = space.rows(points, {order: np.ones(11)})
     np.testing.assert_allclose(rows @ coefficients, space.jets(points, [order], coefficients)[:, :, 0], rtol=1e-9)
+
+
+def test_a_band_that_begins_in_few_rows_is_solved():
+    rng, columns, width = np.random.default_rng(0), 200, 12
+    matrix, right = np.zeros((230, columns)), rng.standard_normal(230)
+    for i in range(230):
+        first = min(int(0.6 * i), columns - width)  # no row begins in the last third of the columns
+        matrix[i, first : first + width] = rng.standard_normal(width)
+    lengths = np.linalg.norm(matrix, axis=0)
+    damped = np.vstack([matrix, 1e-6 * np.diag(np.where(lengths > 0.0, lengths, 1.0))])
+    expected = np.linalg.lstsq(damped, -np.r_[right, np.zeros(columns)])[0]
+    np.testing.assert_allclose(Factor(matrix, 1e-6).solve(right), expected, rtol=1e-6, atol=1e-9)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 
 from .conditions import Boundary
 from .domain import Box, Corner, Points
@@ -9,6 +10,8 @@ from .problem import Problem
 
 LOOKED = 400  # places on each side
 HALVED = 60  # times the piece between two places
+EDGE = 120  # values of all coordinates together, between which edges of other domains are looked at
+SMOOTH = 0.9  # cosine of the angle between normals of one smooth piece
 
 
 def changes(problem: Problem) -> list[Corner]:
@@ -51,3 +54,16 @@ def _between(problem: Problem, first: Float[np.ndarray, " s"], last: Float[np.nd
         low, high = (middle, high) if _orders(problem, middle[None])[0] == order else (low, middle)
     digits = 11 - int(np.floor(np.log10(np.abs(last - first).max())))
     return np.round(high, digits)
+
+
+def unheld(problem: Problem) -> Points:
+    """Return places on smooth pieces of other boundaries where the order changes: no functions hold what is singular there."""
+    domain, size = problem.domain, len(problem.domain.names)
+    if size < 2 or (isinstance(domain, Box) and size == 2 and not any(domain.periodic)):
+        return np.zeros((0, size))
+    edge = domain.edge([np.linspace(low, high, EDGE // size) for low, high in zip(domain.low, domain.high, strict=True)])
+    orders = _orders(problem, edge.points)
+    _, near = cKDTree(edge.points).query(edge.points, k=min(2 * size + 1, len(edge.points)))
+    turned = np.einsum("ik,ijk->ij", edge.normals, edge.normals[near]) < SMOOTH
+    other = (orders[near] != orders[:, None]) & (orders[near] >= 0) & (orders[:, None] >= 0) & ~turned
+    return edge.points[other.any(axis=1)]

@@ -66,7 +66,7 @@ class Factor:
             right = np.zeros((len(panel.qr), 1), order="F")
             right[: panel.left, 0] = left
             right[panel.left : panel.left + len(panel.rows), 0] = residual[panel.rows]
-            right = lapack.dormqr("L", "T", panel.qr, panel.tau, right, 64)[0][: len(panel.tau), 0]
+            right = lapack.dormqr("L", "T", panel.qr[:, : len(panel.tau)], panel.tau, right, 64)[0][: len(panel.tau), 0]
             turned[panel.first : panel.first + panel.done], left = right[: panel.done], right[panel.done :]
         x = np.zeros(self._size)
         for panel in reversed(self._panels):

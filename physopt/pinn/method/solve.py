@@ -8,6 +8,7 @@ import jax
 
 from physopt.core.recording import Recording
 from physopt.pinn.answer import Answer
+from physopt.pinn.changes import unheld
 from physopt.pinn.corners import contradictions
 from physopt.pinn.problem import Problem
 from physopt.pinn.space import Products
@@ -82,7 +83,18 @@ def solve(
         answer = (_marched if problem.marches else _searched)(problem, asked, known, kept)
     if shelf is not None:
         shelf.add(answer)
-    return answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
+    answer = answer._replace(why="; ".join([answer.why, *(one.said(problem) for one in contradictions(answer))]))
+    return _beside_changes(answer)
+
+
+def _beside_changes(answer: Answer) -> Answer:
+    """Return the answer, which is not converged where conditions change on a side that has no functions for it."""
+    places = unheld(answer.problem)
+    if not len(places):
+        return answer
+    at = ", ".join(f"{name} = {x:.3g}" for name, x in zip(answer.problem.domain.names, places[0], strict=True))
+    why = f"{answer.why}; conditions change near {at}, where the solution may be singular, which the estimate does not see"
+    return answer._replace(converged=False, why=why)
 
 
 def _say(problem: Problem, asked: Asked, trained: Trained) -> None:
