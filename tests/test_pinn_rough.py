@@ -1,5 +1,7 @@
 """Solutions with derivatives that are not bounded: loads that come suddenly, and sides that meet."""
 
+# ruff: noqa: E731  (a residual is one line)
+
 import collections
 
 import numpy as np
@@ -170,6 +172,14 @@ def test_conditions_that_change_on_a_side_are_those_of_finite_volumes(name):
     found = answer(*[axis.ravel() for axis in np.meshgrid(middles, middles, indexing="ij")]).reshape(80, 80)
     assert answer.converged
     assert np.linalg.norm(found - expected) <= 3e-3 * np.linalg.norm(expected)
+
+
+def test_an_elastic_body_that_is_held_at_a_part_of_a_side_is_named():
+    equation = lambda u, v: (3 * u.xx + u.yy + 2 * v.xy + 1, 3 * v.yy + v.xx + 2 * u.xy)
+    held = Boundary(lambda u, v: (u, v), lambda x, y: (y == 0) & (x < 0.5) | (y > 0))
+    free = Boundary(lambda u, v: (u.y + v.x, 3 * v.y + u.x), lambda x, y: (y == 0) & (x >= 0.5))
+    answer = solve(Problem(square, equation, [held, free], fields="u v"), 1e-2, largest=600)
+    assert not answer.converged and "conditions change near x = 0.475" in answer.why
 
 
 def test_conditions_that_change_on_a_circle_are_named_and_not_called_converged():

@@ -57,9 +57,13 @@ def _between(problem: Problem, first: Float[np.ndarray, " s"], last: Float[np.nd
 
 
 def unheld(problem: Problem) -> Points:
-    """Return places on smooth pieces of other boundaries where the order changes: no functions hold what is singular there."""
+    """Return places on smooth pieces of the boundary where the order changes, and no functions hold what is singular there.
+
+    `changes` serves one field of second order in a rectangle; elastic bodies and plates have other powers.
+    """
     domain, size = problem.domain, len(problem.domain.names)
-    if size < 2 or (isinstance(domain, Box) and size == 2 and not any(domain.periodic)):
+    simple = len(problem.fields) == 1 and max(sum(order[:size]) for order in problem.block.orders) <= 2
+    if size < 2 or (isinstance(domain, Box) and size == 2 and not any(domain.periodic) and simple):
         return np.zeros((0, size))
     edge = domain.edge([np.linspace(low, high, EDGE // size) for low, high in zip(domain.low, domain.high, strict=True)])
     orders = _orders(problem, edge.points)
