@@ -12,14 +12,13 @@ from physopt.pinn.space import Products
 
 from .attempted import Asked, Tried, attempted, judged
 from .near import Near
-from .refine import Refined, refined
+from .refine import CLEAR, Refined, refined
 from .window import Attempt, ratio
 
 SHORTEST = 1e-6  # of all time: the shortest window
 WEAK = 30  # windows that short: then the solution is not smooth any more
 ENOUGH = 0.7  # of the tolerance may be used up where the space cannot grow
 GENTLY = 1.25  # windows grow so much where their error is not of time
-CLEAR = 0.05  # an attempt with a larger error does not tell how large the solution gets
 STALLED = 3  # richer spaces in a row that did not halve the error: more of them do not help
 
 

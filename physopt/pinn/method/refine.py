@@ -15,7 +15,7 @@ from .window import Attempt, correct, ratio
 
 NEARLY = 3.0  # goals: an error that is smaller may come from functions that a front has left behind
 CORNERED = 2.0  # so many times the error in any coordinate: then functions for corners are tried
-CLEAR = 0.05  # an error that is larger does not tell where it comes from
+CLEAR = 0.05  # an error that is larger does not tell where it comes from, nor how large the solution gets
 
 
 class Refined(NamedTuple):
